@@ -1,0 +1,15 @@
+# esplanade_test(NAME unit.common.bytes LABEL unit SOURCES ... LIBS ... [TIMEOUT s] [ENV VAR=value ...])
+# A doctest program; its main is doctest's own.
+function(esplanade_test)
+  cmake_parse_arguments(T "" "NAME;LABEL;TIMEOUT" "SOURCES;LIBS;ENV" ${ARGN})
+  string(REPLACE "." "_" target ${T_NAME})
+  add_executable(${target} ${T_SOURCES})
+  target_compile_definitions(${target} PRIVATE DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+                             ESPLANADE_VECTORS="${ESPLANADE_VECTORS}")
+  target_link_libraries(${target} PRIVATE esplanade_options ${T_LIBS})
+  add_test(NAME ${T_NAME} COMMAND ${target})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 60)
+  endif()
+  set_tests_properties(${T_NAME} PROPERTIES LABELS ${T_LABEL} TIMEOUT ${T_TIMEOUT} ENVIRONMENT "${T_ENV}")
+endfunction()

@@ -1,0 +1,32 @@
+#include "common/base/result.h"
+
+namespace esplanade {
+
+const char* errc_name(Errc code) {
+  switch (code) {
+    case Errc::kTruncated: return "truncated";
+    case Errc::kMalformed: return "malformed";
+    case Errc::kBadLength: return "bad-length";
+    case Errc::kUnsupported: return "unsupported";
+    case Errc::kBadConfig: return "bad-config";
+    case Errc::kIo: return "io";
+    case Errc::kPermission: return "permission";
+    case Errc::kNoCard: return "no-card";
+    case Errc::kDeviceLost: return "device-lost";
+    case Errc::kTimeout: return "timeout";
+    case Errc::kRingFull: return "ring-full";
+    case Errc::kTableFull: return "table-full";
+    case Errc::kUnknownSpi: return "unknown-spi";
+    case Errc::kReplayed: return "replayed";
+    case Errc::kBadIcv: return "bad-icv";
+    case Errc::kBadPadding: return "bad-padding";
+    case Errc::kSeqOverflow: return "seq-overflow";
+    case Errc::kDummy: return "dummy";
+    case Errc::kWeakKey: return "weak-key";
+    case Errc::kExpired: return "expired";
+    case Errc::kState: return "state";
+  }
+  return "?";
+}
+
+}  // namespace esplanade

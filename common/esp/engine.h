@@ -1,0 +1,70 @@
+// The reference ESP and AH engine on OpenSSL: golden model of the card and software card. Complete for IPv4 and
+// IPv6, tunnel and transport, ESP, AH, NAT-T, ESN. Not thread-safe: one owner an SA. It never fragments and
+// never reassembles: a fragment is an error (RFC 4303 s3.3.4, s3.4.1).
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "common/base/bytes.h"
+#include "common/esp/replay_window.h"
+#include "common/esp/sa.h"
+
+namespace esplanade::esp {
+
+struct SaCounters {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;  // of source packets (outbound) or of result packets (inbound)
+  std::uint32_t replay_drops = 0;
+  std::uint32_t icv_drops = 0;
+  std::uint32_t other_drops = 0;
+};
+
+/// What decapsulation found, beside the packet.
+struct Decapsulated {
+  Bytes packet;              // whole IP packet
+  std::uint8_t next_header;  // 4, 41 in tunnel mode; the transport protocol else
+  std::uint64_t seq;
+};
+struct Encapsulated {
+  Bytes packet;  // whole outer IP packet
+  std::uint64_t seq;
+};
+
+/// One security association with its dynamic state. Owns the keys.
+class SoftSa {
+ public:
+  /// Validates and takes over `params`.
+  static Result<SoftSa> create(SaParams params);
+  SoftSa(SoftSa&&) noexcept;
+  SoftSa& operator=(SoftSa&&) noexcept;
+  ~SoftSa();
+
+  /// Protects one whole IP packet (RFC 4303 s3.3, RFC 4302 s3.3). `iv` replaces the random IV: for test vectors
+  /// only. Errors: kMalformed/kBadLength (not a whole IP packet), kUnsupported (fragment), kSeqOverflow, kExpired.
+  Result<Encapsulated> encap(ByteView packet, std::optional<std::array<Byte, 8>> iv = std::nullopt);
+
+  /// Unprotects one whole outer IP packet, in the order of RFC 4303 s3.4: replay check, ICV, window, decrypt,
+  /// padding. Errors: kTruncated, kMalformed, kUnknownSpi, kReplayed, kBadIcv, kBadPadding, kDummy, kExpired.
+  Result<Decapsulated> decap(ByteView packet);
+
+  const SaParams& params() const;
+  const SaCounters& counters() const;
+  /// Outbound: last number used. Inbound: highest authenticated.
+  std::uint64_t seq() const;
+
+ private:
+  struct State;
+  explicit SoftSa(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// SPI and protocol of an outer packet (ESP, AH, or UDP that carries ESP by RFC 3948),
+/// without looking further. kMalformed or kTruncated where there is none.
+struct SpiFound {
+  Protocol protocol;
+  std::uint32_t spi;
+};
+Result<SpiFound> find_spi(ByteView outer_packet);
+
+}  // namespace esplanade::esp

@@ -1,0 +1,91 @@
+// What espd, espcap and vector-check run packets through: the card (real or simulated) or the reference engine.
+// Callers cannot tell which one they have, except by name(). One thread at a time.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/bytes.h"
+#include "common/esp/sa.h"
+#include "hw/regs/card_regs.h"
+
+namespace esplanade::host {
+
+/// Names an installed SA until it is removed.
+enum class SaHandle : std::uint32_t {};
+
+/// The end of one packet's processing. `packet` is empty unless status is kOk.
+struct Outcome {
+  std::uint64_t cookie;
+  card::Op op;
+  card::Status status;
+  std::optional<SaHandle> sa;  // the SA used, where one was found
+  std::uint32_t spi;
+  std::uint64_t seq;
+  std::uint8_t next_header;
+  Bytes packet;
+};
+
+/// Something that the SA's owner must know: lifetimes, sequence numbers.
+struct SaEvent {
+  card::EventType type;
+  SaHandle sa;
+  std::uint32_t spi;
+};
+
+/// State of an SA without its keys.
+struct SaView {
+  bool outbound, expired;
+  std::uint32_t spi;
+  std::uint64_t seq, packets, bytes;
+  std::uint32_t replay_drops, icv_drops, other_drops;
+};
+
+/// Totals since the backend was opened. Cycles are 0 for the reference engine.
+struct Totals {
+  std::uint64_t encap_packets, encap_bytes, decap_packets, decap_bytes;
+  std::uint64_t cycles, busy_cycles;
+  std::uint32_t clock_hz;
+  std::array<std::uint32_t, 32> by_status;  // index: card::Status
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;  // e.g. "reference engine", "esp_card (simulated)"
+
+  /// An SPI for a new inbound SA, never used by a live one (RFC 4303 s2.1: 256 and up).
+  virtual Result<std::uint32_t> allocate_spi() = 0;
+  /// Gives back an SPI of allocate_spi() that was never installed.
+  virtual void release_spi(std::uint32_t spi) = 0;
+  /// Installs an SA; validate()d first. kUnsupported names what the card lacks; kTableFull.
+  virtual Result<SaHandle> install(esp::SaParams params) = 0;
+  /// Removes it; its keys are gone when this returns. Packets still inside complete with kNoSa or as usual.
+  virtual Status remove(SaHandle sa) = 0;
+  virtual Result<SaView> view(SaHandle sa) = 0;
+  virtual Result<Totals> totals() = 0;
+
+  /// Hands in a packet (copied). kRingFull: poll first. `iv` needs a backend opened in test mode.
+  virtual Status submit_encap(SaHandle sa, ByteView packet, std::uint64_t cookie,
+                              std::optional<std::array<Byte, 8>> iv = std::nullopt) = 0;
+  virtual Status submit_decap(ByteView outer_packet, std::uint64_t cookie) = 0;
+  /// Packets handed in and not yet seen by poll().
+  virtual std::size_t in_flight() const = 0;
+  /// Appends finished packets, per SA in order of submission. Waits up to `wait` for the first. kDeviceLost when
+  /// the card is gone: then nothing more will come.
+  virtual Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) = 0;
+  virtual Status poll_events(std::vector<SaEvent>& out) = 0;
+};
+
+struct BackendOptions {
+  std::string card = "sim";  // "soft", "sim", or an XRT device as in DeviceOptions
+  bool test_mode = false;    // allow host-given IVs
+};
+/// Opens the engine that `card` names. Errors as Device::open.
+Result<std::unique_ptr<Backend>> open_backend(const BackendOptions& options);
+
+}  // namespace esplanade::host
