@@ -25,6 +25,12 @@ const char* errc_name(Errc code) {
     case Errc::kWeakKey: return "weak-key";
     case Errc::kExpired: return "expired";
     case Errc::kState: return "state";
+    case Errc::kFragment: return "fragment";
+    case Errc::kWrongProtocol: return "wrong-protocol";
+    case Errc::kWrongAddress: return "wrong-address";
+    case Errc::kWrongDirection: return "wrong-direction";
+    case Errc::kBadNextHeader: return "bad-next-header";
+    case Errc::kBadInner: return "bad-inner";
   }
   return "?";
 }

@@ -33,6 +33,12 @@ enum class Errc : std::uint8_t {
   kWeakKey,       // weak, semi-weak or degenerate DES key: RFC 2405, RFC 2451
   kExpired,       // hard lifetime reached
   kState,         // the call does not fit the object's state
+  kFragment,      // a fragment where a whole packet is needed: RFC 4303 s3.3.4, s3.4.1
+  kWrongProtocol,  // not the protocol of the SA
+  kWrongAddress,  // outer addresses are not those of the SA
+  kWrongDirection,  // an inbound SA asked to protect, or the reverse
+  kBadNextHeader,  // next header does not fit the SA's mode
+  kBadInner,      // packet inside a tunnel is not whole, or not of the stated family
 };
 
 /// Short stable name of an Errc, e.g. "bad-icv".

@@ -3,8 +3,10 @@
 // never reassembles: a fragment is an error (RFC 4303 s3.3.4, s3.4.1).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "common/base/bytes.h"
 #include "common/esp/replay_window.h"
@@ -31,27 +33,43 @@ struct Encapsulated {
   std::uint64_t seq;
 };
 
+/// A limit that the SA reached. Soft ones are told once; at a hard one the SA is closed.
+enum class Limit : std::uint8_t {
+  kSoftBytes, kSoftPackets, kSoftSeconds, kHardBytes, kHardPackets, kHardSeconds,
+  kSeqSoon,      // outbound, no ESN: 2^32 - 2^28 passed
+  kSeqOverflow,  // outbound: no number left
+};
+
+/// Seconds of a monotonic clock.
+using Clock = std::function<std::uint64_t()>;
+
 /// One security association with its dynamic state. Owns the keys.
 class SoftSa {
  public:
-  /// Validates and takes over `params`.
-  static Result<SoftSa> create(SaParams params);
+  /// Validates and takes over `params`. Without `clock` the system's monotonic clock counts the lifetimes.
+  static Result<SoftSa> create(SaParams params, Clock clock = {});
   SoftSa(SoftSa&&) noexcept;
   SoftSa& operator=(SoftSa&&) noexcept;
   ~SoftSa();
 
   /// Protects one whole IP packet (RFC 4303 s3.3, RFC 4302 s3.3). `iv` replaces the random IV: for test vectors
-  /// only. Errors: kMalformed/kBadLength (not a whole IP packet), kUnsupported (fragment), kSeqOverflow, kExpired.
+  /// only. Errors: kTruncated, kMalformed, kBadLength (not a whole IP packet), kFragment (transport mode; a tunnel
+  /// takes inner fragments), kWrongAddress, kWrongDirection, kSeqOverflow, kExpired.
   Result<Encapsulated> encap(ByteView packet, std::optional<std::array<Byte, 8>> iv = std::nullopt);
 
   /// Unprotects one whole outer IP packet, in the order of RFC 4303 s3.4: replay check, ICV, window, decrypt,
-  /// padding. Errors: kTruncated, kMalformed, kUnknownSpi, kReplayed, kBadIcv, kBadPadding, kDummy, kExpired.
+  /// padding, next header, inner header. Errors: kTruncated, kMalformed, kBadLength, kFragment, kWrongProtocol,
+  /// kWrongAddress, kUnknownSpi, kReplayed, kBadIcv, kBadPadding, kDummy, kBadNextHeader, kBadInner, kExpired.
   Result<Decapsulated> decap(ByteView packet);
 
   const SaParams& params() const;
   const SaCounters& counters() const;
   /// Outbound: last number used. Inbound: highest authenticated.
   std::uint64_t seq() const;
+  /// A hard limit was reached: every packet is refused with kExpired.
+  bool expired() const;
+  /// Limits reached since the last call; looks at the clock first.
+  std::vector<Limit> take_limits();
 
  private:
   struct State;

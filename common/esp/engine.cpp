@@ -1,0 +1,396 @@
+#include "common/esp/engine.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/crypto/cbc.h"
+#include "common/crypto/hash.h"
+#include "common/crypto/random.h"
+#include "common/esp/ip.h"
+
+namespace esplanade::esp {
+
+namespace {
+constexpr std::size_t kEspHeader = 4 + 4;            // SPI, sequence number: RFC 4303 s2
+constexpr std::size_t kTrailer = 1 + 1;              // pad length, next header
+constexpr std::size_t kUdpHeader = 8;
+constexpr std::size_t kAhHeader = 12;                // RFC 4302 s2, without the ICV
+constexpr std::size_t kMaxPacket = 65535;
+constexpr std::uint64_t kSeqMax = 0xffffffffu;
+constexpr std::uint64_t kSeqSoon = kSeqMax - (1u << 28);
+
+std::uint64_t monotonic_seconds() {
+  using namespace std::chrono;
+  return static_cast<std::uint64_t>(duration_cast<seconds>(steady_clock::now().time_since_epoch()).count());
+}
+
+std::optional<crypto::Cbc> make_cipher(const SaParams& sa) {
+  if (sa.cipher == Cipher::kNull) return std::nullopt;
+  return crypto::Cbc(sa.cipher == Cipher::kDesCbc ? crypto::BlockCipher::kDes : crypto::BlockCipher::kTripleDes,
+                     sa.enc_key.reveal());
+}
+
+std::optional<crypto::Hmac> make_hmac(const SaParams& sa) {
+  if (sa.auth == Auth::kNone) return std::nullopt;
+  return crypto::Hmac(sa.auth == Auth::kHmacMd5_96 ? crypto::Hash::kMd5 : crypto::Hash::kSha1, sa.auth_key.reveal());
+}
+}  // namespace
+
+struct SoftSa::State {
+  SaParams sa;
+  Clock clock;
+  std::uint64_t born;
+  std::optional<crypto::Cbc> cipher;
+  std::optional<crypto::Hmac> hmac;
+  std::optional<ReplayWindow> window;  // inbound with a check
+  std::uint64_t seq;
+  SaCounters counters;
+  bool expired = false;
+  bool told[8] = {};
+  std::vector<Limit> limits;
+
+  State(SaParams p, Clock c)
+      : sa(std::move(p)), clock(std::move(c)), born(clock()), cipher(make_cipher(sa)), hmac(make_hmac(sa)), seq(sa.seq) {
+    // Without an ICV anybody can mark numbers: no check then (RFC 4303 s3.4.3).
+    if (!sa.outbound && sa.replay_window != 0 && sa.auth != Auth::kNone) window.emplace(sa.replay_window, sa.esn, sa.seq);
+  }
+
+  void reach(Limit limit) {
+    if (!std::exchange(told[static_cast<std::size_t>(limit)], true)) limits.push_back(limit);
+  }
+  void close(Limit limit) {
+    expired = true;
+    reach(limit);
+  }
+
+  void look_at_clock() {
+    const std::uint64_t age = clock() - born;
+    if (sa.soft.seconds != 0 && age >= sa.soft.seconds) reach(Limit::kSoftSeconds);
+    if (sa.hard.seconds != 0 && age >= sa.hard.seconds) close(Limit::kHardSeconds);
+  }
+
+  // A packet that would pass a hard limit is refused and closes the SA.
+  Status admit(std::size_t bytes) {
+    look_at_clock();
+    if (sa.hard.bytes != 0 && counters.bytes + bytes > sa.hard.bytes) close(Limit::kHardBytes);
+    if (sa.hard.packets != 0 && counters.packets + 1 > sa.hard.packets) close(Limit::kHardPackets);
+    if (expired) return Error{Errc::kExpired, "hard lifetime of the SA reached"};
+    return ok();
+  }
+  void count(std::size_t bytes) {
+    ++counters.packets;
+    counters.bytes += bytes;
+    if (sa.soft.bytes != 0 && counters.bytes >= sa.soft.bytes) reach(Limit::kSoftBytes);
+    if (sa.soft.packets != 0 && counters.packets >= sa.soft.packets) reach(Limit::kSoftPackets);
+  }
+
+  Result<std::uint64_t> next_seq() {
+    if (!sa.esn && seq >= kSeqMax) {
+      close(Limit::kSeqOverflow);
+      return Error{Errc::kSeqOverflow, "sequence numbers of the SA are used up"};
+    }
+    if (!sa.esn && seq + 1 > kSeqSoon) reach(Limit::kSeqSoon);
+    return ++seq;
+  }
+
+  // The high word of an extended number is authenticated and not sent (RFC 4303 s2.2.1).
+  void icv(ByteView first, ByteView rest, std::uint64_t number, MutableBytes out) {
+    Byte high[4];
+    store_be32(high, static_cast<std::uint32_t>(number >> 32));
+    hmac->digest({first, rest, ByteView(high, sa.esn ? 4 : 0)}, out);
+  }
+
+  std::size_t esp_len(std::size_t payload) const {
+    const std::size_t align = sa.cipher == Cipher::kNull ? 4 : crypto::kBlockLen;  // RFC 4303 s2.4
+    const std::size_t padded = (payload + kTrailer + align - 1) / align * align;
+    return kEspHeader + iv_len(sa.cipher) + padded + icv_len(sa.auth);
+  }
+  void seal(ByteView payload, std::uint8_t next_header, std::uint64_t number, const crypto::Iv& iv, MutableBytes out);
+  Result<Bytes> open(ByteView esp, std::uint64_t number, std::uint8_t& next_header);
+
+  Result<Encapsulated> encap_esp(ByteView packet, const IpPacket& ip, const crypto::Iv& iv);
+  Result<Encapsulated> encap_ah(ByteView packet, const IpPacket& ip);
+  Result<Decapsulated> decap_esp(ByteView packet, const IpPacket& ip);
+  Result<Decapsulated> decap_ah(ByteView packet, const IpPacket& ip);
+  Result<Encapsulated> encap(ByteView packet, std::optional<std::array<Byte, 8>> iv);
+  Result<Decapsulated> decap(ByteView packet);
+  Result<std::uint64_t> check_spi_and_seq(const Byte* spi_and_seq);
+  Result<Decapsulated> deliver(ByteView outer, const IpPacket& ip, Bytes payload, std::uint8_t next_header, std::uint64_t number);
+};
+
+// SPI | seq | IV | payload | padding | pad length | next header | ICV, into `out` of esp_len octets: RFC 4303 s2.
+void SoftSa::State::seal(ByteView payload, std::uint8_t next_header, std::uint64_t number, const crypto::Iv& iv, MutableBytes out) {
+  const std::size_t body_at = kEspHeader + iv_len(sa.cipher);
+  const std::size_t icv_at = out.size() - icv_len(sa.auth);
+  store_be32(&out[0], sa.spi);
+  store_be32(&out[4], static_cast<std::uint32_t>(number));
+  std::copy_n(iv.begin(), iv_len(sa.cipher), &out[kEspHeader]);
+  const MutableBytes body = out.subspan(body_at, icv_at - body_at);
+  std::ranges::copy(payload, body.begin());
+  const std::size_t pad = body.size() - payload.size() - kTrailer;
+  for (std::size_t i = 0; i < pad; ++i) body[payload.size() + i] = static_cast<Byte>(i + 1);
+  body[body.size() - 2] = static_cast<Byte>(pad);
+  body[body.size() - 1] = next_header;
+  // Whole blocks by construction: the length is padded to them.
+  if (cipher) static_cast<void>(cipher->encrypt(iv, body, body));
+  if (hmac) icv(out.first(icv_at), {}, number, out.subspan(icv_at));
+}
+
+// Everything after the replay check, in the order of RFC 4303 s3.4.4: ICV, window, decryption, padding.
+Result<Bytes> SoftSa::State::open(ByteView esp, std::uint64_t number, std::uint8_t& next_header) {
+  const std::size_t body_at = kEspHeader + iv_len(sa.cipher);
+  const std::size_t icv_at = esp.size() - icv_len(sa.auth);
+  if (hmac) {
+    std::array<Byte, 12> wanted;
+    icv(esp.first(icv_at), {}, number, wanted);
+    if (!constant_time_equal(wanted, esp.subspan(icv_at))) {
+      ++counters.icv_drops;
+      return Error{Errc::kBadIcv, "integrity check failed"};
+    }
+  }
+  if (window) {
+    window->mark(number);
+    seq = window->top();
+  } else {
+    seq = std::max(seq, number);
+  }
+  Bytes body(esp.begin() + static_cast<std::ptrdiff_t>(body_at), esp.begin() + static_cast<std::ptrdiff_t>(icv_at));
+  if (cipher) {
+    crypto::Iv iv;
+    std::ranges::copy(esp.subspan(kEspHeader, crypto::kBlockLen), iv.begin());
+    ESPLANADE_CHECK(cipher->decrypt(iv, body, body));
+  }
+  const std::size_t pad = body[body.size() - 2];
+  next_header = body[body.size() - 1];
+  if (pad + kTrailer > body.size()) return Error{Errc::kBadPadding, "pad length exceeds the payload", body.size() - 2};
+  const std::size_t payload = body.size() - kTrailer - pad;
+  for (std::size_t i = 0; i < pad; ++i) {
+    if (body[payload + i] != i + 1) return Error{Errc::kBadPadding, "pad octets are not 1, 2, 3...", payload + i};
+  }
+  body.resize(payload);
+  if (next_header == kProtoNone) return Error{Errc::kDummy, "dummy packet (next header 59)"};
+  return body;
+}
+
+Result<Encapsulated> SoftSa::State::encap_esp(ByteView packet, const IpPacket& ip, const crypto::Iv& iv) {
+  const bool tunnel = sa.mode == Mode::kTunnel;
+  const std::size_t head = tunnel ? outer_len(sa) : ip.upper_at;
+  const std::size_t udp = sa.natt ? kUdpHeader : 0;
+  const ByteView payload = tunnel ? packet : packet.subspan(ip.upper_at);
+  const std::size_t esp = esp_len(payload.size());
+  if (head + udp + esp > kMaxPacket) return Error{Errc::kBadLength, "the protected packet would exceed 65,535 octets"};
+  ESPLANADE_TRY(number, next_seq());
+  Bytes out(head + udp + esp);
+  const std::uint8_t protocol = sa.natt ? kProtoUdp : kProtoEsp;
+  if (tunnel) {
+    write_outer(sa, sa.ip_id++, packet, protocol, udp + esp, out);
+  } else {
+    std::ranges::copy(packet.first(head), out.begin());
+    fix_ip(out, ip.protocol_at, protocol);
+  }
+  if (sa.natt) {
+    store_be16(&out[head], sa.natt->src_port);
+    store_be16(&out[head + 2], sa.natt->dst_port);
+    store_be16(&out[head + 4], static_cast<std::uint16_t>(udp + esp));  // checksum stays 0: RFC 3948 s2.1
+  }
+  const std::uint8_t next_header = tunnel ? (ip.version == 4 ? kProtoIpv4 : kProtoIpv6) : ip.protocol;
+  seal(payload, next_header, number, iv, MutableBytes(out).subspan(head + udp));
+  return Encapsulated{std::move(out), number};
+}
+
+Result<Encapsulated> SoftSa::State::encap_ah(ByteView packet, const IpPacket& ip) {
+  const bool tunnel = sa.mode == Mode::kTunnel;
+  const std::size_t head = tunnel ? outer_len(sa) : ip.upper_at;
+  const ByteView payload = tunnel ? packet : packet.subspan(ip.upper_at);
+  const std::size_t ah = kAhHeader + icv_len(sa.auth);
+  if (head + ah + payload.size() > kMaxPacket) return Error{Errc::kBadLength, "the protected packet would exceed 65,535 octets"};
+  ESPLANADE_TRY(number, next_seq());
+  Bytes out(head + ah + payload.size());
+  if (tunnel) {
+    write_outer(sa, sa.ip_id++, packet, kProtoAh, ah + payload.size(), out);
+  } else {
+    std::ranges::copy(packet.first(head), out.begin());
+    fix_ip(out, ip.protocol_at, kProtoAh);
+  }
+  out[head] = tunnel ? (ip.version == 4 ? kProtoIpv4 : kProtoIpv6) : ip.protocol;
+  out[head + 1] = static_cast<Byte>(ah / 4 - 2);  // RFC 4302 s2.2
+  store_be32(&out[head + 4], sa.spi);
+  store_be32(&out[head + 8], static_cast<std::uint32_t>(number));
+  std::ranges::copy(payload, out.begin() + static_cast<std::ptrdiff_t>(head + ah));
+  Bytes headers(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(head));
+  ESPLANADE_CHECK(zero_mutable(headers));
+  // The ICV field is still zero, as the calculation wants it (RFC 4302 s3.3.3).
+  std::array<Byte, 12> value;
+  icv(headers, ByteView(out).subspan(head), number, value);
+  std::ranges::copy(value, out.begin() + static_cast<std::ptrdiff_t>(head + kAhHeader));
+  return Encapsulated{std::move(out), number};
+}
+
+Result<std::uint64_t> SoftSa::State::check_spi_and_seq(const Byte* spi_and_seq) {
+  if (load_be32(spi_and_seq) != sa.spi) return Error{Errc::kUnknownSpi, "the packet's SPI is not this SA's"};
+  const std::uint32_t low = load_be32(spi_and_seq + 4);
+  if (!window) return std::uint64_t{low};
+  const auto number = window->check(low);
+  if (!number) {
+    ++counters.replay_drops;
+    return Error{Errc::kReplayed, "sequence number is 0, left of the window or seen before"};
+  }
+  return *number;
+}
+
+// Puts the packet back together from what the protection held, and counts it.
+Result<Decapsulated> SoftSa::State::deliver(ByteView outer, const IpPacket& ip, Bytes payload, std::uint8_t next_header,
+                                            std::uint64_t number) {
+  if (sa.mode == Mode::kTransport) {
+    Bytes packet(outer.begin(), outer.begin() + static_cast<std::ptrdiff_t>(ip.upper_at));
+    put(packet, payload);
+    fix_ip(packet, ip.protocol_at, next_header);
+    payload = std::move(packet);
+  } else {
+    if (next_header != kProtoIpv4 && next_header != kProtoIpv6) {
+      return Error{Errc::kBadNextHeader, "next header of a tunnel is neither IPv4 nor IPv6"};
+    }
+    const auto inner = parse_ip(payload);
+    if (!inner || inner->version != (next_header == kProtoIpv4 ? 4 : 6)) {
+      return Error{Errc::kBadInner, inner ? "inner packet is not of the family that the next header says" : inner.error().detail};
+    }
+    payload.resize(inner->total_len);  // what follows is traffic flow padding: RFC 4303 s2.7
+    copy_ecn_inward(outer, payload);
+  }
+  ESPLANADE_CHECK(admit(payload.size()));
+  count(payload.size());
+  return Decapsulated{std::move(payload), next_header, number};
+}
+
+Result<Decapsulated> SoftSa::State::decap_esp(ByteView packet, const IpPacket& ip) {
+  ByteView esp = packet.subspan(ip.upper_at);
+  if (sa.natt) {
+    if (ip.protocol != kProtoUdp) return Error{Errc::kWrongProtocol, "not UDP, but the SA is UDP-encapsulated", ip.protocol_at};
+    if (esp.size() < kUdpHeader || load_be16(&esp[4]) < kUdpHeader || load_be16(&esp[4]) > esp.size()) {
+      return Error{Errc::kBadLength, "UDP length does not fit the packet", ip.upper_at + 4};
+    }
+    esp = esp.subspan(kUdpHeader, load_be16(&esp[4]) - kUdpHeader);
+  } else if (ip.protocol != kProtoEsp) {
+    return Error{Errc::kWrongProtocol, "not ESP", ip.protocol_at};
+  }
+  const std::size_t fixed = kEspHeader + iv_len(sa.cipher) + icv_len(sa.auth);
+  const std::size_t align = sa.cipher == Cipher::kNull ? 4 : crypto::kBlockLen;
+  if (esp.size() >= kEspHeader && load_be32(esp.data()) != sa.spi) return Error{Errc::kUnknownSpi, "the packet's SPI is not this SA's"};
+  if (esp.size() < fixed + kTrailer) return Error{Errc::kBadLength, "ESP packet ends early", packet.size()};
+  if ((esp.size() - fixed) % align != 0) return Error{Errc::kBadLength, "ESP payload is not a multiple of the block", packet.size()};
+  ESPLANADE_TRY(number, check_spi_and_seq(esp.data()));
+  std::uint8_t next_header = 0;
+  ESPLANADE_TRY(payload, open(esp, number, next_header));
+  return deliver(packet, ip, std::move(payload), next_header, number);
+}
+
+Result<Decapsulated> SoftSa::State::decap_ah(ByteView packet, const IpPacket& ip) {
+  if (ip.protocol != kProtoAh) return Error{Errc::kWrongProtocol, "not AH", ip.protocol_at};
+  const ByteView ah = packet.subspan(ip.upper_at);
+  const std::size_t len = kAhHeader + icv_len(sa.auth);
+  if (ah.size() < len) return Error{Errc::kBadLength, "AH header ends early", ip.upper_at};
+  if ((std::size_t{ah[1]} + 2) * 4 != len) return Error{Errc::kBadLength, "AH length does not fit the SA's algorithm", ip.upper_at + 1};
+  ESPLANADE_TRY(number, check_spi_and_seq(&ah[4]));
+  Bytes covered(packet.begin(), packet.end());
+  ESPLANADE_CHECK(zero_mutable(MutableBytes(covered).first(ip.upper_at)));
+  std::fill_n(covered.begin() + static_cast<std::ptrdiff_t>(ip.upper_at + kAhHeader), icv_len(sa.auth), Byte{0});
+  std::array<Byte, 12> wanted;
+  icv(covered, {}, number, wanted);
+  if (!constant_time_equal(wanted, ah.subspan(kAhHeader, icv_len(sa.auth)))) {
+    ++counters.icv_drops;
+    return Error{Errc::kBadIcv, "integrity check failed"};
+  }
+  if (window) window->mark(number);
+  seq = window ? window->top() : std::max(seq, number);
+  const ByteView payload = ah.subspan(len);
+  return deliver(packet, ip, Bytes(payload.begin(), payload.end()), ah[0], number);
+}
+
+Result<Encapsulated> SoftSa::State::encap(ByteView given, std::optional<std::array<Byte, 8>> chosen_iv) {
+  if (!sa.outbound) return Error{Errc::kWrongDirection, "an inbound SA cannot protect"};
+  ESPLANADE_TRY(ip, parse_ip(given));
+  const ByteView packet = given.first(ip.total_len);
+  if (sa.mode == Mode::kTransport) {
+    if (ip.fragment) return Error{Errc::kFragment, "transport mode does not take fragments (RFC 4303 s3.3.4)", ip.protocol_at};
+    if (sa.check_outer && (source_of(packet) != sa.src || destination_of(packet) != sa.dst)) {
+      return Error{Errc::kWrongAddress, "addresses of the packet are not those of the transport SA"};
+    }
+  }
+  ESPLANADE_CHECK(admit(packet.size()));
+  crypto::Iv iv{};
+  if (chosen_iv) {
+    iv = *chosen_iv;
+  } else if (cipher) {
+    crypto::random_bytes(iv);
+  }
+  auto out = sa.protocol == Protocol::kAh ? encap_ah(packet, ip) : encap_esp(packet, ip, iv);
+  if (out) count(packet.size());
+  return out;
+}
+
+Result<Decapsulated> SoftSa::State::decap(ByteView given) {
+  if (sa.outbound) return Error{Errc::kWrongDirection, "an outbound SA cannot unprotect"};
+  ESPLANADE_TRY(ip, parse_ip(given));
+  const ByteView packet = given.first(ip.total_len);
+  if (ip.fragment) return Error{Errc::kFragment, "reassemble before IPsec (RFC 4303 s3.4.1)", ip.protocol_at};
+  if (sa.check_outer && sa.mode == Mode::kTunnel && (source_of(packet) != sa.src || destination_of(packet) != sa.dst)) {
+    return Error{Errc::kWrongAddress, "outer addresses are not those of the SA"};
+  }
+  look_at_clock();
+  if (expired) return Error{Errc::kExpired, "hard lifetime of the SA reached"};
+  return sa.protocol == Protocol::kAh ? decap_ah(packet, ip) : decap_esp(packet, ip);
+}
+
+SoftSa::SoftSa(std::unique_ptr<State> state) : state_(std::move(state)) {}
+SoftSa::SoftSa(SoftSa&&) noexcept = default;
+SoftSa& SoftSa::operator=(SoftSa&&) noexcept = default;
+SoftSa::~SoftSa() = default;
+
+Result<SoftSa> SoftSa::create(SaParams params, Clock clock) {
+  ESPLANADE_CHECK(validate(params));
+  return SoftSa(std::make_unique<State>(std::move(params), clock ? std::move(clock) : Clock(monotonic_seconds)));
+}
+
+namespace {
+// Replay and ICV drops have counters of their own, counted where they are found.
+template <class T>
+T counted(T result, SaCounters& counters) {
+  if (!result && result.error().code != Errc::kReplayed && result.error().code != Errc::kBadIcv) ++counters.other_drops;
+  return result;
+}
+}  // namespace
+
+Result<Encapsulated> SoftSa::encap(ByteView packet, std::optional<std::array<Byte, 8>> iv) {
+  return counted(state_->encap(packet, iv), state_->counters);
+}
+Result<Decapsulated> SoftSa::decap(ByteView packet) { return counted(state_->decap(packet), state_->counters); }
+
+const SaParams& SoftSa::params() const { return state_->sa; }
+const SaCounters& SoftSa::counters() const { return state_->counters; }
+std::uint64_t SoftSa::seq() const { return state_->seq; }
+bool SoftSa::expired() const { return state_->expired; }
+std::vector<Limit> SoftSa::take_limits() {
+  state_->look_at_clock();
+  return std::exchange(state_->limits, {});
+}
+
+Result<SpiFound> find_spi(ByteView outer_packet) {
+  ESPLANADE_TRY(ip, parse_ip(outer_packet));
+  const ByteView upper = outer_packet.subspan(ip.upper_at, ip.total_len - ip.upper_at);
+  Reader reader(upper);
+  if (ip.protocol == kProtoAh) {
+    ESPLANADE_CHECK(reader.take(4, "AH header"));
+    ESPLANADE_TRY(spi, reader.u32("AH SPI"));
+    return SpiFound{Protocol::kAh, spi};
+  }
+  if (ip.protocol == kProtoUdp) {
+    ESPLANADE_CHECK(reader.take(kUdpHeader, "UDP header"));
+  } else if (ip.protocol != kProtoEsp) {
+    return Error{Errc::kWrongProtocol, "neither ESP nor AH nor UDP", ip.protocol_at};
+  }
+  ESPLANADE_TRY(spi, reader.u32("SPI"));
+  if (spi == 0) return Error{Errc::kWrongProtocol, "SPI 0: IKE on UDP 4500, not ESP (RFC 3948 s2.2)", ip.upper_at};
+  return SpiFound{Protocol::kEsp, spi};
+}
+
+}  // namespace esplanade::esp

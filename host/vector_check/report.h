@@ -1,0 +1,35 @@
+// What vector-check found, and how it says so.
+#pragma once
+
+#include <cstdio>
+#include <map>
+#include <string>
+
+namespace esplanade::host {
+
+class Report {
+ public:
+  void pass() { ++passed_; }
+  /// One line at once: the case and why.
+  void fail(const std::string& id, const std::string& why) {
+    ++failed_;
+    std::printf("FAILED %s: %s\n", id.c_str(), why.c_str());
+  }
+  /// Counted by reason and told at the end.
+  void skip(const std::string& reason) {
+    ++skipped_;
+    ++reasons_[reason];
+  }
+  /// Prints the reasons and the closing line. True when something passed and nothing failed.
+  bool close() const {
+    for (const auto& [reason, count] : reasons_) std::printf("skipped %u: %s\n", count, reason.c_str());
+    std::printf("%u passed, %u failed, %u skipped\n", passed_, failed_, skipped_);
+    return failed_ == 0 && passed_ > 0;
+  }
+
+ private:
+  unsigned passed_ = 0, failed_ = 0, skipped_ = 0;
+  std::map<std::string, unsigned> reasons_;
+};
+
+}  // namespace esplanade::host
