@@ -1,0 +1,171 @@
+#include "esplanade/packet_queue.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace esplanade {
+
+namespace {
+namespace reg = card::reg;
+namespace desc = card::descriptor;
+namespace cpl = card::completion;
+
+// One look at the completion ring fetches at most so many: 2 KiB, little more than a single one costs.
+constexpr std::size_t kLookAhead = 32;
+
+Status write_address(Device& device, const card::Reg& lo, const card::Reg& hi, std::uint32_t n, std::uint64_t address) {
+  ESPLANADE_CHECK(device.write32(lo.at(n), static_cast<std::uint32_t>(address)));
+  return device.write32(hi.at(n), static_cast<std::uint32_t>(address >> 32));
+}
+}  // namespace
+
+PacketQueue::PacketQueue(Device& device, std::uint32_t number, std::unique_ptr<Device::Buffer> memory, std::uint32_t entries, std::uint32_t slot_bytes)
+    : device_(&device), number_(number), memory_(std::move(memory)), slots_(entries), slot_bytes_(slot_bytes),
+      sq_at_(0), cq_at_(std::size_t{entries} * card::kDescriptorBytes), src_at_(cq_at_ + std::size_t{entries} * card::kCompletionBytes),
+      dst_at_(src_at_ + std::size_t{entries} * slot_bytes) {}
+
+PacketQueue::~PacketQueue() {
+  // Nothing to do about a failure: the card is gone then, or will be reset at the next open.
+  if (memory_) static_cast<void>(device_->write32(reg::kQControl.at(number_), 0));
+}
+
+Result<PacketQueue> PacketQueue::create(Device& device, std::uint32_t number, std::uint32_t log2_size) {
+  if (number >= device.info().queues) return Error{Errc::kUnsupported, fmt::format("the card has {} queues", device.info().queues)};
+  if (log2_size < 1 || log2_size > card::kRingLog2Max) return Error{Errc::kBadConfig, fmt::format("ring of 2^{} entries", log2_size)};
+  const std::uint32_t entries = 1u << log2_size;
+  const std::uint32_t slot_bytes = (device.info().max_packet + card::kBufferAlign - 1) / card::kBufferAlign * card::kBufferAlign;
+  const std::size_t bytes = std::size_t{entries} * (card::kDescriptorBytes + card::kCompletionBytes + 2 * std::size_t{slot_bytes});
+  ESPLANADE_TRY(memory, device.allocate(bytes));
+  PacketQueue queue(device, number, std::move(memory), entries, slot_bytes);
+  Device::Buffer& m = *queue.memory_;
+  // A completion that the card has not written must not look like one: phase 0 on the first lap.
+  std::ranges::fill(m.data().first(queue.src_at_), Byte{0});
+  ESPLANADE_CHECK(m.sync_to_card(0, queue.src_at_));
+  ESPLANADE_CHECK(device.write32(reg::kQControl.at(number), 0));
+  ESPLANADE_CHECK(write_address(device, reg::kSqBaseLo, reg::kSqBaseHi, number, m.address() + queue.sq_at_));
+  ESPLANADE_CHECK(write_address(device, reg::kCqBaseLo, reg::kCqBaseHi, number, m.address() + queue.cq_at_));
+  ESPLANADE_CHECK(device.write32(reg::kQControl.at(number), reg::kQControlEnable.put(1) | reg::kQControlInOrder.put(1) | reg::kQControlLog2Size.put(log2_size)));
+  ESPLANADE_TRY(status, device.read32(reg::kQStatus.at(number)));
+  if (reg::kQStatusStopped.get(status) != 0) return Error{Errc::kState, fmt::format("the card refused the rings of queue {}", number)};
+  return queue;
+}
+
+Status PacketQueue::submit(const Submission& s) {
+  if (in_flight() >= capacity()) return Error{Errc::kRingFull, "the queue is full: reap first"};
+  if (s.packet.empty() || s.packet.size() > device_->info().max_packet) {
+    return Error{Errc::kBadLength, fmt::format("a packet of {} octets: the card takes 1 to {}", s.packet.size(), device_->info().max_packet)};
+  }
+  const std::size_t at = slot_of(produced_);
+  Slot& slot = slots_[at];
+  if (slot.busy) return Error{Errc::kRingFull, "the oldest packet is still inside: reap first"};
+  slot = {true, produced_, s.cookie, s.op};
+  std::ranges::copy(s.packet, memory_->data().subspan(src_at_ + at * slot_bytes_).begin());
+  const MutableBytes d = memory_->data().subspan(sq_at_ + at * card::kDescriptorBytes, card::kDescriptorBytes);
+  std::ranges::fill(d, Byte{0});
+  card::set(d, desc::kOp, static_cast<std::uint64_t>(s.op));
+  card::set(d, desc::kSaIndex, s.op == card::Op::kEncap ? s.sa_index : 0);
+  card::set(d, desc::kCookie, produced_);
+  card::set(d, desc::kSrcAddr, memory_->address() + src_at_ + at * slot_bytes_);
+  card::set(d, desc::kDstAddr, memory_->address() + dst_at_ + at * slot_bytes_);
+  card::set(d, desc::kSrcLen, s.packet.size());
+  card::set(d, desc::kDstSize, slot_bytes_);
+  if (s.iv) {
+    card::set(d, desc::kHostIv, 1);
+    std::ranges::copy(*s.iv, card::octets(d, desc::kIv).begin());
+  }
+  ++produced_;
+  return ok();
+}
+
+// Packets and descriptors of the submissions [from, to), which do not wrap.
+Status PacketQueue::move_out(std::uint64_t from, std::uint64_t to) {
+  const std::size_t first = slot_of(from);
+  const auto count = static_cast<std::size_t>(to - from);
+  ESPLANADE_CHECK(memory_->sync_to_card(src_at_ + first * slot_bytes_, count * slot_bytes_));
+  return memory_->sync_to_card(sq_at_ + first * card::kDescriptorBytes, count * card::kDescriptorBytes);
+}
+
+Status PacketQueue::flush() {
+  if (flushed_ == produced_) return ok();
+  const std::uint64_t wrap = (flushed_ / slots_.size() + 1) * slots_.size();
+  ESPLANADE_CHECK(move_out(flushed_, std::min(wrap, produced_)));
+  if (produced_ > wrap) ESPLANADE_CHECK(move_out(wrap, produced_));
+  flushed_ = produced_;
+  return device_->write32(reg::kSqTail.at(number_), static_cast<std::uint32_t>(produced_));
+}
+
+// Brings the next completions over and counts those that the card has written.
+Result<std::size_t> PacketQueue::fetch_completions() {
+  const std::size_t first = slot_of(consumed_);
+  const std::size_t most = std::min({kLookAhead, slots_.size() - first, static_cast<std::size_t>(flushed_ - consumed_)});
+  if (most == 0) return std::size_t{0};
+  const std::size_t at = cq_at_ + first * card::kCompletionBytes;
+  ESPLANADE_CHECK(memory_->sync_from_card(at, most * card::kCompletionBytes));
+  const std::uint64_t phase = consumed_ / slots_.size() % 2 == 0 ? 1 : 0;
+  std::size_t count = 0;
+  while (count < most && card::get(memory_->data().subspan(at + count * card::kCompletionBytes, card::kCompletionBytes), cpl::kPhase) == phase) ++count;
+  return count;
+}
+
+Result<Completed> PacketQueue::check(ByteView c) {
+  Completed out{};
+  const std::uint64_t number = card::get(c, cpl::kCookie);
+  const Slot& slot = slots_[slot_of(number)];
+  const std::uint64_t status = card::get(c, cpl::kStatus);
+  const std::uint64_t len = card::get(c, cpl::kOutLen);
+  if (number >= flushed_ || !slot.busy || slot.number != number || card::get(c, cpl::kOp) != static_cast<std::uint64_t>(slot.op) ||
+      status > static_cast<std::uint64_t>(card::Status::kBadInner) || len > slot_bytes_ || (status != 0 && len != 0)) {
+    // A lost card reads all ones, in registers as in memory: say that rather than this.
+    ESPLANADE_CHECK(device_->read32(reg::kId.at()));
+    return Error{Errc::kMalformed, fmt::format("the card wrote a completion that makes no sense (number {}, status {}, length {})", number, status, len)};
+  }
+  out.cookie = slot.cookie;
+  out.op = slot.op;
+  out.status = static_cast<card::Status>(status);
+  out.next_header = static_cast<std::uint8_t>(card::get(c, cpl::kNextHeader));
+  out.sa_index = static_cast<std::uint32_t>(card::get(c, cpl::kSaIndex));
+  out.spi = static_cast<std::uint32_t>(card::get(c, cpl::kSpi));
+  out.seq = card::get(c, cpl::kSeq);
+  const card::Field stamps[] = {cpl::kCycleFetched, cpl::kCycleStarted, cpl::kCycleCiphered, cpl::kCycleHashed, cpl::kCycleDone};
+  for (std::size_t i = 0; i < out.cycles.size(); ++i) out.cycles[i] = static_cast<std::uint32_t>(card::get(c, stamps[i]));
+  out.packet = memory_->data().subspan(dst_at_ + slot_of(number) * slot_bytes_, static_cast<std::size_t>(len));
+  return out;
+}
+
+// The results of `count` completions from ring entry `from` on: one transfer over the slots they span.
+Status PacketQueue::fetch_results(std::uint64_t from, std::size_t count) {
+  std::size_t first = slots_.size(), last = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    ESPLANADE_TRY(c, check(memory_->data().subspan(cq_at_ + slot_of(from + i) * card::kCompletionBytes, card::kCompletionBytes)));
+    if (c.packet.empty()) continue;
+    const std::size_t slot = (static_cast<std::size_t>(c.packet.data() - memory_->data().data()) - dst_at_) / slot_bytes_;
+    first = std::min(first, slot);
+    last = std::max(last, slot + 1);
+  }
+  return first < last ? memory_->sync_from_card(dst_at_ + first * slot_bytes_, (last - first) * slot_bytes_) : ok();
+}
+
+Status PacketQueue::reap(const std::function<void(const Completed&)>& done) {
+  for (;;) {
+    ESPLANADE_TRY(count, fetch_completions());
+    if (count == 0) break;
+    ESPLANADE_CHECK(fetch_results(consumed_, count));
+    for (std::size_t i = 0; i < count; ++i) {
+      // Checked again: two completions of one batch could name the same slot.
+      ESPLANADE_TRY(c, check(memory_->data().subspan(cq_at_ + slot_of(consumed_) * card::kCompletionBytes, card::kCompletionBytes)));
+      Slot& slot = slots_[slot_of(card::get(memory_->data().subspan(cq_at_ + slot_of(consumed_) * card::kCompletionBytes, card::kCompletionBytes), cpl::kCookie))];
+      slot.busy = false;
+      ++consumed_;
+      done(c);
+    }
+    if (count < kLookAhead && slot_of(consumed_) != 0) break;
+  }
+  // At most half the ring is in flight, so the card never waits for this.
+  if (consumed_ - told_consumed_ < capacity() / 2) return ok();
+  told_consumed_ = consumed_;
+  return device_->write32(reg::kCqHead.at(number_), static_cast<std::uint32_t>(consumed_));
+}
+
+}  // namespace esplanade

@@ -1,0 +1,213 @@
+#include "esplanade/sa_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "common/crypto/random.h"
+
+namespace esplanade {
+
+namespace {
+namespace entry = card::sa_entry;
+namespace reg = card::reg;
+
+// Removal waits for packets that hold the entry; a simulated card may need a while for that.
+constexpr std::chrono::seconds kCommandPatience{10};
+
+std::uint32_t random32() {
+  Byte octets[4];
+  crypto::random_bytes(octets);
+  return load_be32(octets);
+}
+}  // namespace
+
+SaTable::SaTable(Device& device) : device_(&device), entries_(device.info().sa_entries) {}
+
+Result<SaTable> SaTable::create(Device& device) {
+  SaTable table(device);
+  ESPLANADE_TRY(result, table.command(card::SaCommand::kClear, 0));
+  if (result != card::SaResult::kOk) {
+    return Error{Errc::kState, fmt::format("the card did not clear its SA table: {}", name_of(result))};
+  }
+  return table;
+}
+
+Result<std::uint32_t> SaTable::allocate_spi() {
+  const auto size = static_cast<std::uint32_t>(entries_.size());
+  const std::uint32_t start = random32();
+  for (std::uint32_t i = 0; i < size; ++i) {
+    const SaIndex index = (start + i) & (size - 1);
+    if (entries_[index].use != Use::kFree) continue;
+    std::uint32_t spi;
+    do {
+      spi = (random32() & ~(size - 1)) | index;
+    } while (spi < 256);
+    entries_[index] = {Use::kReserved, spi};
+    return spi;
+  }
+  return Error{Errc::kTableFull, fmt::format("all {} entries of the card's SA table are taken", size)};
+}
+
+void SaTable::release_spi(std::uint32_t spi) {
+  Entry& e = entries_[spi & (entries_.size() - 1)];
+  if (e.use == Use::kReserved && e.spi == spi) e = {};
+}
+
+std::string SaTable::lacking(const esp::SaParams& sa, std::uint32_t caps, std::uint32_t replay_max) {
+  const auto has = [caps](const card::RegField& f) { return f.get(caps) != 0; };
+  const bool ah = sa.protocol == esp::Protocol::kAh;
+  if (ah && !has(reg::kCapsAh)) return "AH";
+  if (!ah && !has(reg::kCapsEsp)) return "ESP";
+  if (!ah && sa.cipher == esp::Cipher::kTripleDesCbc && !has(reg::kCapsTripleDes)) return "3DES-CBC";
+  if (!ah && sa.cipher == esp::Cipher::kDesCbc && !has(reg::kCapsDes)) return "DES-CBC";
+  if (!ah && sa.cipher == esp::Cipher::kNull && !has(reg::kCapsNullCipher)) return "NULL encryption";
+  if (sa.auth == esp::Auth::kHmacSha1_96 && !has(reg::kCapsHmacSha1)) return "HMAC-SHA1-96";
+  if (sa.auth == esp::Auth::kHmacMd5_96 && !has(reg::kCapsHmacMd5)) return "HMAC-MD5-96";
+  if (sa.auth == esp::Auth::kNone && !has(reg::kCapsAuthNone)) return "ESP without authentication";
+  if (sa.mode == esp::Mode::kTunnel && !has(reg::kCapsTunnel)) return "tunnel mode";
+  if (sa.mode == esp::Mode::kTransport && !has(reg::kCapsTransport)) return "transport mode";
+  if (sa.src.version == 4 && !has(reg::kCapsOuterV4)) return "outer IPv4";
+  if (sa.src.version == 6 && !has(reg::kCapsOuterV6)) return "outer IPv6";
+  if (sa.natt && !has(reg::kCapsNatt)) return "ESP in UDP";
+  if (sa.esn && !has(reg::kCapsEsn)) return "extended sequence numbers";
+  const auto limited = [](const esp::Lifetime& l) { return l.bytes != 0 || l.packets != 0 || l.seconds != 0; };
+  if ((limited(sa.soft) || limited(sa.hard)) && !has(reg::kCapsLifetimes)) return "lifetimes";
+  if (!sa.outbound && sa.replay_window > replay_max) return fmt::format("a replay window of {} (at most {})", sa.replay_window, replay_max);
+  return {};
+}
+
+std::array<Byte, entry::kSize> SaTable::encode(const esp::SaParams& sa, std::uint32_t caps) {
+  std::array<Byte, entry::kSize> out{};
+  const auto put = [&out](card::Field f, std::uint64_t value) { card::set(out, f, value); };
+  const auto put_octets = [&out](card::Field f, ByteView in) { std::ranges::copy(in, card::octets(std::span<Byte>(out), f).begin()); };
+  put(entry::kOutbound, sa.outbound);
+  put(entry::kTransport, sa.mode == esp::Mode::kTransport);
+  put(entry::kAh, sa.protocol == esp::Protocol::kAh);
+  put(entry::kOuterV6, sa.src.version == 6);
+  put(entry::kNatt, sa.natt.has_value());
+  put(entry::kEsn, sa.esn);
+  if (!sa.outbound) {
+    put(entry::kCheckOuter, sa.check_outer);
+    put(entry::kInnerV4, card::reg::kCapsInnerV4.get(caps));
+    put(entry::kInnerV6, card::reg::kCapsInnerV6.get(caps));
+    put(entry::kReplayWindow, sa.auth == esp::Auth::kNone ? 0 : sa.replay_window);
+  }
+  put(entry::kCipher, static_cast<std::uint64_t>(sa.cipher == esp::Cipher::kTripleDesCbc ? card::Cipher::kTripleDesCbc
+                                                 : sa.cipher == esp::Cipher::kDesCbc     ? card::Cipher::kDesCbc
+                                                                                         : card::Cipher::kNull));
+  put(entry::kAuth, static_cast<std::uint64_t>(sa.auth == esp::Auth::kHmacSha1_96  ? card::Auth::kHmacSha1_96
+                                               : sa.auth == esp::Auth::kHmacMd5_96 ? card::Auth::kHmacMd5_96
+                                                                                   : card::Auth::kNone));
+  put(entry::kDfPolicy, static_cast<std::uint64_t>(sa.df == esp::DfPolicy::kCopy    ? card::DfPolicy::kCopy
+                                                   : sa.df == esp::DfPolicy::kClear ? card::DfPolicy::kClear
+                                                                                    : card::DfPolicy::kSet));
+  put(entry::kDscpSet, sa.dscp.has_value());
+  put(entry::kDscp, sa.dscp.value_or(0));
+  put(entry::kEcnClear, !sa.ecn_copy);
+  put(entry::kSpi, sa.spi);
+  put(entry::kTtl, sa.ttl);
+  put(entry::kIpId, sa.ip_id);
+  put(entry::kSeq, sa.seq);
+  if (sa.natt) {
+    put(entry::kUdpSrc, sa.natt->src_port);
+    put(entry::kUdpDst, sa.natt->dst_port);
+  }
+  put(entry::kSoftSeconds, sa.soft.seconds);
+  put(entry::kHardSeconds, sa.hard.seconds);
+  put(entry::kSoftBytes, sa.soft.bytes);
+  put(entry::kHardBytes, sa.hard.bytes);
+  put(entry::kSoftPackets, sa.soft.packets);
+  put(entry::kHardPackets, sa.hard.packets);
+  put_octets(entry::kSrc, sa.src.bytes());
+  put_octets(entry::kDst, sa.dst.bytes());
+  put_octets(entry::kEncKey, sa.enc_key.reveal());
+  put_octets(entry::kAuthKey, sa.auth_key.reveal());
+  return out;
+}
+
+Result<SaIndex> SaTable::pick(const esp::SaParams& sa) {
+  const auto size = static_cast<std::uint32_t>(entries_.size());
+  if (!sa.outbound) {
+    const SaIndex index = sa.spi & (size - 1);
+    const Entry& e = entries_[index];
+    if (e.use == Use::kFree || (e.use == Use::kReserved && e.spi == sa.spi)) return index;
+    return Error{Errc::kTableFull, fmt::format("entry {} of the card's SA table, where SPI 0x{:08x} belongs, is taken", index, sa.spi)};
+  }
+  for (std::uint32_t i = 0; i < size; ++i) {
+    const SaIndex index = (next_outbound_ + i) & (size - 1);
+    if (entries_[index].use != Use::kFree) continue;
+    next_outbound_ = index + 1;
+    return index;
+  }
+  return Error{Errc::kTableFull, fmt::format("all {} entries of the card's SA table are taken", size)};
+}
+
+Result<SaIndex> SaTable::install(const esp::SaParams& sa) {
+  ESPLANADE_CHECK(validate(sa));
+  const std::uint32_t caps = device_->info().caps;
+  if (const std::string what = lacking(sa, caps, device_->info().replay_max); !what.empty()) {
+    return Error{Errc::kUnsupported, "this build of the card does not do " + what};
+  }
+  ESPLANADE_TRY(index, pick(sa));
+  auto image = encode(sa, caps);
+  Status written = ok();
+  for (std::uint32_t word = 0; word < image.size() / 4 && written; ++word) {
+    const Byte* p = &image[word * 4];
+    const std::uint32_t value = p[0] | std::uint32_t{p[1]} << 8 | std::uint32_t{p[2]} << 16 | std::uint32_t{p[3]} << 24;
+    // The window is zero after a command took it: zero words need no write then.
+    if (value != 0 || window_dirty_) written = device_->write32(reg::kSaEntry.at(word), value);
+  }
+  wipe(image);
+  window_dirty_ = true;
+  ESPLANADE_CHECK(written);
+  ESPLANADE_TRY(result, command(card::SaCommand::kInstall, index));
+  if (result == card::SaResult::kUnsupported) return Error{Errc::kUnsupported, "the card refused the SA: it lacks something that its CAPS promise"};
+  if (result != card::SaResult::kOk) {
+    return Error{Errc::kState, fmt::format("the card refused the SA at entry {}: {}", index, name_of(result))};
+  }
+  window_dirty_ = false;
+  entries_[index] = {Use::kInstalled, sa.spi};
+  return index;
+}
+
+Status SaTable::remove(SaIndex index) {
+  if (index >= entries_.size() || entries_[index].use != Use::kInstalled) return Error{Errc::kUnknownSpi, "no such SA"};
+  ESPLANADE_TRY(result, command(card::SaCommand::kRemove, index));
+  if (result != card::SaResult::kOk) {
+    return Error{Errc::kState, fmt::format("the card did not remove entry {}: {}", index, name_of(result))};
+  }
+  entries_[index] = {};
+  return ok();
+}
+
+Result<std::array<Byte, card::sa_view::kSize>> SaTable::view(SaIndex index) {
+  ESPLANADE_TRY(result, command(card::SaCommand::kView, index));
+  if (result != card::SaResult::kOk) return Error{Errc::kUnknownSpi, fmt::format("entry {}: {}", index, name_of(result))};
+  std::array<Byte, card::sa_view::kSize> out{};
+  for (std::uint32_t word = 0; word < out.size() / 4; ++word) {
+    // What lies behind the last field is reserved.
+    if (word * 32 > card::sa_view::kAgeSeconds.lsb) break;
+    ESPLANADE_TRY(value, device_->read32(reg::kSaView.at(word)));
+    for (std::size_t i = 0; i < 4; ++i) out[word * 4 + i] = static_cast<Byte>(value >> (8 * i));
+  }
+  return out;
+}
+
+Result<card::SaResult> SaTable::command(card::SaCommand command, SaIndex index) {
+  ESPLANADE_CHECK(device_->write32(reg::kSaIndex.at(), index));
+  ESPLANADE_CHECK(device_->write32(reg::kSaCommand.at(), static_cast<std::uint32_t>(command)));
+  const auto end = std::chrono::steady_clock::now() + kCommandPatience;
+  for (;;) {
+    ESPLANADE_TRY(status, device_->read32(reg::kSaStatus.at()));
+    if (reg::kSaStatusBusy.get(status) == 0) return static_cast<card::SaResult>(reg::kSaStatusResult.get(status));
+    if (std::chrono::steady_clock::now() > end) {
+      return Error{Errc::kTimeout, fmt::format("SA command {} on entry {} is busy for more than 10 s", name_of(command), index)};
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+}
+
+}  // namespace esplanade

@@ -1,0 +1,247 @@
+// The card over XRT's native C++ API. XRT's exceptions end here.
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+#include <xrt/xrt_bo.h>
+#include <xrt/xrt_device.h>
+#include <experimental/xrt_ip.h>
+
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+
+#include "common/base/log.h"
+#include "common/crypto/random.h"
+#include "driver/xrt/emulation.h"
+#include "driver/xrt/sleep_breaker.h"
+#include "esplanade/device.h"
+
+namespace esplanade {
+
+namespace fs = std::filesystem;
+namespace reg = card::reg;
+
+namespace {
+constexpr std::uint32_t kIdValue = 0x43505345;  // ID register of an esp_card
+constexpr std::uint32_t kAllOnes = 0xffffffff;  // what a card that fell off the bus reads
+constexpr std::size_t kSyncMax = 512 * 1024;    // see EmulationFolder: below the size of XRT's first message
+constexpr std::uint32_t kMemoryGroup = 0;       // card memory, first in hw/xclbin/esp_card.toml
+constexpr std::size_t kPage = 4096;
+constexpr std::chrono::seconds kResetPatience{5};
+
+/// XRT's emulation shim installs handlers for these; ours, or the defaults, come back at the end.
+class SignalKeeper {
+ public:
+  SignalKeeper() {
+    for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], nullptr, &before_[i]);
+  }
+  ~SignalKeeper() {
+    for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &before_[i], nullptr);
+  }
+
+ private:
+  static constexpr std::array<int, 3> kSignals{SIGSEGV, SIGFPE, SIGABRT};
+  std::array<struct sigaction, 3> before_{};
+};
+
+/// XRT talks on standard output while it opens a device; that belongs to the program. It goes to standard error.
+class StdoutKeeper {
+ public:
+  StdoutKeeper() : saved_(::dup(STDOUT_FILENO)) { ::dup2(STDERR_FILENO, STDOUT_FILENO); }
+  ~StdoutKeeper() {
+    std::fflush(stdout);
+    if (saved_ < 0) return;
+    ::dup2(saved_, STDOUT_FILENO);
+    ::close(saved_);
+  }
+
+ private:
+  int saved_;
+};
+
+/// The .xclbin of the build or installation that this program belongs to.
+fs::path default_xclbin(bool simulated) {
+  if (const char* given = std::getenv("ESPLANADE_XCLBIN")) return given;
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  return program.parent_path().parent_path() / "share/esplanade" / (simulated ? "esp_card.hw_emu.xclbin" : "esp_card.xclbin");
+}
+
+class XrtDevice;
+
+class XrtBuffer final : public Device::Buffer {
+ public:
+  XrtBuffer(XrtDevice& device, xrt::bo bo, std::size_t size) : device_(device), bo_(std::move(bo)), data_(bo_.map<Byte*>(), size) {}
+  MutableBytes data() override { return data_; }
+  std::uint64_t address() const override { return bo_.address(); }
+  Status sync_to_card(std::size_t offset, std::size_t size) override { return sync(XCL_BO_SYNC_BO_TO_DEVICE, offset, size); }
+  Status sync_from_card(std::size_t offset, std::size_t size) override { return sync(XCL_BO_SYNC_BO_FROM_DEVICE, offset, size); }
+
+ private:
+  Status sync(xclBOSyncDirection direction, std::size_t offset, std::size_t size);
+  XrtDevice& device_;
+  xrt::bo bo_;
+  MutableBytes data_;
+};
+
+class XrtDevice final : public Device {
+ public:
+  XrtDevice(std::unique_ptr<EmulationFolder> folder, xrt::device device, xrt::ip ip)
+      : folder_(std::move(folder)), device_(std::move(device)), ip_(std::move(ip)) {}
+  ~XrtDevice() override {
+    // A lost card takes no writes; a live one stops fetching.
+    if (!lost_) static_cast<void>(write32(reg::kControl.at(), 0));
+  }
+
+  const DeviceInfo& info() const override { return info_; }
+
+  Result<std::uint32_t> read32(std::uint32_t offset) override {
+    if (lost_) return lost();
+    try {
+      const std::uint32_t value = ip_.read_register(offset);
+      // All ones may be a value. The ID register never is.
+      if (value == kAllOnes && ip_.read_register(reg::kId.at()) != kIdValue) {
+        lost_ = true;
+        return lost();
+      }
+      return value;
+    } catch (const std::exception& error) {
+      return fail(error);
+    }
+  }
+
+  Status write32(std::uint32_t offset, std::uint32_t value) override {
+    if (lost_) return lost();
+    try {
+      ip_.write_register(offset, value);
+      return ok();
+    } catch (const std::exception& error) {
+      return fail(error);
+    }
+  }
+
+  Result<std::unique_ptr<Buffer>> allocate(std::size_t bytes) override {
+    if (lost_) return lost();
+    if (windows_ == card::kNumWindows) return Error{Errc::kTableFull, fmt::format("all {} memory windows of the card are in use", windows_)};
+    const std::size_t size = (bytes + kPage - 1) / kPage * kPage;
+    try {
+      auto buffer = std::make_unique<XrtBuffer>(*this, xrt::bo(device_, size, xrt::bo::flags::normal, kMemoryGroup), size);
+      const std::uint32_t n = windows_++;
+      ESPLANADE_CHECK(write32(reg::kWindowBaseLo.at(n), static_cast<std::uint32_t>(buffer->address())));
+      ESPLANADE_CHECK(write32(reg::kWindowBaseHi.at(n), static_cast<std::uint32_t>(buffer->address() >> 32)));
+      ESPLANADE_CHECK(write32(reg::kWindowSize.at(n), static_cast<std::uint32_t>(size / kPage)));
+      ESPLANADE_CHECK(write32(reg::kWindowControl.at(n), reg::kWindowControlEnable.put(1)));
+      return std::unique_ptr<Buffer>(std::move(buffer));
+    } catch (const std::exception& error) {
+      return fail(error);
+    }
+  }
+
+  /// Reads what the card is, resets it, seeds its IV generator and switches it on.
+  Status start(bool simulated, bool test_mode);
+
+  bool is_lost() const { return lost_; }
+  Error lost() const {
+    return Error{Errc::kDeviceLost, info_.simulated ? "the simulated card is lost: its simulator ended (see ESPLANADE_SIM_LOG); open it again"
+                                                    : "the card is lost: it reads all ones, as a card that fell off the bus; reset it and open it again"};
+  }
+  Error fail(const std::exception& error) {
+    return Error{Errc::kIo, fmt::format("XRT: {}", printable(error.what()))};
+  }
+
+ private:
+  std::unique_ptr<EmulationFolder> folder_;  // first in, last out: XRT uses it until its device is closed
+  xrt::device device_;
+  xrt::ip ip_;
+  DeviceInfo info_{};
+  std::uint32_t windows_ = 0;
+  bool lost_ = false;
+};
+
+Status XrtBuffer::sync(xclBOSyncDirection direction, std::size_t offset, std::size_t size) {
+  if (device_.is_lost()) return device_.lost();
+  try {
+    for (std::size_t at = 0; at < size; at += kSyncMax) bo_.sync(direction, std::min(kSyncMax, size - at), offset + at);
+    return ok();
+  } catch (const std::exception& error) {
+    return device_.fail(error);
+  }
+}
+
+Status XrtDevice::start(bool simulated, bool test_mode) {
+  info_.simulated = simulated;
+  ESPLANADE_TRY(id, read32(reg::kId.at()));
+  if (id != kIdValue) return Error{Errc::kNoCard, fmt::format("the kernel's ID register reads 0x{:08x}: not an esp_card", id)};
+  for (const auto& [r, value] : {std::pair{&reg::kVersion, &info_.format_version}, {&reg::kBuild, &info_.build}, {&reg::kCaps, &info_.caps}, {&reg::kSaEntries, &info_.sa_entries},
+                                 {&reg::kMaxPacket, &info_.max_packet}, {&reg::kReplayMax, &info_.replay_max}, {&reg::kClockHz, &info_.clock_hz}}) {
+    ESPLANADE_TRY(word, read32(r->at()));
+    *value = word;
+  }
+  ESPLANADE_TRY(sizes, read32(reg::kSizes.at()));
+  info_.lanes = reg::kSizesLanes.get(sizes);
+  info_.queues = reg::kSizesQueues.get(sizes);
+  info_.slots = reg::kSizesSlots.get(sizes);
+  if (info_.format_version != card::kFormatVersion) {
+    return Error{Errc::kUnsupported, fmt::format("the card speaks format version {}, this driver {}: load an .xclbin of this release", info_.format_version, card::kFormatVersion)};
+  }
+  // The card's word on sizes is bounded before anything is allocated by it.
+  if (info_.sa_entries == 0 || (info_.sa_entries & (info_.sa_entries - 1)) != 0 || info_.sa_entries > 1u << 20 || info_.max_packet < 28 || info_.max_packet > 65535 || info_.queues == 0 ||
+      info_.queues > card::kMaxQueues) {
+    return Error{Errc::kMalformed, fmt::format("the card reports impossible sizes: {} SA entries, packets of {}, {} queues", info_.sa_entries, info_.max_packet, info_.queues)};
+  }
+  if (test_mode && reg::kCapsTestMode.get(info_.caps) == 0) {
+    return Error{Errc::kUnsupported, "this card is a production build: it takes no IV from the host"};
+  }
+  ESPLANADE_CHECK(write32(reg::kControl.at(), reg::kControlSoftReset.put(1)));
+  const auto end = std::chrono::steady_clock::now() + kResetPatience;
+  for (;;) {
+    ESPLANADE_TRY(control, read32(reg::kControl.at()));
+    if (reg::kControlSoftReset.get(control) == 0) break;
+    if (std::chrono::steady_clock::now() > end) return Error{Errc::kTimeout, "the card did not finish its soft reset within 5 s"};
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ESPLANADE_CHECK(write32(reg::kErrorCause.at(), kAllOnes));
+  std::array<Byte, 4 * 5> seed;
+  crypto::random_bytes(seed);
+  for (std::uint32_t word = 0; word < reg::kRngSeed.count; ++word) {
+    ESPLANADE_CHECK(write32(reg::kRngSeed.at(word), load_be32(&seed[4 * word])));
+  }
+  wipe(seed);
+  return write32(reg::kControl.at(), reg::kControlEnable.put(1) | reg::kControlTestMode.put(test_mode));
+}
+}  // namespace
+
+Result<std::unique_ptr<Device>> Device::open(const DeviceOptions& options) {
+  const bool simulated = options.card == "sim";
+  const fs::path xclbin = options.xclbin.empty() ? default_xclbin(simulated) : fs::path(options.xclbin);
+  if (!fs::exists(xclbin)) {
+    return Error{Errc::kNoCard, fmt::format("no .xclbin at {}: {}", xclbin.string(),
+                                            simulated ? "build the target esp_card_xclbin, or set ESPLANADE_XCLBIN" : "set ESPLANADE_XCLBIN to the one of your card")};
+  }
+  std::unique_ptr<EmulationFolder> folder;
+  if (simulated) {
+    ESPLANADE_TRY(made, EmulationFolder::create(fs::absolute(xclbin).parent_path()));
+    folder = std::move(made);
+  }
+  try {
+    const StdoutKeeper stdout_keeper;
+    const SignalKeeper signal_keeper;
+    xrt::device handle = simulated ? xrt::device(0u) : xrt::device(options.card);
+    xrt::uuid uuid;
+    {
+      const SleepBreaker breaker;
+      uuid = handle.load_xclbin(xclbin.string());
+    }
+    xrt::ip ip(handle, uuid, "esp_card");
+    auto device = std::make_unique<XrtDevice>(std::move(folder), std::move(handle), std::move(ip));
+    ESPLANADE_CHECK(device->start(simulated, options.test_mode));
+    return std::unique_ptr<Device>(std::move(device));
+  } catch (const std::exception& error) {
+    return Error{Errc::kNoCard, fmt::format("XRT cannot open card \"{}\" with {}: {}", printable(options.card), xclbin.string(), printable(error.what(), 300))};
+  }
+}
+
+}  // namespace esplanade

@@ -1,0 +1,137 @@
+#include "host/backend/card_backend.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+#include <unordered_map>
+
+#include "esplanade/event_queue.h"
+#include "esplanade/packet_queue.h"
+#include "esplanade/sa_table.h"
+
+namespace esplanade::host {
+
+namespace {
+namespace reg = card::reg;
+using Steady = std::chrono::steady_clock;
+
+class CardBackend final : public Backend {
+ public:
+  CardBackend(std::unique_ptr<Device> device, SaTable table, PacketQueue queue, EventQueue events)
+      : device_(std::move(device)), table_(std::move(table)), queue_(std::move(queue)), events_(std::move(events)) {}
+
+  std::string name() const override { return device_->info().simulated ? "esp_card (simulated)" : "esp_card"; }
+
+  Result<std::uint32_t> allocate_spi() override { return table_.allocate_spi(); }
+  void release_spi(std::uint32_t spi) override { table_.release_spi(spi); }
+
+  Result<SaHandle> install(esp::SaParams params) override {
+    const esp::Lifetime soft = params.soft, hard = params.hard;
+    if (reg::kCapsLifetimes.get(device_->info().caps) == 0) params.soft = params.hard = {};
+    ESPLANADE_TRY(index, table_.install(params));
+    const SaHandle handle{index};
+    sas_[handle] = {params.spi, params.outbound, soft, hard, Steady::now(), {}};
+    return handle;
+  }
+
+  Status remove(SaHandle sa) override {
+    sas_.erase(sa);
+    return table_.remove(static_cast<SaIndex>(sa));
+  }
+
+  Result<SaView> view(SaHandle sa) override {
+    namespace v = card::sa_view;
+    ESPLANADE_TRY(octets, table_.view(static_cast<SaIndex>(sa)));
+    const auto get = [&octets](card::Field f) { return card::get(octets, f); };
+    return SaView{get(v::kOutbound) != 0, get(v::kExpired) != 0, static_cast<std::uint32_t>(get(v::kSpi)), get(v::kSeq), get(v::kPackets), get(v::kBytes),
+                  static_cast<std::uint32_t>(get(v::kReplayDrops)), static_cast<std::uint32_t>(get(v::kIcvDrops)), static_cast<std::uint32_t>(get(v::kOtherDrops))};
+  }
+
+  Result<Totals> totals() override {
+    Totals out{};
+    ESPLANADE_TRY(encap_packets, device_->read32(reg::kEncapPackets.at()));
+    ESPLANADE_TRY(encap_bytes, device_->read64(reg::kEncapBytesLo, reg::kEncapBytesHi));
+    ESPLANADE_TRY(decap_packets, device_->read32(reg::kDecapPackets.at()));
+    ESPLANADE_TRY(decap_bytes, device_->read64(reg::kDecapBytesLo, reg::kDecapBytesHi));
+    ESPLANADE_TRY(cycles, device_->read64(reg::kCyclesLo, reg::kCyclesHi));
+    ESPLANADE_TRY(busy_cycles, device_->read64(reg::kBusyCyclesLo, reg::kBusyCyclesHi));
+    out = {encap_packets, encap_bytes, decap_packets, decap_bytes, cycles, busy_cycles, device_->info().clock_hz, {}};
+    for (std::uint32_t status = 0; status < out.by_status.size(); ++status) {
+      ESPLANADE_TRY(count, device_->read32(reg::kPacketsByStatus.at(status)));
+      out.by_status[status] = count;
+    }
+    return out;
+  }
+
+  Status submit_encap(SaHandle sa, ByteView packet, std::uint64_t cookie, std::optional<std::array<Byte, 8>> iv) override {
+    return queue_.submit({card::Op::kEncap, static_cast<std::uint32_t>(sa), packet, cookie, iv});
+  }
+  Status submit_decap(ByteView outer, std::uint64_t cookie) override { return queue_.submit({card::Op::kDecap, 0, outer, cookie}); }
+  std::size_t in_flight() const override { return queue_.in_flight(); }
+
+  Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) override {
+    ESPLANADE_CHECK(queue_.flush());
+    const std::size_t before = out.size();
+    const auto end = Steady::now() + wait;
+    // Looks grow apart from 20 us to 1 ms: a packet alone takes some microseconds on a card, milliseconds simulated.
+    for (std::chrono::microseconds pause{20};; pause = std::min(pause * 2, std::chrono::microseconds(1000))) {
+      ESPLANADE_CHECK(queue_.reap([this, &out](const Completed& c) { out.push_back(outcome(c)); }));
+      if (out.size() != before || queue_.in_flight() == 0 || Steady::now() >= end) return ok();
+      std::this_thread::sleep_for(pause);
+    }
+  }
+
+  Status poll_events(std::vector<SaEvent>& out) override {
+    std::vector<Event> events;
+    ESPLANADE_CHECK(events_.poll(events));
+    for (const Event& e : events) {
+      if (sas_.contains(SaHandle{e.sa_index})) out.push_back({e.type, SaHandle{e.sa_index}, e.spi});
+    }
+    // A card without lifetimes of its own: seconds are watched here.
+    if (reg::kCapsLifetimes.get(device_->info().caps) == 0) watch_seconds(out);
+    return ok();
+  }
+
+ private:
+  struct Sa {
+    std::uint32_t spi;
+    bool outbound;
+    esp::Lifetime soft, hard;
+    Steady::time_point born;
+    struct {
+      bool soft = false, hard = false;
+    } told;
+  };
+
+  Outcome outcome(const Completed& c) const {
+    Outcome out{c.cookie, c.op, c.status, std::nullopt, c.spi, c.seq, c.next_header, Bytes(c.packet.begin(), c.packet.end())};
+    if (sas_.contains(SaHandle{c.sa_index})) out.sa = SaHandle{c.sa_index};
+    return out;
+  }
+
+  void watch_seconds(std::vector<SaEvent>& out) {
+    for (auto& [handle, sa] : sas_) {
+      const auto age = std::chrono::duration_cast<std::chrono::seconds>(Steady::now() - sa.born).count();
+      if (sa.soft.seconds != 0 && age >= sa.soft.seconds && !std::exchange(sa.told.soft, true)) out.push_back({card::EventType::kSoftSeconds, handle, sa.spi});
+      if (sa.hard.seconds != 0 && age >= sa.hard.seconds && !std::exchange(sa.told.hard, true)) out.push_back({card::EventType::kHardSeconds, handle, sa.spi});
+    }
+  }
+
+  std::unique_ptr<Device> device_;  // outlives its queues: they switch themselves off through it
+  SaTable table_;
+  PacketQueue queue_;
+  EventQueue events_;
+  std::unordered_map<SaHandle, Sa> sas_;
+};
+}  // namespace
+
+Result<std::unique_ptr<Backend>> open_card_backend(const BackendOptions& options) {
+  ESPLANADE_TRY(device, Device::open({options.card, "", options.test_mode}));
+  ESPLANADE_TRY(table, SaTable::create(*device));
+  ESPLANADE_TRY(queue, PacketQueue::create(*device));
+  ESPLANADE_TRY(events, EventQueue::create(*device));
+  return std::unique_ptr<Backend>(std::make_unique<CardBackend>(std::move(device), std::move(table), std::move(queue), std::move(events)));
+}
+
+}  // namespace esplanade::host
