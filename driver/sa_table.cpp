@@ -71,6 +71,7 @@ std::string SaTable::lacking(const esp::SaParams& sa, std::uint32_t caps, std::u
   if (sa.mode == esp::Mode::kTransport && !has(reg::kCapsTransport)) return "transport mode";
   if (sa.src.version == 4 && !has(reg::kCapsOuterV4)) return "outer IPv4";
   if (sa.src.version == 6 && !has(reg::kCapsOuterV6)) return "outer IPv6";
+  if (sa.mode == esp::Mode::kTunnel && !sa.inner_v4 && !has(reg::kCapsInnerV6)) return "inner IPv6";
   if (sa.natt && !has(reg::kCapsNatt)) return "ESP in UDP";
   if (sa.esn && !has(reg::kCapsEsn)) return "extended sequence numbers";
   const auto limited = [](const esp::Lifetime& l) { return l.bytes != 0 || l.packets != 0 || l.seconds != 0; };
@@ -91,8 +92,8 @@ std::array<Byte, entry::kSize> SaTable::encode(const esp::SaParams& sa, std::uin
   put(entry::kEsn, sa.esn);
   if (!sa.outbound) {
     put(entry::kCheckOuter, sa.check_outer);
-    put(entry::kInnerV4, card::reg::kCapsInnerV4.get(caps));
-    put(entry::kInnerV6, card::reg::kCapsInnerV6.get(caps));
+    put(entry::kInnerV4, sa.inner_v4 ? reg::kCapsInnerV4.get(caps) : 0);
+    put(entry::kInnerV6, sa.inner_v6 ? reg::kCapsInnerV6.get(caps) : 0);
     put(entry::kReplayWindow, sa.auth == esp::Auth::kNone ? 0 : sa.replay_window);
   }
   put(entry::kCipher, static_cast<std::uint64_t>(sa.cipher == esp::Cipher::kTripleDesCbc ? card::Cipher::kTripleDesCbc

@@ -254,6 +254,7 @@ Result<Decapsulated> SoftSa::State::deliver(ByteView outer, const IpPacket& ip, 
     if (!inner || inner->version != (next_header == kProtoIpv4 ? 4 : 6)) {
       return Error{Errc::kBadInner, inner ? "inner packet is not of the family that the next header says" : inner.error().detail};
     }
+    if (!(inner->version == 4 ? sa.inner_v4 : sa.inner_v6)) return Error{Errc::kBadInner, "the SA does not take inner packets of this family"};
     payload.resize(inner->total_len);  // what follows is traffic flow padding: RFC 4303 s2.7
     copy_ecn_inward(outer, payload);
   }

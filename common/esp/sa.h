@@ -63,6 +63,8 @@ struct SaParams {
   std::uint64_t seq = 0;             // outbound: last number used; inbound: highest seen (fresh SA: 0)
   std::uint16_t replay_window = 64;  // inbound: packets, multiple of 32; 0 switches the check off
   bool check_outer = true;           // inbound tunnel: outer addresses must be src and dst
+  bool inner_v4 = true;              // inbound tunnel: families of inner packets that are let through
+  bool inner_v6 = true;
   std::uint8_t ttl = 64;             // of the outer header
   std::uint16_t ip_id = 0;           // outbound IPv4: identification of the next outer header, then +1 each
   DfPolicy df = DfPolicy::kCopy;

@@ -1,5 +1,5 @@
 // The card over XRT's native C++ API. XRT's exceptions end here.
-#include <dlfcn.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
@@ -7,10 +7,13 @@
 #include <xrt/xrt_device.h>
 #include <experimental/xrt_ip.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <iostream>
 #include <thread>
 
 #include "common/base/log.h"
@@ -47,19 +50,44 @@ class SignalKeeper {
   std::array<struct sigaction, 3> before_{};
 };
 
-/// XRT talks on standard output while it opens a device; that belongs to the program. It goes to standard error.
-class StdoutKeeper {
+/// XRT talks on standard output and error while it opens and closes a device; both belong to the program. What it says
+/// goes to a file, of which the caller may show the end.
+class ChatterKeeper {
  public:
-  StdoutKeeper() : saved_(::dup(STDOUT_FILENO)) { ::dup2(STDERR_FILENO, STDOUT_FILENO); }
-  ~StdoutKeeper() {
+  ChatterKeeper() : file_(std::tmpfile()) {
     std::fflush(stdout);
-    if (saved_ < 0) return;
-    ::dup2(saved_, STDOUT_FILENO);
-    ::close(saved_);
+    std::fflush(stderr);
+    for (int fd : kStreams) {
+      saved_[fd - 1] = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+      if (file_ != nullptr) ::dup2(::fileno(file_), fd);
+    }
+  }
+  ~ChatterKeeper() {
+    std::fflush(stdout);
+    std::cout.flush();
+    for (int fd : kStreams) {
+      if (saved_[fd - 1] < 0) continue;
+      ::dup2(saved_[fd - 1], fd);
+      ::close(saved_[fd - 1]);
+    }
+    if (file_ != nullptr) std::fclose(file_);
+  }
+  /// The last words, for an error message.
+  std::string last() const {
+    if (file_ == nullptr) return {};
+    std::fflush(stdout);
+    std::cout.flush();
+    char text[301] = "";
+    const long size = std::fseek(file_, 0, SEEK_END) == 0 ? std::ftell(file_) : 0;
+    if (std::fseek(file_, std::max(0L, size - 300), SEEK_SET) != 0) return {};
+    text[std::fread(text, 1, 300, file_)] = '\0';
+    return printable(text, 300);
   }
 
  private:
-  int saved_;
+  static constexpr int kStreams[] = {STDOUT_FILENO, STDERR_FILENO};
+  std::FILE* file_;
+  int saved_[2] = {-1, -1};
 };
 
 /// The .xclbin of the build or installation that this program belongs to.
@@ -94,6 +122,9 @@ class XrtDevice final : public Device {
   ~XrtDevice() override {
     // A lost card takes no writes; a live one stops fetching.
     if (!lost_) static_cast<void>(write32(reg::kControl.at(), 0));
+    const ChatterKeeper chatter;
+    ip_ = {};
+    device_ = {};
   }
 
   const DeviceInfo& info() const override { return info_; }
@@ -226,8 +257,8 @@ Result<std::unique_ptr<Device>> Device::open(const DeviceOptions& options) {
     ESPLANADE_TRY(made, EmulationFolder::create(fs::absolute(xclbin).parent_path()));
     folder = std::move(made);
   }
+  const ChatterKeeper chatter;
   try {
-    const StdoutKeeper stdout_keeper;
     const SignalKeeper signal_keeper;
     xrt::device handle = simulated ? xrt::device(0u) : xrt::device(options.card);
     xrt::uuid uuid;
@@ -240,7 +271,7 @@ Result<std::unique_ptr<Device>> Device::open(const DeviceOptions& options) {
     ESPLANADE_CHECK(device->start(simulated, options.test_mode));
     return std::unique_ptr<Device>(std::move(device));
   } catch (const std::exception& error) {
-    return Error{Errc::kNoCard, fmt::format("XRT cannot open card \"{}\" with {}: {}", printable(options.card), xclbin.string(), printable(error.what(), 300))};
+    return Error{Errc::kNoCard, fmt::format("XRT cannot open card \"{}\" with {}: {} ({})", printable(options.card), xclbin.string(), printable(error.what(), 300), chatter.last())};
   }
 }
 

@@ -73,6 +73,8 @@ esp::SaParams params(const Json& c, bool outbound) {
   out.seq = (high << 32 | c.at("seq").get<std::uint32_t>()) - 1;
   if (c.contains("tunnel")) {
     const Json& t = c["tunnel"];
+    out.inner_v4 = c.at("inner_version") == 4;
+    out.inner_v6 = !out.inner_v4;
     out.src = address(t, "src");
     out.dst = address(t, "dst");
     out.ttl = t.at("ttl").get<std::uint8_t>();

@@ -31,5 +31,6 @@ int main(int argc, char** argv) {
       if (ran.error().code == Errc::kDeviceLost) break;
     }
   }
+  backend->reset();  // XRT has its say before the closing line
   return report.close() ? 0 : 1;
 }
