@@ -57,6 +57,43 @@ secrets {{
 }}
 """
 
+ESPD = """
+card = "{card}"
+run_dir = "{folder}"
+[[policy]]
+name = "peer"
+reqid = 1
+local_ts = "10.2.0.0/24"
+remote_ts = "10.1.0.0/24"
+local = "192.0.2.2"
+peer = "192.0.2.1"
+"""
+
+KEYD = """
+[espd]
+pfkey = "{folder}/pfkey.sock"
+natt = "{folder}/natt.sock"
+[connections.peer]
+local_addrs = "192.0.2.2"
+remote_addrs = "192.0.2.1"
+proposals = ["3des-sha1-modp2048"]
+[connections.peer.local]
+auth = "psk"
+id = "192.0.2.2"
+[connections.peer.remote]
+auth = "psk"
+id = "192.0.2.1"
+[connections.peer.children.net]
+local_ts = "10.2.0.0/24"
+remote_ts = "10.1.0.0/24"
+esp_proposals = ["3des-sha1"]
+reqid = 1
+start_action = "start"
+[secrets.peer]
+id = "192.0.2.1"
+secret = "{psk}"
+"""
+
 RECEIVE = """
 import hashlib, socket, sys
 with socket.create_server((sys.argv[1], 5001)) as server:

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
+#include <thread>
+
+#include "esplanade/health.h"
 
 namespace esplanade {
 
@@ -14,6 +16,10 @@ namespace cpl = card::completion;
 
 // One look at the completion ring fetches at most so many: 2 KiB, little more than a single one costs.
 constexpr std::size_t kLookAhead = 32;
+// How long the card may say nothing before it is asked, and how long a queue that is given up may take to run dry.
+constexpr std::chrono::milliseconds kSilence{100}, kDrainPatience{1000};
+
+using Steady = std::chrono::steady_clock;
 
 Status write_address(Device& device, const card::Reg& lo, const card::Reg& hi, std::uint32_t n, std::uint64_t address) {
   ESPLANADE_CHECK(device.write32(lo.at(n), static_cast<std::uint32_t>(address)));
@@ -27,8 +33,15 @@ PacketQueue::PacketQueue(Device& device, std::uint32_t number, std::unique_ptr<D
       dst_at_(src_at_ + std::size_t{entries} * slot_bytes) {}
 
 PacketQueue::~PacketQueue() {
+  if (!memory_) return;
+  // The card writes the results of what it has fetched, queue on or off: the memory must stay its own until then.
+  for (const auto end = Steady::now() + kDrainPatience; flushed_ != consumed_ && Steady::now() < end;) {
+    const auto tail = device_->read32(reg::kCqTail.at(number_));
+    if (!tail || *tail == static_cast<std::uint32_t>(flushed_)) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   // Nothing to do about a failure: the card is gone then, or will be reset at the next open.
-  if (memory_) static_cast<void>(device_->write32(reg::kQControl.at(number_), 0));
+  static_cast<void>(device_->write32(reg::kQControl.at(number_), 0));
 }
 
 Result<PacketQueue> PacketQueue::create(Device& device, std::uint32_t number, std::uint32_t log2_size) {
@@ -92,6 +105,7 @@ Status PacketQueue::flush() {
   const std::uint64_t wrap = (flushed_ / slots_.size() + 1) * slots_.size();
   ESPLANADE_CHECK(move_out(flushed_, std::min(wrap, produced_)));
   if (produced_ > wrap) ESPLANADE_CHECK(move_out(wrap, produced_));
+  if (flushed_ == consumed_) heard_ = Steady::now();
   flushed_ = produced_;
   return device_->write32(reg::kSqTail.at(number_), static_cast<std::uint32_t>(produced_));
 }
@@ -147,10 +161,26 @@ Status PacketQueue::fetch_results(std::uint64_t from, std::size_t count) {
   return first < last ? memory_->sync_from_card(dst_at_ + first * slot_bytes_, (last - first) * slot_bytes_) : ok();
 }
 
+// Memory alone cannot tell: the octets of a lost card are all ones, which on every other lap is what an entry not yet
+// written looks like.
+Status PacketQueue::ask_why_silent() {
+  if (flushed_ == consumed_ || Steady::now() - heard_ < kSilence) return ok();
+  heard_ = Steady::now();
+  ESPLANADE_TRY(status, device_->read32(reg::kQStatus.at(number_)));
+  if (reg::kQStatusStopped.get(status) == 0) return ok();
+  ESPLANADE_TRY(health, read_health(*device_));
+  const std::string where = health.bus_error ? fmt::format(", first bus error at 0x{:x}", *health.bus_error) : std::string();
+  return Error{Errc::kState, fmt::format("the card stopped queue {}: {}{}; open it again", number_, describe_causes(health.causes), where)};
+}
+
 Status PacketQueue::reap(const std::function<void(const Completed&)>& done) {
   for (;;) {
     ESPLANADE_TRY(count, fetch_completions());
-    if (count == 0) break;
+    if (count == 0) {
+      ESPLANADE_CHECK(ask_why_silent());
+      break;
+    }
+    heard_ = Steady::now();
     ESPLANADE_CHECK(fetch_results(consumed_, count));
     for (std::size_t i = 0; i < count; ++i) {
       // Checked again: two completions of one batch could name the same slot.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "common/crypto/random.h"
 
@@ -15,7 +16,7 @@ namespace entry = card::sa_entry;
 namespace reg = card::reg;
 
 // Removal waits for packets that hold the entry; a simulated card may need a while for that.
-constexpr std::chrono::seconds kCommandPatience{10};
+constexpr std::chrono::seconds kCommandPatience{5};
 
 std::uint32_t random32() {
   Byte octets[4];
@@ -175,9 +176,13 @@ Result<SaIndex> SaTable::install(const esp::SaParams& sa) {
 }
 
 Status SaTable::remove(SaIndex index) {
-  if (index >= entries_.size() || entries_[index].use != Use::kInstalled) return Error{Errc::kUnknownSpi, "no such SA"};
+  if (index >= entries_.size() || (entries_[index].use != Use::kInstalled && entries_[index].use != Use::kRemoving)) {
+    return Error{Errc::kUnknownSpi, "no such SA"};
+  }
+  // A removal that took too long may have ended since.
+  const bool again = std::exchange(entries_[index].use, Use::kRemoving) == Use::kRemoving;
   ESPLANADE_TRY(result, command(card::SaCommand::kRemove, index));
-  if (result != card::SaResult::kOk) {
+  if (result != card::SaResult::kOk && !(again && result == card::SaResult::kEmpty)) {
     return Error{Errc::kState, fmt::format("the card did not remove entry {}: {}", index, name_of(result))};
   }
   entries_[index] = {};
@@ -197,15 +202,25 @@ Result<std::array<Byte, card::sa_view::kSize>> SaTable::view(SaIndex index) {
   return out;
 }
 
+// The card takes no command while it is busy with one: what came back would be the other's result.
 Result<card::SaResult> SaTable::command(card::SaCommand command, SaIndex index) {
+  if (overdue_) {
+    ESPLANADE_TRY(former, wait_idle(command, index));
+    static_cast<void>(former);
+  }
   ESPLANADE_CHECK(device_->write32(reg::kSaIndex.at(), index));
   ESPLANADE_CHECK(device_->write32(reg::kSaCommand.at(), static_cast<std::uint32_t>(command)));
+  return wait_idle(command, index);
+}
+
+Result<card::SaResult> SaTable::wait_idle(card::SaCommand command, SaIndex index) {
   const auto end = std::chrono::steady_clock::now() + kCommandPatience;
   for (;;) {
     ESPLANADE_TRY(status, device_->read32(reg::kSaStatus.at()));
-    if (reg::kSaStatusBusy.get(status) == 0) return static_cast<card::SaResult>(reg::kSaStatusResult.get(status));
+    overdue_ = reg::kSaStatusBusy.get(status) != 0;
+    if (!overdue_) return static_cast<card::SaResult>(reg::kSaStatusResult.get(status));
     if (std::chrono::steady_clock::now() > end) {
-      return Error{Errc::kTimeout, fmt::format("SA command {} on entry {} is busy for more than 10 s", name_of(command), index)};
+      return Error{Errc::kTimeout, fmt::format("the card's SA table is busy for more than 5 s (command {}, entry {})", name_of(command), index)};
     }
     std::this_thread::sleep_for(std::chrono::microseconds(100));
   }

@@ -17,6 +17,7 @@ constexpr std::size_t kUdpHeader = 8;
 constexpr std::size_t kAhHeader = 12;                // RFC 4302 s2, without the ICV
 constexpr std::size_t kMaxPacket = 65535;
 constexpr std::uint64_t kSeqMax = 0xffffffffu;
+constexpr std::uint64_t kEsnMax = ~std::uint64_t{0};
 constexpr std::uint64_t kSeqSoon = kSeqMax - (1u << 28);
 
 std::uint64_t monotonic_seconds() {
@@ -85,7 +86,7 @@ struct SoftSa::State {
   }
 
   Result<std::uint64_t> next_seq() {
-    if (!sa.esn && seq >= kSeqMax) {
+    if (seq >= (sa.esn ? kEsnMax : kSeqMax)) {
       close(Limit::kSeqOverflow);
       return Error{Errc::kSeqOverflow, "sequence numbers of the SA are used up"};
     }
@@ -268,7 +269,7 @@ Result<Decapsulated> SoftSa::State::decap_esp(ByteView packet, const IpPacket& i
   if (sa.natt) {
     if (ip.protocol != kProtoUdp) return Error{Errc::kWrongProtocol, "not UDP, but the SA is UDP-encapsulated", ip.protocol_at};
     if (esp.size() < kUdpHeader || load_be16(&esp[4]) < kUdpHeader || load_be16(&esp[4]) > esp.size()) {
-      return Error{Errc::kBadLength, "UDP length does not fit the packet", ip.upper_at + 4};
+      return Error{Errc::kMalformed, "UDP length does not fit the packet", ip.upper_at + 4};
     }
     esp = esp.subspan(kUdpHeader, load_be16(&esp[4]) - kUdpHeader);
   } else if (ip.protocol != kProtoEsp) {
@@ -377,8 +378,9 @@ std::vector<Limit> SoftSa::take_limits() {
 
 Result<SpiFound> find_spi(ByteView outer_packet) {
   ESPLANADE_TRY(ip, parse_ip(outer_packet));
-  const ByteView upper = outer_packet.subspan(ip.upper_at, ip.total_len - ip.upper_at);
-  Reader reader(upper);
+  // Beyond its first part a fragment holds no SPI where one is looked for.
+  if (ip.fragment) return Error{Errc::kFragment, "reassemble before IPsec (RFC 4303 s3.4.1)", ip.protocol_at};
+  Reader reader(outer_packet.subspan(ip.upper_at, ip.total_len - ip.upper_at));
   if (ip.protocol == kProtoAh) {
     ESPLANADE_CHECK(reader.take(4, "AH header"));
     ESPLANADE_TRY(spi, reader.u32("AH SPI"));
@@ -386,9 +388,11 @@ Result<SpiFound> find_spi(ByteView outer_packet) {
   }
   if (ip.protocol == kProtoUdp) {
     ESPLANADE_CHECK(reader.take(kUdpHeader, "UDP header"));
+    if (reader.left() < 4) return Error{Errc::kWrongProtocol, "no SPI in the datagram: a keepalive (RFC 3948 s2.3)", ip.upper_at};
   } else if (ip.protocol != kProtoEsp) {
     return Error{Errc::kWrongProtocol, "neither ESP nor AH nor UDP", ip.protocol_at};
   }
+  if (reader.left() < kEspHeader) return Error{Errc::kBadLength, "ESP header ends early", ip.upper_at};
   ESPLANADE_TRY(spi, reader.u32("SPI"));
   if (spi == 0) return Error{Errc::kWrongProtocol, "SPI 0: IKE on UDP 4500, not ESP (RFC 3948 s2.2)", ip.upper_at};
   return SpiFound{Protocol::kEsp, spi};

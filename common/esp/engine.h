@@ -78,7 +78,7 @@ class SoftSa {
 };
 
 /// SPI and protocol of an outer packet (ESP, AH, or UDP that carries ESP by RFC 3948),
-/// without looking further. kMalformed or kTruncated where there is none.
+/// without looking further. Errors: kTruncated, kMalformed, kBadLength, kFragment, and kWrongProtocol where it is neither.
 struct SpiFound {
   Protocol protocol;
   std::uint32_t spi;

@@ -12,6 +12,8 @@ namespace esplanade::esp {
 Result<IpAddress> parse_address(std::string_view text) {
   const std::string copy(text.substr(0, 64));
   IpAddress out;
+  // A zero octet would end the text early for inet_pton.
+  if (copy.find('\0') != std::string::npos) return Error{Errc::kMalformed, "not an IPv4 or IPv6 address"};
   if (inet_pton(AF_INET, copy.c_str(), out.octets.data()) == 1) return out;
   out.version = 6;
   if (inet_pton(AF_INET6, copy.c_str(), out.octets.data()) == 1) return out;

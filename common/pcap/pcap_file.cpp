@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <pcap/pcap.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "common/base/log.h"
 
@@ -37,6 +39,14 @@ std::optional<std::size_t> ip_offset(int link, ByteView frame) {
 bool known_link(int link) {
   return link == DLT_EN10MB || link == DLT_RAW || link == DLT_IPV4 || link == DLT_IPV6 || link == DLT_NULL || link == DLT_LOOP || link == DLT_LINUX_SLL || link == DLT_LINUX_SLL2;
 }
+
+// libpcap's own open functions repeat the path in some errors and not in others.
+Result<std::FILE*> open_file(const std::string& path, const char* mode, std::FILE* standard) {
+  if (path == "-") return standard;
+  std::FILE* file = std::fopen(path.c_str(), mode);
+  if (file == nullptr) return Error{Errc::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
+  return file;
+}
 }  // namespace
 
 struct Reader::State {
@@ -55,8 +65,12 @@ Reader::~Reader() = default;
 
 Result<Reader> Reader::open(const std::string& path) {
   char why[PCAP_ERRBUF_SIZE] = "";
-  pcap_t* handle = pcap_open_offline(path.c_str(), why);
-  if (handle == nullptr) return Error{Errc::kMalformed, fmt::format("{}: {}", path, printable(why, 200))};
+  ESPLANADE_TRY(file, open_file(path, "rbe", stdin));
+  pcap_t* handle = pcap_fopen_offline(file, why);
+  if (handle == nullptr) {
+    if (file != stdin) std::fclose(file);
+    return Error{Errc::kMalformed, fmt::format("{}: {}", path, printable(why, 200))};
+  }
   auto state = std::make_unique<State>(path, handle, pcap_datalink(handle));
   if (!known_link(state->link)) {
     const char* name = pcap_datalink_val_to_name(state->link);
@@ -104,7 +118,8 @@ Result<Writer> Writer::create(const std::string& path) {
   pcap_t* form = pcap_open_dead(DLT_RAW, kSnapLen);
   if (form == nullptr) return Error{Errc::kIo, "libpcap: no memory"};
   auto state = std::make_unique<State>(path, form, nullptr);
-  state->file = pcap_dump_open(form, path.c_str());
+  ESPLANADE_TRY(file, open_file(path, "wbe", stdout));
+  state->file = pcap_dump_fopen(form, file);  // closes `file` itself where it fails
   if (state->file == nullptr) return Error{Errc::kIo, fmt::format("{}: {}", path, printable(pcap_geterr(form), 200))};
   return Writer(std::move(state));
 }

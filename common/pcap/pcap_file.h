@@ -20,8 +20,8 @@ struct Packet {
 
 class Reader {
  public:
-  /// Link types taken: Ethernet (VLAN tags skipped), raw IP, Linux cooked v1 and v2, loopback. Errors: kIo, kMalformed
-  /// (not a capture), kUnsupported (another link type, by name).
+  /// `path` "-" is standard input. Link types taken: Ethernet (VLAN tags skipped), raw IP, Linux cooked v1 and v2,
+  /// loopback. Errors: kIo, kMalformed (not a capture), kUnsupported (another link type, by name).
   static Result<Reader> open(const std::string& path);
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;
@@ -39,6 +39,7 @@ class Reader {
 
 class Writer {
  public:
+  /// Empties the file. `path` "-" is standard output. Errors: kIo.
   static Result<Writer> create(const std::string& path);
   Writer(Writer&&) noexcept;
   Writer& operator=(Writer&&) noexcept;

@@ -10,7 +10,7 @@ namespace esplanade::pfkey {
 
 namespace {
 
-constexpr std::size_t kUnit = 8;              // lengths on the wire count these
+constexpr std::size_t kUnit = 8;               // lengths on the wire count these
 constexpr std::size_t kMaxKeyLen = 65535 / 8;  // sadb_key_bits has 16 bits
 
 // A fixed structure at the front of `octets`, which the caller has checked to be long enough.
@@ -21,7 +21,9 @@ T load(ByteView octets) {
   return out;
 }
 
-Error wrong(Errc code, const char* what, std::size_t at) { return Error{code, std::string("PF_KEY message: ") + what, at}; }
+Error wrong(Errc code, const char* what, std::size_t at) {
+  return Error{code, std::string("PF_KEY message: ") + what, at};
+}
 
 template <class T>
 Result<T> load_exact(ByteView ext, std::size_t at, const char* what) {
@@ -31,7 +33,8 @@ Result<T> load_exact(ByteView ext, std::size_t at, const char* what) {
 
 Result<SaExt> parse_sa(ByteView ext, std::size_t at) {
   ESPLANADE_TRY(raw, load_exact<sadb_sa>(ext, at, "SA extension has a wrong length"));
-  if (raw.sadb_sa_state > SADB_SASTATE_MAX) return wrong(Errc::kMalformed, "SA extension has an impossible state", at);
+  if (raw.sadb_sa_state > SADB_SASTATE_MAX)
+    return wrong(Errc::kMalformed, "SA extension has an impossible state", at);
   SaExt sa;
   sa.spi = ntohl(raw.sadb_sa_spi);
   sa.replay = raw.sadb_sa_replay;
@@ -44,11 +47,13 @@ Result<SaExt> parse_sa(ByteView ext, std::size_t at) {
 
 Result<LifetimeExt> parse_lifetime(ByteView ext, std::size_t at) {
   ESPLANADE_TRY(raw, load_exact<sadb_lifetime>(ext, at, "lifetime extension has a wrong length"));
-  return LifetimeExt{raw.sadb_lifetime_allocations, raw.sadb_lifetime_bytes, raw.sadb_lifetime_addtime, raw.sadb_lifetime_usetime};
+  return LifetimeExt{raw.sadb_lifetime_allocations, raw.sadb_lifetime_bytes, raw.sadb_lifetime_addtime,
+                     raw.sadb_lifetime_usetime};
 }
 
 Result<AddressExt> parse_address(ByteView ext, std::size_t at) {
-  if (ext.size() < sizeof(sadb_address) + kUnit) return wrong(Errc::kBadLength, "address extension is too short for a sockaddr", at);
+  if (ext.size() < sizeof(sadb_address) + kUnit)
+    return wrong(Errc::kBadLength, "address extension is too short for a sockaddr", at);
   const auto head = load<sadb_address>(ext);
   const ByteView tail = ext.subspan(sizeof head);
   AddressExt out;
@@ -57,7 +62,8 @@ Result<AddressExt> parse_address(ByteView ext, std::size_t at) {
   const auto family = load<sa_family_t>(tail);
   std::size_t most = 32;
   if (family == AF_INET) {
-    if (tail.size() != sizeof(sockaddr_in)) return wrong(Errc::kBadLength, "IPv4 address extension has a wrong length", at);
+    if (tail.size() != sizeof(sockaddr_in))
+      return wrong(Errc::kBadLength, "IPv4 address extension has a wrong length", at);
     const auto raw = load<sockaddr_in>(tail);
     out.address.version = 4;
     std::memcpy(out.address.octets.data(), &raw.sin_addr, 4);
@@ -75,7 +81,8 @@ Result<AddressExt> parse_address(ByteView ext, std::size_t at) {
   } else {
     return wrong(Errc::kUnsupported, "address extension is neither IPv4 nor IPv6", at);
   }
-  if (out.prefix_len > most) return wrong(Errc::kMalformed, "address extension has an impossible prefix length", at);
+  if (out.prefix_len > most)
+    return wrong(Errc::kMalformed, "address extension has an impossible prefix length", at);
   return out;
 }
 
@@ -83,7 +90,8 @@ Result<Secret> parse_key(ByteView ext, std::size_t at) {
   if (ext.size() < sizeof(sadb_key)) return wrong(Errc::kBadLength, "key extension is too short", at);
   const auto head = load<sadb_key>(ext);
   const std::size_t len = head.sadb_key_bits / 8U;
-  if (len == 0 || head.sadb_key_bits % 8 != 0) return wrong(Errc::kMalformed, "key is not a positive whole number of octets", at);
+  if (len == 0 || head.sadb_key_bits % 8 != 0)
+    return wrong(Errc::kMalformed, "key is not a positive whole number of octets", at);
   if (ext.size() != sizeof head + (len + kUnit - 1) / kUnit * kUnit) {
     return wrong(Errc::kBadLength, "key extension's length disagrees with its bits", at);
   }
@@ -92,9 +100,11 @@ Result<Secret> parse_key(ByteView ext, std::size_t at) {
 
 Result<std::vector<Algorithm>> parse_supported(ByteView ext, std::size_t at) {
   // sadb_alg is one unit, and the extension whole units: the rest divides.
-  if (ext.size() < sizeof(sadb_supported)) return wrong(Errc::kBadLength, "supported extension is too short", at);
+  if (ext.size() < sizeof(sadb_supported))
+    return wrong(Errc::kBadLength, "supported extension is too short", at);
   std::vector<Algorithm> out;
-  for (ByteView left = ext.subspan(sizeof(sadb_supported)); !left.empty(); left = left.subspan(sizeof(sadb_alg))) {
+  for (ByteView left = ext.subspan(sizeof(sadb_supported)); !left.empty();
+       left = left.subspan(sizeof(sadb_alg))) {
     const auto raw = load<sadb_alg>(left);
     out.push_back({raw.sadb_alg_id, raw.sadb_alg_ivlen, raw.sadb_alg_minbits, raw.sadb_alg_maxbits});
   }
@@ -103,13 +113,15 @@ Result<std::vector<Algorithm>> parse_supported(ByteView ext, std::size_t at) {
 
 Result<SpiRangeExt> parse_spi_range(ByteView ext, std::size_t at) {
   ESPLANADE_TRY(raw, load_exact<sadb_spirange>(ext, at, "SPI range extension has a wrong length"));
-  if (raw.sadb_spirange_min > raw.sadb_spirange_max) return wrong(Errc::kMalformed, "SPI range ends before it begins", at);
+  if (raw.sadb_spirange_min > raw.sadb_spirange_max)
+    return wrong(Errc::kMalformed, "SPI range ends before it begins", at);
   return SpiRangeExt{raw.sadb_spirange_min, raw.sadb_spirange_max};
 }
 
 Result<Sa2Ext> parse_sa2(ByteView ext, std::size_t at) {
   ESPLANADE_TRY(raw, load_exact<sadb_x_sa2>(ext, at, "SA2 extension has a wrong length"));
-  if (raw.sadb_x_sa2_mode > kModeTunnel) return wrong(Errc::kUnsupported, "SA2 extension has an unknown mode", at);
+  if (raw.sadb_x_sa2_mode > kModeTunnel)
+    return wrong(Errc::kUnsupported, "SA2 extension has an unknown mode", at);
   return Sa2Ext{raw.sadb_x_sa2_mode, raw.sadb_x_sa2_sequence, raw.sadb_x_sa2_reqid};
 }
 
@@ -132,37 +144,57 @@ Status put_in(std::optional<T>& field, Result<T> parsed) {
 
 Status parse_extension(std::uint16_t type, ByteView ext, std::size_t at, Message& m) {
   switch (type) {
-    case SADB_EXT_SA: return put_in(m.sa, parse_sa(ext, at));
-    case SADB_EXT_LIFETIME_CURRENT: return put_in(m.lifetime_current, parse_lifetime(ext, at));
-    case SADB_EXT_LIFETIME_HARD: return put_in(m.lifetime_hard, parse_lifetime(ext, at));
-    case SADB_EXT_LIFETIME_SOFT: return put_in(m.lifetime_soft, parse_lifetime(ext, at));
-    case SADB_EXT_ADDRESS_SRC: return put_in(m.src, parse_address(ext, at));
-    case SADB_EXT_ADDRESS_DST: return put_in(m.dst, parse_address(ext, at));
-    case SADB_EXT_KEY_AUTH: return put_in(m.key_auth, parse_key(ext, at));
-    case SADB_EXT_KEY_ENCRYPT: return put_in(m.key_encrypt, parse_key(ext, at));
-    case SADB_EXT_SUPPORTED_AUTH: return put_in(m.supported_auth, parse_supported(ext, at));
-    case SADB_EXT_SUPPORTED_ENCRYPT: return put_in(m.supported_encrypt, parse_supported(ext, at));
-    case SADB_EXT_SPIRANGE: return put_in(m.spi_range, parse_spi_range(ext, at));
-    case SADB_X_EXT_SA2: return put_in(m.sa2, parse_sa2(ext, at));
-    case SADB_X_EXT_NAT_T_TYPE: return put_in(m.natt_type, parse_natt_type(ext, at));
-    case SADB_X_EXT_NAT_T_SPORT: return put_in(m.natt_sport, parse_natt_port(ext, at));
-    case SADB_X_EXT_NAT_T_DPORT: return put_in(m.natt_dport, parse_natt_port(ext, at));
-    default: return ok();  // known to PF_KEY, of no use here
+    case SADB_EXT_SA:
+      return put_in(m.sa, parse_sa(ext, at));
+    case SADB_EXT_LIFETIME_CURRENT:
+      return put_in(m.lifetime_current, parse_lifetime(ext, at));
+    case SADB_EXT_LIFETIME_HARD:
+      return put_in(m.lifetime_hard, parse_lifetime(ext, at));
+    case SADB_EXT_LIFETIME_SOFT:
+      return put_in(m.lifetime_soft, parse_lifetime(ext, at));
+    case SADB_EXT_ADDRESS_SRC:
+      return put_in(m.src, parse_address(ext, at));
+    case SADB_EXT_ADDRESS_DST:
+      return put_in(m.dst, parse_address(ext, at));
+    case SADB_EXT_KEY_AUTH:
+      return put_in(m.key_auth, parse_key(ext, at));
+    case SADB_EXT_KEY_ENCRYPT:
+      return put_in(m.key_encrypt, parse_key(ext, at));
+    case SADB_EXT_SUPPORTED_AUTH:
+      return put_in(m.supported_auth, parse_supported(ext, at));
+    case SADB_EXT_SUPPORTED_ENCRYPT:
+      return put_in(m.supported_encrypt, parse_supported(ext, at));
+    case SADB_EXT_SPIRANGE:
+      return put_in(m.spi_range, parse_spi_range(ext, at));
+    case SADB_X_EXT_SA2:
+      return put_in(m.sa2, parse_sa2(ext, at));
+    case SADB_X_EXT_NAT_T_TYPE:
+      return put_in(m.natt_type, parse_natt_type(ext, at));
+    case SADB_X_EXT_NAT_T_SPORT:
+      return put_in(m.natt_sport, parse_natt_port(ext, at));
+    case SADB_X_EXT_NAT_T_DPORT:
+      return put_in(m.natt_dport, parse_natt_port(ext, at));
+    default:
+      return ok();  // known to PF_KEY, of no use here
   }
 }
 
 Result<Message> parse_header(ByteView octets) {
-  if (octets.size() < sizeof(sadb_msg)) return wrong(Errc::kTruncated, "shorter than its header", octets.size());
+  if (octets.size() < sizeof(sadb_msg))
+    return wrong(Errc::kTruncated, "shorter than its header", octets.size());
   const auto head = load<sadb_msg>(octets);
-  if (head.sadb_msg_version != PF_KEY_V2) return wrong(Errc::kUnsupported, "version is not 2", offsetof(sadb_msg, sadb_msg_version));
+  if (head.sadb_msg_version != PF_KEY_V2)
+    return wrong(Errc::kUnsupported, "version is not 2", offsetof(sadb_msg, sadb_msg_version));
   if (head.sadb_msg_type < SADB_GETSPI || head.sadb_msg_type > SADB_DUMP) {
     return wrong(Errc::kUnsupported, "unknown type", offsetof(sadb_msg, sadb_msg_type));
   }
-  if (head.sadb_msg_satype != SADB_SATYPE_UNSPEC && head.sadb_msg_satype != SADB_SATYPE_AH && head.sadb_msg_satype != SADB_SATYPE_ESP) {
+  if (head.sadb_msg_satype != SADB_SATYPE_UNSPEC && head.sadb_msg_satype != SADB_SATYPE_AH &&
+      head.sadb_msg_satype != SADB_SATYPE_ESP) {
     return wrong(Errc::kUnsupported, "SA type is neither ESP nor AH", offsetof(sadb_msg, sadb_msg_satype));
   }
   if (std::size_t{head.sadb_msg_len} * kUnit != octets.size()) {
-    return wrong(Errc::kBadLength, "length field disagrees with the octets received", offsetof(sadb_msg, sadb_msg_len));
+    return wrong(Errc::kBadLength, "length field disagrees with the octets received",
+                 offsetof(sadb_msg, sadb_msg_len));
   }
   Message m;
   m.type = static_cast<Type>(head.sadb_msg_type);
@@ -173,7 +205,8 @@ Result<Message> parse_header(ByteView octets) {
   return m;
 }
 
-// Appends structures and pads to units. The room is reserved once, so that growing leaves no copy of a key behind.
+// Appends structures and pads to units. The room is reserved once, so that growing leaves no copy of a key
+// behind.
 class Writer {
  public:
   Writer() { out_.reserve(kMaxMessage); }
@@ -264,16 +297,26 @@ bool bad_key(const std::optional<Secret>& key) { return key && (key->empty() || 
 
 const char* type_name(Type type) {
   switch (type) {
-    case Type::kGetspi: return "SADB_GETSPI";
-    case Type::kUpdate: return "SADB_UPDATE";
-    case Type::kAdd: return "SADB_ADD";
-    case Type::kDelete: return "SADB_DELETE";
-    case Type::kGet: return "SADB_GET";
-    case Type::kAcquire: return "SADB_ACQUIRE";
-    case Type::kRegister: return "SADB_REGISTER";
-    case Type::kExpire: return "SADB_EXPIRE";
-    case Type::kFlush: return "SADB_FLUSH";
-    case Type::kDump: return "SADB_DUMP";
+    case Type::kGetspi:
+      return "SADB_GETSPI";
+    case Type::kUpdate:
+      return "SADB_UPDATE";
+    case Type::kAdd:
+      return "SADB_ADD";
+    case Type::kDelete:
+      return "SADB_DELETE";
+    case Type::kGet:
+      return "SADB_GET";
+    case Type::kAcquire:
+      return "SADB_ACQUIRE";
+    case Type::kRegister:
+      return "SADB_REGISTER";
+    case Type::kExpire:
+      return "SADB_EXPIRE";
+    case Type::kFlush:
+      return "SADB_FLUSH";
+    case Type::kDump:
+      return "SADB_DUMP";
   }
   return "SADB_?";
 }
@@ -290,7 +333,8 @@ Result<Message> parse(ByteView octets) {
   for (std::size_t at = sizeof(sadb_msg); at < octets.size();) {
     const auto ext = load<sadb_ext>(octets.subspan(at));
     const std::size_t len = std::size_t{ext.sadb_ext_len} * kUnit;
-    if (len == 0 || len > octets.size() - at) return wrong(Errc::kBadLength, "extension is empty or runs past the end", at);
+    if (len == 0 || len > octets.size() - at)
+      return wrong(Errc::kBadLength, "extension is empty or runs past the end", at);
     if (ext.sadb_ext_type == SADB_EXT_RESERVED || ext.sadb_ext_type > SADB_EXT_MAX) {
       return wrong(Errc::kUnsupported, "unknown extension", at);
     }
@@ -303,12 +347,15 @@ Result<Message> parse(ByteView octets) {
 }
 
 Result<Secret> serialize(const Message& m) {
-  if (bad_key(m.key_auth) || bad_key(m.key_encrypt)) return wrong(Errc::kBadLength, "key is empty or too long", 0);
+  if (bad_key(m.key_auth) || bad_key(m.key_encrypt))
+    return wrong(Errc::kBadLength, "key is empty or too long", 0);
   Writer w;
-  w.put(sadb_msg{PF_KEY_V2, static_cast<std::uint8_t>(m.type), m.error, static_cast<std::uint8_t>(m.satype), 0, 0, m.seq, m.pid});
+  w.put(sadb_msg{PF_KEY_V2, static_cast<std::uint8_t>(m.type), m.error, static_cast<std::uint8_t>(m.satype),
+                 0, 0, m.seq, m.pid});
   if (m.sa) {
-    w.extension(SADB_EXT_SA, sadb_sa{0, 0, htonl(m.sa->spi), m.sa->replay, static_cast<std::uint8_t>(m.sa->state), m.sa->auth,
-                                     m.sa->encrypt, m.sa->flags});
+    w.extension(SADB_EXT_SA,
+                sadb_sa{0, 0, htonl(m.sa->spi), m.sa->replay, static_cast<std::uint8_t>(m.sa->state),
+                        m.sa->auth, m.sa->encrypt, m.sa->flags});
   }
   put_lifetime(w, SADB_EXT_LIFETIME_CURRENT, m.lifetime_current);
   put_lifetime(w, SADB_EXT_LIFETIME_HARD, m.lifetime_hard);

@@ -1,6 +1,6 @@
-// PF_KEYv2 messages (RFC 2367) as values, and their octets: the layouts and numbers of <linux/pfkeyv2.h>, host
-// byte order, 8-octet units. The parser is strict and takes hostile input. No sockets here: see socket.h. What a
-// message must bring is the receiver's business; here only its form is checked.
+// PF_KEYv2 messages (RFC 2367) as values, and their octets: the layouts and numbers of <linux/pfkeyv2.h>,
+// host byte order, 8-octet units. The parser is strict and takes hostile input. No sockets here: see
+// socket.h. What a message must bring is the receiver's business; here only its form is checked.
 #pragma once
 
 #include <cstdint>
@@ -48,8 +48,8 @@ struct SaExt {
   bool operator==(const SaExt&) const = default;
 };
 
-/// SADB_EXT_LIFETIME_*; 0 is no limit. As in Linux, `allocations` counts packets. `addtime`: in HARD and SOFT seconds
-/// from installation, in CURRENT the Unix time of it.
+/// SADB_EXT_LIFETIME_*; 0 is no limit. As in Linux, `allocations` counts packets. `addtime`: in HARD and SOFT
+/// seconds from installation, in CURRENT the Unix time of it.
 struct LifetimeExt {
   std::uint32_t allocations = 0;
   std::uint64_t bytes = 0;
@@ -124,13 +124,13 @@ struct Message {
   std::optional<std::uint16_t> natt_dport;
 };
 
-/// Reads one whole message. Errors, with the offset in octets: kTruncated; kBadLength (a length field disagrees with
-/// what is there); kMalformed (impossible value, extension given twice); kUnsupported (version, type, satype, address
-/// family). The text never repeats octets of the message.
+/// Reads one whole message. Errors, with the offset in octets: kTruncated; kBadLength (a length field
+/// disagrees with what is there); kMalformed (impossible value, extension given twice); kUnsupported
+/// (version, type, satype, address family). The text never repeats octets of the message.
 Result<Message> parse(ByteView octets);
 
-/// The octets of `message`; wiped after use, since they may hold keys. kBadLength above kMaxMessage, or for an
-/// empty key or one of more than 8,191 octets.
+/// The octets of `message`; wiped after use, since they may hold keys. kBadLength above kMaxMessage, or for
+/// an empty key or one of more than 8,191 octets.
 Result<Secret> serialize(const Message& message);
 
 }  // namespace esplanade::pfkey

@@ -1,5 +1,5 @@
-// What runs over natt.sock between espd, which owns UDP 4500, and keyd: IKE messages with their addresses, and
-// requests for NAT keepalives. README.md has the octets.
+// What runs over natt.sock between espd, which owns UDP 4500, and keyd: IKE messages with their addresses,
+// and requests for NAT keepalives. README.md has the octets.
 #pragma once
 
 #include "common/base/bytes.h"
@@ -19,8 +19,8 @@ struct NattFrame {
   ByteView ike;  // without the non-ESP marker; points into the octets that were parsed
 };
 
-/// Errors: kTruncated; kMalformed (version, kind, reserved octets, port 0, an IKE message shorter than its header of 28
-/// octets, a keepalive with a message).
+/// Errors: kTruncated; kMalformed (version, kind, reserved octets, port 0, an IKE message shorter than its
+/// header of 28 octets, a keepalive with a message).
 Result<NattFrame> parse_natt_frame(ByteView octets);
 Bytes serialize(const NattFrame& frame);
 

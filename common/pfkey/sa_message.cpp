@@ -24,19 +24,27 @@ esp::Lifetime from_ext(const std::optional<LifetimeExt>& l) {
 Result<esp::Cipher> to_cipher(std::uint8_t id) {
   switch (id) {
     case SADB_EALG_NONE:  // AH, or ESP as Linux takes it: no encryption
-    case SADB_EALG_NULL: return esp::Cipher::kNull;
-    case SADB_EALG_DESCBC: return esp::Cipher::kDesCbc;
-    case SADB_EALG_3DESCBC: return esp::Cipher::kTripleDesCbc;
-    default: return Error{Errc::kUnsupported, "SA extension: unknown encryption algorithm"};
+    case SADB_EALG_NULL:
+      return esp::Cipher::kNull;
+    case SADB_EALG_DESCBC:
+      return esp::Cipher::kDesCbc;
+    case SADB_EALG_3DESCBC:
+      return esp::Cipher::kTripleDesCbc;
+    default:
+      return Error{Errc::kUnsupported, "SA extension: unknown encryption algorithm"};
   }
 }
 
 Result<esp::Auth> to_auth(std::uint8_t id) {
   switch (id) {
-    case SADB_AALG_NONE: return esp::Auth::kNone;
-    case SADB_AALG_MD5HMAC: return esp::Auth::kHmacMd5_96;
-    case SADB_AALG_SHA1HMAC: return esp::Auth::kHmacSha1_96;
-    default: return Error{Errc::kUnsupported, "SA extension: unknown authentication algorithm"};
+    case SADB_AALG_NONE:
+      return esp::Auth::kNone;
+    case SADB_AALG_MD5HMAC:
+      return esp::Auth::kHmacMd5_96;
+    case SADB_AALG_SHA1HMAC:
+      return esp::Auth::kHmacSha1_96;
+    default:
+      return Error{Errc::kUnsupported, "SA extension: unknown authentication algorithm"};
   }
 }
 
@@ -44,18 +52,24 @@ Result<esp::Auth> to_auth(std::uint8_t id) {
 
 std::uint8_t to_pfkey(esp::Cipher cipher) {
   switch (cipher) {
-    case esp::Cipher::kNull: return SADB_EALG_NULL;
-    case esp::Cipher::kDesCbc: return SADB_EALG_DESCBC;
-    case esp::Cipher::kTripleDesCbc: return SADB_EALG_3DESCBC;
+    case esp::Cipher::kNull:
+      return SADB_EALG_NULL;
+    case esp::Cipher::kDesCbc:
+      return SADB_EALG_DESCBC;
+    case esp::Cipher::kTripleDesCbc:
+      return SADB_EALG_3DESCBC;
   }
   return SADB_EALG_NONE;
 }
 
 std::uint8_t to_pfkey(esp::Auth auth) {
   switch (auth) {
-    case esp::Auth::kNone: return SADB_AALG_NONE;
-    case esp::Auth::kHmacMd5_96: return SADB_AALG_MD5HMAC;
-    case esp::Auth::kHmacSha1_96: return SADB_AALG_SHA1HMAC;
+    case esp::Auth::kNone:
+      return SADB_AALG_NONE;
+    case esp::Auth::kHmacMd5_96:
+      return SADB_AALG_MD5HMAC;
+    case esp::Auth::kHmacSha1_96:
+      return SADB_AALG_SHA1HMAC;
   }
   return SADB_AALG_NONE;
 }

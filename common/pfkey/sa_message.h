@@ -6,14 +6,14 @@
 
 namespace esplanade::pfkey {
 
-/// The message of `type` (kAdd or kUpdate) that installs `sa` for the policy `reqid`. Takes over the keys. PF_KEY has no
-/// room for ESN, DSCP, TTL and DF policy, nor for a replay window above 255 packets (255 is then rounded down to 224):
-/// the receiver's defaults hold.
+/// The message of `type` (kAdd or kUpdate) that installs `sa` for the policy `reqid`. Takes over the keys.
+/// PF_KEY has no room for ESN, DSCP, TTL and DF policy, nor for a replay window above 255 packets (255 is
+/// then rounded down to 224): the receiver's defaults hold.
 Message sa_message(Type type, esp::SaParams sa, std::uint32_t reqid);
 
-/// The SA of an ADD or UPDATE; takes over the keys. `outbound` is the receiver's to say, for PF_KEY has no direction.
-/// Errors: kMalformed (an extension is missing or contradicts another), kUnsupported (algorithm). Key lengths and the
-/// like are esp::validate()'s.
+/// The SA of an ADD or UPDATE; takes over the keys. `outbound` is the receiver's to say, for PF_KEY has no
+/// direction. Errors: kMalformed (an extension is missing or contradicts another), kUnsupported (algorithm).
+/// Key lengths and the like are esp::validate()'s.
 Result<esp::SaParams> sa_params(Message&& message, bool outbound);
 
 /// Numbers of <linux/pfkeyv2.h> for our algorithms.

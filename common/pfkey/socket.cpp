@@ -40,14 +40,16 @@ Result<Fd> make_socket() {
 bool trusted(int fd) {
   ucred peer{};
   socklen_t size = sizeof peer;
-  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == 0 || peer.uid == ::geteuid());
+  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+         (peer.uid == 0 || peer.uid == ::geteuid());
 }
 
 // Removes the file of a dead listener, so that bind() can succeed.
 Status clear_stale(const std::string& path, const sockaddr_un& address) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return ok();  // nothing there, or bind() will say what is wrong
-  if (!S_ISSOCK(info.st_mode)) return Error{Errc::kState, path + " exists and is not a socket; remove it or choose another path"};
+  if (!S_ISSOCK(info.st_mode))
+    return Error{Errc::kState, path + " exists and is not a socket; remove it or choose another path"};
   ESPLANADE_TRY(probe, make_socket());
   if (::connect(probe.get(), generic(address), sizeof address) == 0 || errno == EAGAIN) {
     return Error{Errc::kState, path + " is in use: is another instance running?"};
@@ -82,7 +84,8 @@ Result<Listener> Listener::create(const std::string& path) {
   ESPLANADE_TRY(address, make_address(path));
   ESPLANADE_CHECK(clear_stale(path, address));
   ESPLANADE_TRY(fd, make_socket());
-  // Linux takes the file's mode from the socket's own: set before bind(), there is no moment with a wider one.
+  // Linux takes the file's mode from the socket's own: set before bind(), there is no moment with a wider
+  // one.
   if (::fchmod(fd.get(), 0600) != 0) return os_error("cannot set the mode of a socket", errno);
   if (::bind(fd.get(), generic(address), sizeof address) != 0) return os_error("cannot bind " + path, errno);
   Listener listener(std::move(fd), path);
@@ -100,14 +103,16 @@ Result<std::optional<Fd>> Listener::accept() {
     if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return std::optional<Fd>();
     return os_error("cannot accept on " + path_, errno);
   }
-  if (!trusted(fd.get())) return Error{Errc::kPermission, "refused a connection to " + path_ + " from another user"};
+  if (!trusted(fd.get()))
+    return Error{Errc::kPermission, "refused a connection to " + path_ + " from another user"};
   return std::optional<Fd>(std::move(fd));
 }
 
 Result<Fd> connect_to(const std::string& path) {
   ESPLANADE_TRY(address, make_address(path));
   ESPLANADE_TRY(fd, make_socket());
-  if (::connect(fd.get(), generic(address), sizeof address) != 0) return os_error("cannot connect to " + path, errno);
+  if (::connect(fd.get(), generic(address), sizeof address) != 0)
+    return os_error("cannot connect to " + path, errno);
   if (!trusted(fd.get())) return Error{Errc::kPermission, path + " belongs to a process of another user"};
   return fd;
 }
@@ -125,14 +130,16 @@ Result<Received> receive(int fd, Bytes& out, std::size_t most) {
     return os_error("connection broke", errno);
   }
   out.resize(static_cast<std::size_t>(got));
-  if ((message.msg_flags & MSG_TRUNC) != 0) return Error{Errc::kBadLength, "packet is longer than the largest message", most};
+  if ((message.msg_flags & MSG_TRUNC) != 0)
+    return Error{Errc::kBadLength, "packet is longer than the largest message", most};
   return got == 0 ? Received::kClosed : Received::kMessage;
 }
 
 Status send(int fd, ByteView octets) {
   const ssize_t sent = ::send(fd, octets.data(), octets.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent >= 0) return ok();
-  if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) return Error{Errc::kRingFull, "the other end does not read"};
+  if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+    return Error{Errc::kRingFull, "the other end does not read"};
   return os_error("connection broke", errno);
 }
 

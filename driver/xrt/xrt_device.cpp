@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <bit>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -102,7 +104,11 @@ class XrtDevice;
 
 class XrtBuffer final : public Device::Buffer {
  public:
-  XrtBuffer(XrtDevice& device, xrt::bo bo, std::size_t size) : device_(device), bo_(std::move(bo)), data_(bo_.map<Byte*>(), size) {}
+  XrtBuffer(XrtDevice& device, xrt::bo bo, std::size_t size, std::uint32_t window)
+      : device_(device), bo_(std::move(bo)), data_(bo_.map<Byte*>(), size), window_(window) {}
+  ~XrtBuffer() override;
+  XrtBuffer(const XrtBuffer&) = delete;
+  XrtBuffer& operator=(const XrtBuffer&) = delete;
   MutableBytes data() override { return data_; }
   std::uint64_t address() const override { return bo_.address(); }
   Status sync_to_card(std::size_t offset, std::size_t size) override { return sync(XCL_BO_SYNC_BO_TO_DEVICE, offset, size); }
@@ -113,6 +119,7 @@ class XrtBuffer final : public Device::Buffer {
   XrtDevice& device_;
   xrt::bo bo_;
   MutableBytes data_;
+  std::uint32_t window_;  // of the card, open for this buffer alone
 };
 
 class XrtDevice final : public Device {
@@ -156,11 +163,12 @@ class XrtDevice final : public Device {
 
   Result<std::unique_ptr<Buffer>> allocate(std::size_t bytes) override {
     if (lost_) return lost();
-    if (windows_ == card::kNumWindows) return Error{Errc::kTableFull, fmt::format("all {} memory windows of the card are in use", windows_)};
+    const auto n = static_cast<std::uint32_t>(std::countr_one(windows_));
+    if (n >= card::kNumWindows) return Error{Errc::kTableFull, fmt::format("all {} memory windows of the card are in use", n)};
     const std::size_t size = (bytes + kPage - 1) / kPage * kPage;
     try {
-      auto buffer = std::make_unique<XrtBuffer>(*this, xrt::bo(device_, size, xrt::bo::flags::normal, kMemoryGroup), size);
-      const std::uint32_t n = windows_++;
+      auto buffer = std::make_unique<XrtBuffer>(*this, xrt::bo(device_, size, xrt::bo::flags::normal, kMemoryGroup), size, n);
+      windows_ |= 1u << n;
       ESPLANADE_CHECK(write32(reg::kWindowBaseLo.at(n), static_cast<std::uint32_t>(buffer->address())));
       ESPLANADE_CHECK(write32(reg::kWindowBaseHi.at(n), static_cast<std::uint32_t>(buffer->address() >> 32)));
       ESPLANADE_CHECK(write32(reg::kWindowSize.at(n), static_cast<std::uint32_t>(size / kPage)));
@@ -171,6 +179,12 @@ class XrtDevice final : public Device {
     }
   }
 
+  /// Shuts the window of a buffer that goes.
+  void release(std::uint32_t window) {
+    if (!lost_) static_cast<void>(write32(reg::kWindowControl.at(window), 0));
+    windows_ &= ~(1u << window);
+  }
+
   /// Reads what the card is, resets it, seeds its IV generator and switches it on.
   Status start(bool simulated, bool test_mode);
 
@@ -179,8 +193,14 @@ class XrtDevice final : public Device {
     return Error{Errc::kDeviceLost, info_.simulated ? "the simulated card is lost: its simulator ended (see ESPLANADE_SIM_LOG); open it again"
                                                     : "the card is lost: it reads all ones, as a card that fell off the bus; reset it and open it again"};
   }
+  /// What an exception of XRT means: a call that failed, or a card that is gone.
   Error fail(const std::exception& error) {
-    return Error{Errc::kIo, fmt::format("XRT: {}", printable(error.what()))};
+    try {
+      if (ip_.read_register(reg::kId.at()) != kIdValue) lost_ = true;
+    } catch (const std::exception&) {
+      lost_ = true;
+    }
+    return lost_ ? lost() : Error{Errc::kIo, fmt::format("XRT: {}", printable(error.what()))};
   }
 
  private:
@@ -188,9 +208,11 @@ class XrtDevice final : public Device {
   xrt::device device_;
   xrt::ip ip_;
   DeviceInfo info_{};
-  std::uint32_t windows_ = 0;
-  bool lost_ = false;
+  std::uint32_t windows_ = 0;      // a bit each that is in use
+  std::atomic<bool> lost_ = false;  // queues of several threads learn it from each other
 };
+
+XrtBuffer::~XrtBuffer() { device_.release(window_); }
 
 Status XrtBuffer::sync(xclBOSyncDirection direction, std::size_t offset, std::size_t size) {
   if (device_.is_lost()) return device_.lost();

@@ -36,8 +36,9 @@ class CardBackend final : public Backend {
   }
 
   Status remove(SaHandle sa) override {
+    ESPLANADE_CHECK(table_.remove(static_cast<SaIndex>(sa)));
     sas_.erase(sa);
-    return table_.remove(static_cast<SaIndex>(sa));
+    return ok();
   }
 
   Result<SaView> view(SaHandle sa) override {

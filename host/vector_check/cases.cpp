@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "common/crypto/dh.h"
@@ -27,6 +30,23 @@ Bytes hex(const Json& object, const char* key) {
   auto octets = from_hex(object.at(key).get_ref<const std::string&>());
   if (!octets) throw BadCase(fmt::format("{}: {} at {}", key, octets.error().detail, octets.error().at));
   return std::move(octets).value();
+}
+
+// A number that the type holds: the library itself would cut it.
+template <class T>
+T number(const Json& value, const char* what) {
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > std::numeric_limits<T>::max()) {
+    throw BadCase(fmt::format("{}: not an integer from 0 to {}", what, std::numeric_limits<T>::max()));
+  }
+  return static_cast<T>(value.get<std::uint64_t>());
+}
+template <class T>
+T number_of(const Json& object, const char* key) {
+  return number<T>(object.at(key), key);
+}
+template <class T>
+T number_or_zero(const Json& object, const char* key) {
+  return object.contains(key) ? number_of<T>(object, key) : T{0};
 }
 
 esp::IpAddress address(const Json& object, const char* key) {
@@ -52,7 +72,7 @@ esp::SaParams algorithms(const Json& sa, esp::Protocol protocol, bool outbound) 
   esp::SaParams out;
   out.protocol = protocol;
   out.outbound = outbound;
-  out.spi = sa.at("spi").get<std::uint32_t>();
+  out.spi = number_of<std::uint32_t>(sa, "spi");
   const std::string enc = sa.at("enc"), auth = sa.at("auth");
   out.cipher = enc == "3DES-CBC" ? esp::Cipher::kTripleDesCbc : enc == "DES-CBC" ? esp::Cipher::kDesCbc : esp::Cipher::kNull;
   out.auth = auth == "HMAC-SHA1-96" ? esp::Auth::kHmacSha1_96 : auth == "HMAC-MD5-96" ? esp::Auth::kHmacMd5_96 : esp::Auth::kNone;
@@ -68,22 +88,22 @@ esp::SaParams algorithms(const Json& sa, esp::Protocol protocol, bool outbound) 
 esp::SaParams params(const Json& c, bool outbound) {
   esp::SaParams out = algorithms(c.at("sa"), c.contains("ah") ? esp::Protocol::kAh : esp::Protocol::kEsp, outbound);
   out.mode = c.at("mode") == "tunnel" ? esp::Mode::kTunnel : esp::Mode::kTransport;
-  const std::uint64_t high = c.value("esn_high", std::uint64_t{0});
+  const std::uint64_t high = number_or_zero<std::uint32_t>(c, "esn_high");
   out.esn = c.contains("esn_high");
-  out.seq = (high << 32 | c.at("seq").get<std::uint32_t>()) - 1;
+  out.seq = (high << 32 | number_of<std::uint32_t>(c, "seq")) - 1;
   if (c.contains("tunnel")) {
     const Json& t = c["tunnel"];
     out.inner_v4 = c.at("inner_version") == 4;
     out.inner_v6 = !out.inner_v4;
     out.src = address(t, "src");
     out.dst = address(t, "dst");
-    out.ttl = t.at("ttl").get<std::uint8_t>();
-    out.ip_id = t.value("id", std::uint16_t{0});
+    out.ttl = number_of<std::uint8_t>(t, "ttl");
+    out.ip_id = number_or_zero<std::uint16_t>(t, "id");
   } else {
-    out.src.version = out.dst.version = c.at("inner_version").get<std::uint8_t>();
+    out.src.version = out.dst.version = number_of<std::uint8_t>(c, "inner_version");
     out.check_outer = false;  // source-routed packets change their destination on the way
   }
-  if (c.contains("natt")) out.natt = esp::Natt{c["natt"].at("sport").get<std::uint16_t>(), c["natt"].at("dport").get<std::uint16_t>()};
+  if (c.contains("natt")) out.natt = esp::Natt{number_of<std::uint16_t>(c["natt"], "sport"), number_of<std::uint16_t>(c["natt"], "dport")};
   return out;
 }
 
@@ -158,8 +178,8 @@ Status run_replay(const Json& c, Runner& runner, Report& report) {
   std::vector<card::Status> expected;
   for (const Json& event : c.at("events")) {
     const std::string verdict = event.at(esn ? 3 : 2);
-    const std::uint64_t high = esn && event.at(2).is_number() ? event.at(2).get<std::uint64_t>() : 0;
-    packets.push_back(replay_packet(high << 32 | event.at(0).get<std::uint32_t>(), esn, event.at(1).get<int>() != 0));
+    const std::uint64_t high = esn && event.at(2).is_number() ? number<std::uint32_t>(event.at(2), "event") : 0;
+    packets.push_back(replay_packet(high << 32 | number<std::uint32_t>(event.at(0), "event"), esn, number<std::uint8_t>(event.at(1), "event") != 0));
     expected.push_back(verdict == "accept" ? card::Status::kOk : verdict == "reject-icv" ? card::Status::kBadIcv : card::Status::kReplay);
   }
   esp::SaParams sa;
@@ -170,8 +190,8 @@ Status run_replay(const Json& c, Runner& runner, Report& report) {
   sa.src = esp::parse_address("192.0.2.1").value();
   sa.dst = esp::parse_address("192.0.2.2").value();
   sa.esn = esn;
-  sa.replay_window = c.at("window").get<std::uint16_t>();
-  sa.seq = c.value("start_top", std::uint64_t{0});
+  sa.replay_window = number_of<std::uint16_t>(c, "window");
+  sa.seq = number_or_zero<std::uint64_t>(c, "start_top");
   ESPLANADE_TRY(ran, runner.decap_sequence(std::move(sa), packets));
   if (!ran) return ok();
   for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -180,8 +200,9 @@ Status run_replay(const Json& c, Runner& runner, Report& report) {
       return ok();
     }
   }
-  if (ran->view.seq != c.at("final_top").get<std::uint64_t>()) {
-    report.fail(id, fmt::format("top of the window is {}, expected {}", ran->view.seq, c.at("final_top").get<std::uint64_t>()));
+  const auto top = number_of<std::uint64_t>(c, "final_top");
+  if (ran->view.seq != top) {
+    report.fail(id, fmt::format("top of the window is {}, expected {}", ran->view.seq, top));
   } else {
     report.pass();
   }
@@ -194,8 +215,8 @@ Status run_bundle(const Json& c, Runner& runner, Report& report) {
     esp::SaParams out = algorithms(c.at(ah ? "ah_sa" : "esp_sa"), ah ? esp::Protocol::kAh : esp::Protocol::kEsp, outbound);
     out.mode = esp::Mode::kTransport;
     out.check_outer = false;
-    out.src.version = out.dst.version = c.at("inner_version").get<std::uint8_t>();
-    out.seq = c.at(ah ? "ah_seq" : "esp_seq").get<std::uint32_t>() - 1;
+    out.src.version = out.dst.version = number_of<std::uint8_t>(c, "inner_version");
+    out.seq = number_of<std::uint32_t>(c, ah ? "ah_seq" : "esp_seq") - 1;
     return out;
   };
   const Bytes plain = hex(c, "plain"), wire = hex(c, "wire");
@@ -226,7 +247,7 @@ Status run_natt(const Json& c, Runner&, Report& report) {
 }
 
 Status run_dh(const Json& c, Runner&, Report& report) {
-  const auto group = c.at("group").get<std::uint16_t>();
+  const auto group = number_of<std::uint16_t>(c, "group");
   if (group != 1 && group != 2 && group != 5 && group != 14) {
     report.skip(fmt::format("MODP group {} is not offered", group));
   } else if (crypto::prime(static_cast<crypto::DhGroup>(group)) != hex(c, "prime") || c.at("generator") != 2) {
@@ -249,34 +270,37 @@ Run kind_of(const Json& c) {
   if (c.contains("plain") && c.contains("wire")) return run_packet;
   throw BadCase("not a kind of case that this program knows");
 }
+
 Status run_cases(const Json& file, Runner& runner, Report& report) {
-  std::size_t number = 0;
+  std::size_t count = 0;
   try {
     for (const Json& c : file.at("cases")) {
-      ++number;
+      ++count;
       const Run run = kind_of(c);
       if (run == nullptr) {
         report.skip("IKE transcripts are checked by keyd's own tests");
         continue;
       }
-      ESPLANADE_CHECK(run(c, runner, report));
+      if (const Status ran = run(c, runner, report); !ran) return Error{ran.error().code, fmt::format("case {}: {}", count, ran.error().detail)};
     }
   } catch (const Json::exception& error) {
-    return Error{Errc::kMalformed, fmt::format("case {}: {}", number, error.what())};
+    return Error{Errc::kMalformed, fmt::format("case {}: {}", count, error.what())};
   } catch (const BadCase& error) {
-    return Error{Errc::kMalformed, fmt::format("case {}: {}", number, error.what())};
+    return Error{Errc::kMalformed, fmt::format("case {}: {}", count, error.what())};
   }
-  if (number == 0) return Error{Errc::kMalformed, "no cases"};
+  if (count == 0) return Error{Errc::kMalformed, "no cases"};
   return ok();
 }
 }  // namespace
 
 Status run_file(const std::string& path, Backend& backend, Report& report) {
   std::ifstream in(path);
-  if (!in) return Error{Errc::kIo, fmt::format("cannot open: {}", std::strerror(errno))};
+  if (!in || std::filesystem::is_directory(path)) return Error{Errc::kIo, fmt::format("cannot open: {}", std::strerror(in ? EISDIR : errno))};
   Json file;
   try {
     file = Json::parse(in);
+  } catch (const std::ios_base::failure&) {
+    return Error{Errc::kIo, "cannot be read"};
   } catch (const Json::exception& error) {
     return Error{Errc::kMalformed, fmt::format("not JSON: {}", error.what())};
   }

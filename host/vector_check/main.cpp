@@ -26,9 +26,10 @@ int main(int argc, char** argv) {
   for (const std::string& file : files) {
     const auto ran = host::run_file(file, **backend, report);
     if (!ran) {
-      std::fprintf(stderr, "vector-check: %s: %s\n", file.c_str(), ran.error().detail.c_str());
+      std::fprintf(stderr, "vector-check: %s: %s\n", file.c_str(), printable(ran.error().detail, 1000).c_str());
       report.fail(file, ran.error().detail);
-      if (ran.error().code == Errc::kDeviceLost) break;
+      // What is still inside would answer for the packets of the next file.
+      if (ran.error().code == Errc::kDeviceLost || ran.error().code == Errc::kTimeout) break;
     }
   }
   backend->reset();  // XRT has its say before the closing line

@@ -29,11 +29,13 @@ void Runner::compare(const Pending& pending, const Outcome& outcome) {
 }
 
 Status Runner::drain(std::vector<Outcome>& out) {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
+  auto end = std::chrono::steady_clock::now() + kPatience;
   while (backend_.in_flight() > 0) {
+    const std::size_t before = out.size();
     ESPLANADE_CHECK(backend_.poll(out, std::chrono::milliseconds(1000)));
+    if (out.size() != before) end = std::chrono::steady_clock::now() + kPatience;
     if (std::chrono::steady_clock::now() > end) {
-      return Error{Errc::kTimeout, fmt::format("{}: {} packets did not come back within 60 s", backend_.name(), backend_.in_flight())};
+      return Error{Errc::kTimeout, fmt::format("{}: {} packets do not come back: nothing for 60 s", backend_.name(), backend_.in_flight())};
     }
   }
   return ok();
@@ -86,7 +88,11 @@ Status Runner::submit(const std::string& id, esp::SaParams sa, ByteView packet, 
   if (!*handle) return ok();
   const std::uint64_t cookie = next_cookie_++;
   pending_.emplace(cookie, Pending{id, **handle, std::move(expected)});
-  return outbound ? backend_.submit_encap(**handle, packet, cookie, iv) : backend_.submit_decap(packet, cookie);
+  const Status given = outbound ? backend_.submit_encap(**handle, packet, cookie, iv) : backend_.submit_decap(packet, cookie);
+  if (given || given.error().code == Errc::kDeviceLost) return given;
+  report_.fail(id, "packet not taken: " + given.error().detail);
+  pending_.erase(cookie);
+  return backend_.remove(**handle);
 }
 
 Status Runner::encap(const std::string& id, esp::SaParams sa, ByteView packet, std::optional<std::array<Byte, 8>> iv, Expected expected) {

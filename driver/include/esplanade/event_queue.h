@@ -19,9 +19,9 @@ class EventQueue {
  public:
   static Result<EventQueue> create(Device& device, std::uint32_t log2_size = 8);
   EventQueue(EventQueue&&) noexcept = default;
-  EventQueue& operator=(EventQueue&&) noexcept = default;
+  EventQueue& operator=(EventQueue&&) = delete;
   ~EventQueue();
-  /// Appends the events since the last call, oldest first. kMalformed for an event that makes no sense.
+  /// Appends the events since the last call, oldest first. kMalformed for an event that makes no sense, kDeviceLost.
   Status poll(std::vector<Event>& out);
 
  private:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <vector>
@@ -38,8 +39,8 @@ class PacketQueue {
   /// Sets up queue `number` with 2^log2_size entries.
   static Result<PacketQueue> create(Device& device, std::uint32_t number = 0, std::uint32_t log2_size = 8);
   PacketQueue(PacketQueue&&) noexcept = default;
-  PacketQueue& operator=(PacketQueue&&) noexcept = default;
-  /// Switches the queue off.
+  PacketQueue& operator=(PacketQueue&&) = delete;
+  /// Lets the card finish what it has (a second at most), then switches the queue off.
   ~PacketQueue();
 
   /// Errors: kRingFull (reap first), kBadLength (empty, or above the card's MAX_PACKET).
@@ -48,6 +49,8 @@ class PacketQueue {
   Status flush();
   /// Calls `done` for each packet finished since the last call. Everything that the card wrote is checked; what makes
   /// no sense is kDeviceLost (a card that fell off the bus reads all ones) or kMalformed (a card that must be reset).
+  /// A card that is silent for long with packets inside is asked for the reason: kDeviceLost, or kState with the
+  /// card's own words when it stopped the queue.
   Status reap(const std::function<void(const Completed&)>& done);
   /// Submitted and not yet reaped.
   std::size_t in_flight() const { return static_cast<std::size_t>(produced_ - consumed_); }
@@ -65,6 +68,7 @@ class PacketQueue {
   Status move_out(std::uint64_t from, std::uint64_t to);
   Result<std::size_t> fetch_completions();
   Status fetch_results(std::uint64_t from, std::size_t count);
+  Status ask_why_silent();
   Result<Completed> check(ByteView completion);
   std::size_t slot_of(std::uint64_t n) const { return static_cast<std::size_t>(n % slots_.size()); }
 
@@ -77,6 +81,7 @@ class PacketQueue {
   std::size_t sq_at_, cq_at_, src_at_, dst_at_;
   // Free-running counts.
   std::uint64_t produced_ = 0, flushed_ = 0, consumed_ = 0, told_consumed_ = 0;
+  std::chrono::steady_clock::time_point heard_{};  // when the card last gave a sign of life
 };
 
 }  // namespace esplanade

@@ -24,7 +24,7 @@ class SaTable {
   /// Validates and installs an SA, atomically to traffic. kUnsupported names what the card lacks (nothing is sent to
   /// it then); kTableFull: no free entry, or an inbound SPI's entry is taken; kBadConfig, kWeakKey from validate().
   Result<SaIndex> install(const esp::SaParams& sa);
-  /// Removes an SA; returns when no packet holds it and its keys are wiped.
+  /// Removes an SA; returns when no packet holds it and its keys are wiped. After kTimeout it may be called again.
   Status remove(SaIndex index);
   /// Keyless state, format SaView of card_regs.h.
   Result<std::array<Byte, card::sa_view::kSize>> view(SaIndex index);
@@ -37,9 +37,10 @@ class SaTable {
  private:
   explicit SaTable(Device& device);
   Result<card::SaResult> command(card::SaCommand command, SaIndex index);
+  Result<card::SaResult> wait_idle(card::SaCommand command, SaIndex index);
   Result<SaIndex> pick(const esp::SaParams& sa);
 
-  enum class Use : std::uint8_t { kFree, kReserved, kInstalled };
+  enum class Use : std::uint8_t { kFree, kReserved, kInstalled, kRemoving };
   struct Entry {
     Use use = Use::kFree;
     std::uint32_t spi = 0;  // of a reserved entry
@@ -47,6 +48,7 @@ class SaTable {
   Device* device_;
   std::vector<Entry> entries_;
   std::uint32_t next_outbound_ = 0;
+  bool overdue_ = false;       // the card was still busy with a command when its time was up
   bool window_dirty_ = true;  // the SA entry window may hold octets of a refused entry
 };
 

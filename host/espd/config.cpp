@@ -1,0 +1,224 @@
+#include "host/espd/config.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+#include "common/pfkey/socket.h"
+
+namespace esplanade::espd {
+
+namespace {
+
+constexpr std::size_t kMaxFile = 1U << 20;
+constexpr std::size_t kMaxPolicies = 1024;
+constexpr std::size_t kMaxSocketPath = 107;  // sun_path less its 0
+
+// One TOML table, read key by key. The first error stays, with its place; done() refuses keys that nobody
+// asked for.
+class Table {
+ public:
+  Table(const toml::table& table, const std::string& file, std::optional<Error>& error)
+      : table_(table), file_(file), error_(error) {}
+
+  void fail_at(const toml::node& node, std::string_view key, std::string_view why) {
+    if (error_) return;
+    const auto at = node.source().begin;
+    error_ = Error{Errc::kBadConfig,
+                   fmt::format("{}:{}:{}: {}: {}", file_, at.line, at.column, printable(key), why)};
+  }
+  void fail(std::string_view key, std::string_view why) {
+    const toml::node* node = table_.get(key);
+    fail_at(node != nullptr ? *node : table_, key, why);
+  }
+  const toml::node* get(std::string_view key, bool required = false) {
+    asked_.emplace(key);
+    const toml::node* node = table_.get(key);
+    if (node == nullptr && required) fail(key, "is missing");
+    return node;
+  }
+  std::optional<std::string> text(std::string_view key, bool required = false) {
+    const toml::node* node = get(key, required);
+    if (node == nullptr) return std::nullopt;
+    auto value = node->value_exact<std::string>();
+    if (!value) fail(key, "is not a string");
+    return value;
+  }
+  std::optional<std::int64_t> integer(std::string_view key, std::int64_t least, std::int64_t most,
+                                      bool required = false) {
+    const toml::node* node = get(key, required);
+    if (node == nullptr) return std::nullopt;
+    const auto value = node->value_exact<std::int64_t>();
+    if (value && *value >= least && *value <= most) return value;
+    fail(key, fmt::format("is not an integer from {} to {}", least, most));
+    return std::nullopt;
+  }
+  /// One of the words, by its index.
+  std::optional<std::size_t> word(std::string_view key, const std::vector<std::string_view>& words) {
+    const auto value = text(key);
+    if (!value) return std::nullopt;
+    const auto found = std::ranges::find(words, *value);
+    if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
+    fail(key, fmt::format("is not one of {}", fmt::join(words, ", ")));
+    return std::nullopt;
+  }
+  /// A required value of text that `read` turns into a T.
+  template <class T>
+  T parsed(std::string_view key, Result<T> (*read)(std::string_view)) {
+    const auto value = text(key, true);
+    if (!value) return {};
+    auto result = read(*value);
+    if (result) return *result;
+    fail(key, result.error().detail);
+    return {};
+  }
+  void done() {
+    for (auto&& [key, node] : table_) {
+      if (!asked_.contains(key.str())) fail_at(node, key.str(), "is not a known key here");
+    }
+  }
+
+ private:
+  const toml::table& table_;
+  const std::string& file_;
+  std::optional<Error>& error_;
+  std::set<std::string, std::less<>> asked_;
+};
+
+void read_tun(Table t, Config& c) {
+  if (auto name = t.text("name")) {
+    // IFNAMSIZ less the 0; the kernel would expand a '%'.
+    const bool fits =
+        !name->empty() && name->size() <= 15 && *name != "." && *name != ".." &&
+        name->find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+            std::string::npos;
+    if (!fits) t.fail("name", "is not an interface name of 1 to 15 letters, digits, '-', '_' or '.'");
+    c.tun_name = *name;
+  }
+  // 576: RFC 791 s3.2. 8,900: a result of up to 9,000 octets still fits the card's buffers.
+  if (auto mtu = t.integer("mtu", 576, 8900)) c.tun_mtu = static_cast<int>(*mtu);
+  t.done();
+}
+
+Policy read_policy(Table t) {
+  Policy p;
+  p.name = t.text("name", true).value_or("");
+  if (p.name.empty() || p.name.size() > 64) t.fail("name", "is not a name of 1 to 64 octets");
+  p.reqid = static_cast<std::uint32_t>(t.integer("reqid", 1, UINT32_MAX, true).value_or(0));
+  p.local_ts = t.parsed("local_ts", parse_prefix);
+  p.remote_ts = t.parsed("remote_ts", parse_prefix);
+  p.local = t.parsed("local", esp::parse_address);
+  p.peer = t.parsed("peer", esp::parse_address);
+  if (p.local_ts.address.version != p.remote_ts.address.version)
+    t.fail("remote_ts", "is not of the IP version of local_ts");
+  if (p.local.version != 4) t.fail("local", "is not IPv4: tunnels over IPv6 are not supported yet");
+  if (p.peer.version != 4) t.fail("peer", "is not IPv4: tunnels over IPv6 are not supported yet");
+  if (p.local == p.peer) t.fail("peer", "is the same address as local");
+  if (p.remote_ts.contains(p.peer)) {
+    t.fail("remote_ts",
+           "holds the peer's outer address: its packets would be routed back into the tunnel; not supported "
+           "yet");
+  }
+  if (auto i = t.word("udp_encap", {"auto", "always", "never"})) p.udp_encap = static_cast<UdpEncap>(*i);
+  if (auto mode = t.text("mode"); mode && *mode != "tunnel")
+    t.fail("mode", "only \"tunnel\" is supported yet");
+  if (auto action = t.text("action"); action && *action != "protect")
+    t.fail("action", "only \"protect\" is supported yet");
+  t.done();
+  return p;
+}
+
+void read_policies(Table& top, Config& c, const std::string& file, std::optional<Error>& error) {
+  const toml::node* node = top.get("policy", true);
+  if (node == nullptr) return;
+  const toml::array* list = node->as_array();
+  if (list == nullptr || !list->is_array_of_tables())
+    return top.fail("policy", "is not a list of tables: write [[policy]]");
+  if (list->size() > kMaxPolicies)
+    return top.fail("policy", fmt::format("more than {} policies", kMaxPolicies));
+  for (const toml::node& item : *list) {
+    Table t(*item.as_table(), file, error);
+    Policy p = read_policy(t);
+    for (const Policy& other : c.policies) {
+      if (other.name == p.name) t.fail("name", "is used by an earlier policy");
+      if (other.reqid == p.reqid) t.fail("reqid", "is used by an earlier policy");
+      if (other.local_ts == p.local_ts && other.remote_ts == p.remote_ts) {
+        t.fail("remote_ts",
+               "is, with its local_ts, the same as in an earlier policy, which would take all its packets");
+      }
+    }
+    c.policies.push_back(std::move(p));
+  }
+}
+
+}  // namespace
+
+Result<Config> parse_config(std::string_view text, const std::string& file) {
+  toml::table table;
+  try {
+    table = toml::parse(text, file);
+  } catch (const toml::parse_error& wrong) {
+    const auto at = wrong.source().begin;
+    return Error{Errc::kBadConfig,
+                 fmt::format("{}:{}:{}: {}", file, at.line, at.column, printable(wrong.description(), 300))};
+  }
+  std::optional<Error> error;
+  Config c;
+  Table top(table, file, error);
+  if (auto card = top.text("card")) {
+    if (card->empty() || card->size() > 64) top.fail("card", "is not \"sim\", \"soft\" or an XRT device");
+    c.card = *card;
+  }
+  if (auto dir = top.text("run_dir")) {
+    c.run_dir = *dir;
+    if (dir->empty() || dir->front() != '/') top.fail("run_dir", "is not an absolute path");
+    if (c.pfkey_socket().size() > kMaxSocketPath)
+      top.fail("run_dir", "is too long: its sockets' paths may have 107 octets");
+  }
+  if (auto i = top.word("log_level", {"debug", "info", "warn", "error"}))
+    c.log_level = static_cast<LogLevel>(*i);
+  if (const toml::node* tun = top.get("tun")) {
+    if (tun->is_table()) {
+      read_tun(Table(*tun->as_table(), file, error), c);
+    } else {
+      top.fail("tun", "is not a table: write [tun]");
+    }
+  }
+  read_policies(top, c, file, error);
+  top.done();
+  if (error) return *error;
+  return c;
+}
+
+Result<Config> load_config(const std::string& path) {
+  const auto os_error = [&path] {
+    return Error{errno == EACCES ? Errc::kPermission : Errc::kIo, path + ": " + std::strerror(errno)};
+  };
+  // Non-blocking, so that a pipe without a writer is not waited for.
+  const pfkey::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return os_error();
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return os_error();
+  if (!S_ISREG(info.st_mode)) return Error{Errc::kBadConfig, path + ": is not a regular file"};
+  std::string text(kMaxFile + 1, '\0');
+  std::size_t have = 0;
+  while (have < text.size()) {
+    const ssize_t got = ::read(fd.get(), text.data() + have, text.size() - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return os_error();
+    if (got == 0) break;
+    have += static_cast<std::size_t>(got);
+  }
+  if (have > kMaxFile) return Error{Errc::kBadConfig, path + ": is larger than 1 MiB"};
+  text.resize(have);
+  return parse_config(text, path);
+}
+
+}  // namespace esplanade::espd

@@ -1,0 +1,32 @@
+// The configuration of espd: a TOML file. docs/examples/espd.toml is a commented example. Reading is strict:
+// an unknown key, a wrong type or a value out of range is refused with file, line and column.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/base/log.h"
+#include "host/espd/policy.h"
+
+namespace esplanade::espd {
+
+struct Config {
+  std::string card = "sim";
+  std::string run_dir = "/run/esplanade";  // of the sockets
+  LogLevel log_level = LogLevel::kInfo;
+  std::string tun_name = "espl0";
+  int tun_mtu = 1400;  // room for outer headers, UDP, ESP and padding under 1500
+  std::vector<Policy> policies;
+
+  std::string status_socket() const { return run_dir + "/espd.sock"; }
+  std::string pfkey_socket() const { return run_dir + "/pfkey.sock"; }
+  std::string natt_socket() const { return run_dir + "/natt.sock"; }
+};
+
+/// Parses the text; `file` is for messages. kBadConfig: "FILE:LINE:COLUMN: what".
+Result<Config> parse_config(std::string_view text, const std::string& file);
+
+/// Reads and parses a file of at most 1 MiB. Errors: kIo, kPermission, kBadConfig.
+Result<Config> load_config(const std::string& path);
+
+}  // namespace esplanade::espd

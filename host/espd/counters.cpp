@@ -1,0 +1,41 @@
+#include "host/espd/counters.h"
+
+namespace esplanade::espd {
+
+const char* drop_name(Drop drop) {
+  switch (drop) {
+    case Drop::kNotIp:
+      return "not-ip";
+    case Drop::kNoPolicy:
+      return "no-policy";
+    case Drop::kQueueFull:
+      return "queue-full";
+    case Drop::kQueueExpired:
+      return "queue-expired";
+    case Drop::kNegotiationFailed:
+      return "negotiation-failed";
+    case Drop::kCard:
+      return "card";
+    case Drop::kCardLost:
+      return "card-lost";
+    case Drop::kUdpShort:
+      return "udp-short";
+    case Drop::kIkeNoDaemon:
+      return "ike-no-daemon";
+    case Drop::kNotEsp:
+      return "not-esp";
+    case Drop::kNotOfSa:
+      return "sa-gone";
+    case Drop::kSelector:
+      return "selector";
+    case Drop::kTunWrite:
+      return "tun-write";
+    case Drop::kOutsideSend:
+      return "outside-send";
+    case Drop::kCount:
+      break;
+  }
+  return "?";
+}
+
+}  // namespace esplanade::espd

@@ -1,0 +1,194 @@
+#include "host/espd/sad.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <tuple>
+
+#include "common/base/log.h"
+
+namespace esplanade::espd {
+
+namespace {
+
+constexpr std::size_t kMaxLarval = 4096;
+// An exchange that answers is done in seconds; five retransmissions that double from one second take 31.
+constexpr std::chrono::seconds kLarvalLife{120};
+
+bool reached(const esp::Lifetime& limit, const Sa& sa, Clock::time_point now) {
+  return (limit.bytes != 0 && sa.bytes >= limit.bytes) ||
+         (limit.packets != 0 && sa.packets >= limit.packets) ||
+         (limit.seconds != 0 && now - sa.installed >= std::chrono::seconds(limit.seconds));
+}
+
+}  // namespace
+
+Result<std::uint32_t> Sad::get_spi(const Larval& wanted, std::uint32_t min, std::uint32_t max) {
+  const Policy* policy = policies_.by_reqid(wanted.reqid);
+  if (policy == nullptr) return Error{Errc::kMalformed, fmt::format("no policy has reqid {}", wanted.reqid)};
+  if (wanted.id.dst != policy->local || wanted.src != policy->peer) {
+    return Error{Errc::kMalformed, fmt::format("addresses are not those of policy {}", policy->name)};
+  }
+  if (larval_.size() >= kMaxLarval) return Error{Errc::kTableFull, "too many SPIs wait for their SA"};
+  ESPLANADE_TRY(spi, backend_.allocate_spi());
+  // The card chooses; its low bits index the SA table. A range is there to keep 0 to 255 out, which it does.
+  if (spi < min || spi > max) {
+    backend_.release_spi(spi);
+    return Error{Errc::kTableFull, "the card has no free SPI in the range asked for"};
+  }
+  Larval larval = wanted;
+  larval.id.spi = spi;
+  larval.deadline = Clock::now() + kLarvalLife;
+  larval_.emplace(larval.id, larval);
+  return spi;
+}
+
+Status Sad::check_policy(const esp::SaParams& sa, std::uint32_t reqid) const {
+  const Policy* policy = policies_.by_reqid(reqid);
+  const auto refuse = [&](const char* why) {
+    return Error{Errc::kMalformed, fmt::format("SA does not fit its policy: {}", why)};
+  };
+  if (policy == nullptr) return refuse("no policy has this reqid");
+  if (sa.protocol != esp::Protocol::kEsp) return refuse("it is not ESP");
+  if (sa.mode != esp::Mode::kTunnel) return refuse("it is not in tunnel mode");
+  const auto& [near, far] = sa.outbound ? std::tie(sa.src, sa.dst) : std::tie(sa.dst, sa.src);
+  if (near != policy->local || far != policy->peer) return refuse("outer addresses differ");
+  if (sa.natt && policy->udp_encap == UdpEncap::kNever) return refuse("it is UDP-encapsulated");
+  if (!sa.natt && policy->udp_encap == UdpEncap::kAlways) return refuse("it is not UDP-encapsulated");
+  if (sa.natt && (sa.outbound ? sa.natt->src_port : sa.natt->dst_port) != 4500)
+    return refuse("its UDP port on this side is not 4500");
+  return ok();
+}
+
+Result<host::SaHandle> Sad::install(esp::SaParams params, std::uint32_t reqid, ClientId owner) {
+  ESPLANADE_CHECK(esp::validate(params));
+  ESPLANADE_CHECK(check_policy(params, reqid));
+  Sa record;
+  record.id = {params.protocol, params.spi, params.dst};
+  const auto larval = larval_.find(record.id);
+  if (!params.outbound && (larval == larval_.end() || larval->second.reqid != reqid)) {
+    return Error{Errc::kUnknownSpi, "SPI was not allotted by SADB_GETSPI for this policy, or ran out"};
+  }
+  if (by_id_.contains(record.id))
+    return Error{Errc::kState, "an SA with this SPI and destination is there already"};
+  record.src = params.src;
+  record.reqid = reqid;
+  record.outbound = params.outbound;
+  record.cipher = params.cipher;
+  record.auth = params.auth;
+  record.replay_window = params.replay_window;
+  record.natt = params.natt;
+  record.soft = params.soft;
+  record.hard = params.hard;
+  record.owner = owner;
+  record.installed = Clock::now();
+  record.installed_unix = std::time(nullptr);
+  ESPLANADE_TRY(handle, backend_.install(std::move(params)));
+  record.handle = handle;
+  if (larval != larval_.end()) larval_.erase(larval);
+  by_id_[record.id] = handle;
+  if (record.outbound) outbound_[reqid].push_back(handle);
+  sas_.emplace(handle, std::move(record));
+  return handle;
+}
+
+Status Sad::remove(const SaId& id) {
+  if (const auto found = by_id_.find(id); found != by_id_.end()) return remove(found->second);
+  const auto larval = larval_.find(id);
+  if (larval == larval_.end()) return Error{Errc::kUnknownSpi, "no such SA"};
+  backend_.release_spi(id.spi);
+  larval_.erase(larval);
+  return ok();
+}
+
+Status Sad::remove(host::SaHandle handle) {
+  const auto found = sas_.find(handle);
+  if (found == sas_.end()) return Error{Errc::kUnknownSpi, "no such SA"};
+  by_id_.erase(found->second.id);
+  if (found->second.outbound) std::erase(outbound_[found->second.reqid], handle);
+  sas_.erase(found);
+  return backend_.remove(handle);
+}
+
+std::size_t Sad::flush(ClientId owner) {
+  std::vector<host::SaHandle> mine;
+  for (const auto& [handle, sa] : sas_) {
+    if (sa.owner == owner) mine.push_back(handle);
+  }
+  for (const host::SaHandle handle : mine) {
+    if (const Status removed = remove(handle); !removed)
+      log_warn("cannot remove an SA: {}", removed.error().detail);
+  }
+  const std::size_t larvals = std::erase_if(larval_, [&](const auto& entry) {
+    if (entry.second.owner == owner) backend_.release_spi(entry.first.spi);
+    return entry.second.owner == owner;
+  });
+  return mine.size() + larvals;
+}
+
+void Sad::remove_all() {
+  while (!sas_.empty()) {
+    if (const Status removed = remove(sas_.begin()->first); !removed)
+      log_warn("cannot remove an SA: {}", removed.error().detail);
+  }
+  for (const auto& [id, larval] : larval_) backend_.release_spi(id.spi);
+  larval_.clear();
+}
+
+const Sa* Sad::find(host::SaHandle handle) const {
+  const auto found = sas_.find(handle);
+  return found == sas_.end() ? nullptr : &found->second;
+}
+
+const Sa* Sad::find(const SaId& id) const {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : find(found->second);
+}
+
+const Sa* Sad::outbound(std::uint32_t reqid) const {
+  const auto found = outbound_.find(reqid);
+  return found == outbound_.end() || found->second.empty() ? nullptr : find(found->second.back());
+}
+
+std::vector<const Sa*> Sad::all() const {
+  std::vector<const Sa*> out;
+  for (const auto& [handle, sa] : sas_) out.push_back(&sa);
+  std::ranges::stable_sort(out, {}, &Sa::installed);
+  return out;
+}
+
+void Sad::count(host::SaHandle handle, std::uint64_t bytes) {
+  const auto found = sas_.find(handle);
+  if (found == sas_.end()) return;
+  found->second.bytes += bytes;
+  ++found->second.packets;
+}
+
+void Sad::tick(Clock::time_point now, std::vector<Expiry>& out) {
+  std::erase_if(larval_, [&](const auto& entry) {
+    if (entry.second.deadline > now) return false;
+    log_info("SPI {:08x} was not used in time", entry.first.spi);
+    backend_.release_spi(entry.first.spi);
+    return true;
+  });
+  for (const auto& [handle, sa] : sas_) {
+    if (reached(sa.hard, sa, now)) {
+      if (tell(handle, true)) out.push_back({handle, true});
+    } else if (reached(sa.soft, sa, now)) {
+      if (tell(handle, false)) out.push_back({handle, false});
+    }
+  }
+}
+
+bool Sad::tell(host::SaHandle handle, bool hard) {
+  const auto found = sas_.find(handle);
+  if (found == sas_.end()) return false;
+  Sa& sa = found->second;
+  const bool before = hard ? sa.hard_told : sa.soft_told;
+  sa.soft_told = true;  // a hard limit makes the soft one old news
+  if (hard) sa.hard_told = true;
+  return !before;
+}
+
+}  // namespace esplanade::espd

@@ -1,0 +1,110 @@
+// The security associations that the card holds, as the host knows them (no keys): found by handle, by
+// (protocol, SPI, destination) and, outbound, by policy. Also SPIs that were allotted and wait for their SA
+// (larval, RFC 2367 s3.1.1). Lifetimes are counted here too, once a tick: a card that counts them is exact,
+// this one holds with any.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <unordered_map>
+#include <vector>
+
+#include "host/backend/backend.h"
+#include "host/espd/packet_server.h"
+#include "host/espd/policy.h"
+
+namespace esplanade::espd {
+
+using Clock = std::chrono::steady_clock;
+
+/// What names an SA to PF_KEY (RFC 4301 s4.1).
+struct SaId {
+  esp::Protocol protocol = esp::Protocol::kEsp;
+  std::uint32_t spi = 0;
+  esp::IpAddress dst;
+  bool operator<(const SaId& o) const {
+    return std::tie(protocol, spi, dst.version, dst.octets) <
+           std::tie(o.protocol, o.spi, o.dst.version, o.dst.octets);
+  }
+};
+
+struct Sa {
+  host::SaHandle handle{};
+  SaId id;
+  esp::IpAddress src;
+  std::uint32_t reqid = 0;
+  bool outbound = false;
+  esp::Cipher cipher{};
+  esp::Auth auth{};
+  std::uint16_t replay_window = 0;
+  std::optional<esp::Natt> natt;
+  esp::Lifetime soft, hard;
+  ClientId owner = 0;  // who made it; it outlives that connection
+  Clock::time_point installed;
+  std::int64_t installed_unix = 0;
+  bool soft_told = false;  // each limit is told once, whoever saw it first
+  bool hard_told = false;
+  std::uint64_t bytes = 0, packets = 0;  // since installation, inside the tunnel
+};
+
+struct Larval {
+  SaId id;
+  esp::IpAddress src;
+  std::uint32_t reqid = 0;
+  ClientId owner = 0;
+  Clock::time_point deadline;
+};
+
+/// A limit that an SA reached.
+struct Expiry {
+  host::SaHandle sa;
+  bool hard = false;
+};
+
+class Sad {
+ public:
+  Sad(host::Backend& backend, const PolicyTable& policies) : backend_(backend), policies_(policies) {}
+  /// Wipes the keys of every SA from the card.
+  ~Sad() { remove_all(); }
+
+  /// Allots an SPI in [min, max] for an inbound SA of the policy. Errors: kMalformed (no such policy,
+  /// addresses not its own), kTableFull, kDeviceLost.
+  Result<std::uint32_t> get_spi(const Larval& wanted, std::uint32_t min, std::uint32_t max);
+  /// Installs an SA. Inbound: its SPI must be larval (kUnknownSpi). Outbound: it must be new (kState). It
+  /// must fit its policy (kMalformed). Then as Backend::install.
+  Result<host::SaHandle> install(esp::SaParams params, std::uint32_t reqid, ClientId owner);
+  /// Removes an SA, or gives a larval SPI back. kUnknownSpi.
+  Status remove(const SaId& id);
+  Status remove(host::SaHandle handle);
+  /// Removes all SAs and larval SPIs that `owner` made; returns how many.
+  std::size_t flush(ClientId owner);
+  void remove_all();
+
+  const Sa* find(host::SaHandle handle) const;
+  const Sa* find(const SaId& id) const;
+  /// The newest outbound SA of a policy; nullptr: none.
+  const Sa* outbound(std::uint32_t reqid) const;
+  std::vector<const Sa*> all() const;  // in order of installation
+  std::size_t size() const { return sas_.size(); }
+  std::size_t num_larval() const { return larval_.size(); }
+
+  /// Counts a packet; `bytes` of it inside the tunnel.
+  void count(host::SaHandle handle, std::uint64_t bytes);
+  /// Notes that the card told of a limit; false: it was told before, or the SA is gone.
+  bool tell(host::SaHandle handle, bool hard);
+  /// Time passes: larval SPIs run out; limits that were reached and not told yet go to `out`.
+  void tick(Clock::time_point now, std::vector<Expiry>& out);
+
+ private:
+  Status check_policy(const esp::SaParams& params, std::uint32_t reqid) const;
+
+  host::Backend& backend_;
+  const PolicyTable& policies_;
+  std::map<host::SaHandle, Sa> sas_;
+  std::map<SaId, host::SaHandle> by_id_;
+  std::unordered_map<std::uint32_t, std::vector<host::SaHandle>> outbound_;  // by reqid, newest last
+  std::map<SaId, Larval> larval_;
+};
+
+}  // namespace esplanade::espd

@@ -1,0 +1,176 @@
+#include "host/espd/status_report.h"
+
+#include <nlohmann/json.hpp>
+
+namespace esplanade::espd {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+const char* cipher_name(esp::Cipher c) {
+  switch (c) {
+    case esp::Cipher::kNull:
+      return "null";
+    case esp::Cipher::kDesCbc:
+      return "des-cbc";
+    case esp::Cipher::kTripleDesCbc:
+      return "3des-cbc";
+  }
+  return "?";
+}
+
+const char* auth_name(esp::Auth a) {
+  switch (a) {
+    case esp::Auth::kNone:
+      return "none";
+    case esp::Auth::kHmacMd5_96:
+      return "hmac-md5-96";
+    case esp::Auth::kHmacSha1_96:
+      return "hmac-sha1-96";
+  }
+  return "?";
+}
+
+Json limits(const esp::Lifetime& l) {
+  return {{"bytes", l.bytes}, {"packets", l.packets}, {"seconds", l.seconds}};
+}
+
+Json policies(const Config& config, const Sad& sad) {
+  Json out = Json::array();
+  for (const Policy& p : config.policies) {
+    out.push_back({{"name", p.name},
+                   {"reqid", p.reqid},
+                   {"local_ts", to_string(p.local_ts)},
+                   {"remote_ts", to_string(p.remote_ts)},
+                   {"local", esp::to_string(p.local)},
+                   {"peer", esp::to_string(p.peer)},
+                   {"ready", sad.outbound(p.reqid) != nullptr}});
+    if (out.size() >= kStatusPage) break;
+  }
+  return out;
+}
+
+Json one_sa(const Sa& sa, host::Backend& backend) {
+  Json out{{"spi", fmt::format("{:08x}", sa.id.spi)},
+           {"direction", sa.outbound ? "out" : "in"},
+           {"reqid", sa.reqid},
+           {"src", esp::to_string(sa.src)},
+           {"dst", esp::to_string(sa.id.dst)},
+           {"cipher", cipher_name(sa.cipher)},
+           {"auth", auth_name(sa.auth)},
+           {"udp", sa.natt ? Json{{"src_port", sa.natt->src_port}, {"dst_port", sa.natt->dst_port}} : Json()},
+           {"age_s", std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - sa.installed).count()},
+           {"soft", limits(sa.soft)},
+           {"hard", limits(sa.hard)}};
+  if (const auto view = backend.view(sa.handle)) {
+    out["seq"] = view->seq;
+    out["packets"] = view->packets;
+    out["bytes"] = view->bytes;
+    out["replay_drops"] = view->replay_drops;
+    out["icv_drops"] = view->icv_drops;
+    out["other_drops"] = view->other_drops;
+    out["expired"] = view->expired;
+  }
+  return out;
+}
+
+Json sas(const Sad& sad, host::Backend& backend, std::size_t offset) {
+  const std::vector<const Sa*> all = sad.all();
+  Json page = Json::array();
+  for (std::size_t i = offset; i < all.size() && page.size() < kStatusPage; ++i)
+    page.push_back(one_sa(*all[i], backend));
+  return {{"total", all.size()}, {"offset", offset}, {"sas", std::move(page)}};
+}
+
+Json traffic(const Counters& c) {
+  return {{"tun_in", c.tun_in},
+          {"tun_out", c.tun_out},
+          {"udp_esp_in", c.udp_esp_in},
+          {"udp_esp_out", c.udp_esp_out},
+          {"raw_esp_in", c.raw_esp_in},
+          {"raw_esp_out", c.raw_esp_out},
+          {"ike_in", c.ike_in},
+          {"ike_out", c.ike_out},
+          {"keepalives_in", c.keepalives_in},
+          {"keepalives_out", c.keepalives_out},
+          {"acquires", c.acquires},
+          {"expires", c.expires}};
+}
+
+Json drops(const Counters& c) {
+  Json out = Json::object();
+  for (std::size_t i = 0; i < kNumDrops; ++i) {
+    if (c.drops[i] != 0) out[drop_name(static_cast<Drop>(i))] = c.drops[i];
+  }
+  return out;
+}
+
+Json by_status(const host::Totals& t) {
+  Json out = Json::object();
+  for (std::size_t i = 0; i < t.by_status.size(); ++i) {
+    if (t.by_status[i] != 0) out[card::name_of(static_cast<card::Status>(i))] = t.by_status[i];
+  }
+  return out;
+}
+
+}  // namespace
+
+StatusReport::StatusReport(const Config& config, host::Backend& backend, const Sad& sad,
+                           const PfkeyServer& pfkey, DataPlane& data_plane, const Counters& counters)
+    : config_(config),
+      backend_(backend),
+      sad_(sad),
+      pfkey_(pfkey),
+      data_plane_(data_plane),
+      counters_(counters) {}
+
+std::string StatusReport::answer(ByteView request) {
+  const auto wrong = [](const char* why) { return Json{{"error", why}}.dump(); };
+  // The depth of a request is bounded by its size.
+  const nlohmann::json asked = nlohmann::json::parse(request.begin(), request.end(), nullptr, false);
+  if (!asked.is_object() || !asked.contains("command") || !asked["command"].is_string()) {
+    return wrong("a request is a JSON object with a \"command\" of text");
+  }
+  const auto& command = asked["command"].get_ref<const std::string&>();
+  if (!data_plane_.lost()) {
+    const auto totals = backend_.totals();
+    if (totals) totals_ = *totals;
+    if (!totals && totals.error().code == Errc::kDeviceLost) data_plane_.set_lost(totals.error().detail);
+  }
+  const char* state = data_plane_.lost() ? "lost" : "up";
+  if (command == "sa") {
+    const auto offset = asked.find("offset");
+    if (offset != asked.end() && !offset->is_number_unsigned())
+      return wrong("\"offset\" is not a number from 0");
+    return sas(sad_, backend_, offset == asked.end() ? 0 : offset->get<std::size_t>()).dump();
+  }
+  if (command == "status") {
+    return Json{
+        {"card", backend_.name()},
+        {"card_state", state},
+        {"uptime_s", std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_).count()},
+        {"ike_daemon", pfkey_.has_daemon()},
+        {"tun", config_.tun_name},
+        {"sas", sad_.size()},
+        {"larval_spis", sad_.num_larval()},
+        {"packets_waiting", data_plane_.num_waiting()},
+        {"num_policies", config_.policies.size()},
+        {"policies", policies(config_, sad_)}}
+        .dump();
+  }
+  if (command == "stats") {
+    const host::Totals& t = totals_;
+    return Json{{"card", backend_.name()},      {"card_state", state},
+                {"sas", sad_.size()},           {"encap_packets", t.encap_packets},
+                {"encap_bytes", t.encap_bytes}, {"decap_packets", t.decap_packets},
+                {"decap_bytes", t.decap_bytes}, {"cycles", t.cycles},
+                {"busy_cycles", t.busy_cycles}, {"clock_hz", t.clock_hz},
+                {"by_status", by_status(t)},    {"traffic", traffic(counters_)},
+                {"drops", drops(counters_)}}
+        .dump();
+  }
+  return wrong("unknown command: status, sa and stats are known");
+}
+
+}  // namespace esplanade::espd

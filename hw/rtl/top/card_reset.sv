@@ -1,0 +1,33 @@
+// Soft reset: the bus masters stop and end what they began, then everything that holds packets is reset while the
+// SA table and the registers stay.
+module card_reset (
+  input  logic clk_i,
+  input  logic rst_ni,
+  input  logic request_i,    // one cycle
+  input  logic bus_idle_i,   // no transaction outstanding
+  output logic stop_o,       // to the bus masters
+  output logic flush_o,      // reset of the packet path, 16 cycles
+  output logic busy_o
+);
+  typedef enum logic [1:0] {StRun, StStop, StFlush} state_e;
+  state_e     state_q;
+  logic [3:0] count_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      state_q <= StRun;
+      count_q <= '0;
+    end else begin
+      case (state_q)
+        StStop:  if (bus_idle_i) state_q <= StFlush;
+        StFlush: begin
+          count_q <= count_q + 4'd1;
+          if (count_q == 4'd15) state_q <= StRun;
+        end
+        default: if (request_i) state_q <= StStop;
+      endcase
+    end
+  end
+  assign stop_o  = state_q != StRun;
+  assign flush_o = state_q == StFlush;
+  assign busy_o  = state_q != StRun;
+endmodule

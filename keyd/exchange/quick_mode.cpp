@@ -1,0 +1,474 @@
+#include "keyd/exchange/quick_mode.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/log.h"
+#include "keyd/exchange/informational.h"
+#include "keyd/keymat/quick_mode_keys.h"
+
+namespace esplanade::ike {
+namespace {
+
+constexpr std::size_t kNonceLen = 20;       // octets of our nonces
+constexpr std::size_t kUnfinishedMax = 64;  // quick modes that one peer may have open with us
+constexpr Time kInstallWait{30000};         // for espd to answer
+
+using Phase = QmExchange::Phase;
+
+Header qm_header(const MmSa& mm, const QmExchange& qm) {
+  Header h;
+  h.cky_i = mm.cookies.first;
+  h.cky_r = mm.cookies.second;
+  h.exchange = Exchange::kQuickMode;
+  h.message_id = qm.message_id;
+  return h;
+}
+
+// The row of the step table that this phase waits for, or none.
+const Step* awaited(const QmExchange& qm) {
+  switch (qm.phase) {
+    case Phase::kWaitMessage2:
+      return &kQuickMode[1];
+    case Phase::kWaitMessage3:
+      return &kQuickMode[2];
+    case Phase::kWaitConnected:
+      return &kQuickMode[3];
+    default:
+      return nullptr;
+  }
+}
+
+Status check_nonce(ByteView nonce) {
+  if (nonce.size() < kNonceLenMin || nonce.size() > kNonceLenMax)
+    return Error{Errc::kBadLength, "nonce is not of 8 to 256 octets"};
+  return ok();
+}
+
+// RFC 2409 s5.5: the group is named in the SA payload exactly when key exchange values are there.
+Status check_ke(const Payloads& payloads, std::uint16_t group) {
+  const RawPayload* ke = find(payloads, PayloadType::kKe);
+  if ((ke != nullptr) != (group != 0))
+    return Error{Errc::kMalformed, "group description and key exchange disagree"};
+  if (ke != nullptr && ke->body.size() != crypto::prime_len(static_cast<crypto::DhGroup>(group)))
+    return Error{Errc::kBadLength, "key exchange value does not have the length of its group"};
+  return ok();
+}
+
+std::vector<ByteView> ids_of(const Payloads& payloads) {
+  std::vector<ByteView> out;
+  for (const RawPayload& p : payloads)
+    if (p.type == PayloadType::kId) out.push_back(p.body);
+  return out;
+}
+
+Result<Selector> selector_of(ByteView id_b) {
+  ESPLANADE_TRY(id, parse_id(id_b));
+  return selector_from_id(id);
+}
+
+Selector host(const esp::IpAddress& a) { return Selector{a, a, 0, 0}; }
+
+}  // namespace
+
+void QuickMode::start(MmSa& mm, const MmSa::Pending& pending) {
+  ++mm.quick_modes;
+  const std::uint32_t id = core_.new_message_id(mm);
+  QmExchange& qm = mm.exchanges[id];
+  qm.message_id = id;
+  qm.initiator = true;
+  qm.child = pending.child;
+  qm.replaces = pending.replaces;
+  qm.local_ts = pending.child->local_ts;
+  qm.remote_ts = pending.child->remote_ts;
+  qm.choice.transport = pending.child->transport;
+  qm.iv = phase2_iv(mm.suite.hash, mm.iv, id);
+  want_spi(mm, qm);
+}
+
+void QuickMode::want_spi(MmSa& mm, QmExchange& qm) {
+  GetSpi g;
+  g.ticket = core_.new_ticket(mm, qm);
+  g.mode = qm.choice.transport ? esp::Mode::kTransport : esp::Mode::kTunnel;
+  g.src = mm.path.remote.address;
+  g.dst = mm.path.local.address;
+  g.reqid = qm.child->reqid;
+  qm.phase = Phase::kWantSpi;
+  core_.timers.arm({TimerKey::Kind::kQmExpire, mm.number, qm.message_id}, core_.now + kInstallWait);
+  core_.out.push_back(std::move(g));
+}
+
+void QuickMode::on_spi(MmSa& mm, QmExchange& qm, const Result<std::uint32_t>& spi) {
+  if (qm.phase != Phase::kWantSpi) return;
+  Status status = ok();
+  if (!spi) {
+    status = spi.error();
+  } else {
+    qm.spi_in = *spi;
+    if (qm.initiator) {
+      core_.timers.cancel({TimerKey::Kind::kQmExpire, mm.number, qm.message_id});
+      status = send_message1(mm, qm);
+    } else {
+      status = derive(mm, qm);
+      if (status) install(mm, qm, false);
+    }
+  }
+  if (!status) core_.drop_qm(mm, qm, fmt::format("quick mode failed: {}", status.error().detail));
+}
+
+void QuickMode::on_message(MmSa& mm, const Header& header, const Path& path, ByteView datagram) {
+  if (!header.encrypted() || header.message_id == 0) {
+    ++core_.counters.unexpected;
+    return;
+  }
+  auto it = mm.exchanges.find(header.message_id);
+  if (it == mm.exchanges.end()) return on_message1(mm, header, path, datagram);
+  QmExchange& qm = it->second;
+  if (digest_of(datagram) == qm.reliability.last_received) {
+    core_.answer_duplicate(qm.reliability, mm.path);
+    return;
+  }
+  const Step* step = awaited(qm);
+  if (step == nullptr) {
+    ++core_.counters.unexpected;
+    return;
+  }
+  auto opened = open(mm.keys, mm.suite.encryption, qm.iv, header, datagram);
+  Status status = opened ? check_step(*step, opened->payloads) : Status(opened.error());
+  const Iv before = qm.iv;
+  if (status) {
+    qm.iv = opened->next_iv;
+    status = qm.phase == Phase::kWaitMessage2   ? got2(mm, qm, header, opened->payloads)
+             : qm.phase == Phase::kWaitMessage3 ? got3(mm, qm, opened->payloads)
+                                                : got4(mm, qm, opened->payloads);
+  }
+  if (!status) {
+    qm.iv = before;
+    ++core_.counters.bad_crypto;
+    log_info("{}: quick mode message from {} dropped: {}", mm.connection->name, to_string(path.remote),
+             status.error().detail);
+    return;
+  }
+  qm.reliability.last_received = digest_of(datagram);
+  follow(mm, path);
+}
+
+void QuickMode::on_message1(MmSa& mm, const Header& header, const Path& path, ByteView datagram) {
+  auto opened = open(mm.keys, mm.suite.encryption, phase2_iv(mm.suite.hash, mm.iv, header.message_id), header,
+                     datagram);
+  Status status = opened ? check_step(kQuickMode[0], opened->payloads) : Status(opened.error());
+  if (status && !constant_time_equal(qm_hash1(mm.suite.hash, mm.keys.skeyid_a.reveal(), header.message_id,
+                                              after_hash(opened->payloads)),
+                                     opened->payloads.front().body))
+    status = Error{Errc::kMalformed, "wrong hash"};
+  if (!status) {
+    ++core_.counters.bad_crypto;
+    log_debug("{}: quick mode message from {} dropped: {}", mm.connection->name, to_string(path.remote),
+              status.error().detail);
+    return;
+  }
+  if (!core_.remember_message_id(mm, header.message_id)) {  // a replay of a finished or refused quick mode
+    ++core_.counters.duplicates;
+    return;
+  }
+  follow(mm, path);
+  const auto unfinished = std::ranges::count_if(
+      mm.exchanges, [](const auto& e) { return !e.second.initiator && e.second.phase != Phase::kDone; });
+  if (core_.stopping || static_cast<std::size_t>(unfinished) >= kUnfinishedMax) {
+    ++core_.counters.half_open_refused;
+    return;
+  }
+  QmExchange qm;
+  qm.message_id = header.message_id;
+  qm.initiator = false;
+  qm.iv = opened->next_iv;
+  if (auto refusal = read_message1(mm, qm, opened->payloads)) {
+    log_warn("{}: quick mode of {} refused: {}", mm.connection->name, to_string(path.remote), refusal->why);
+    Informational(core_).send_notify(mm, refusal->notify, qm.choice.spi);
+    return;
+  }
+  qm.reliability.last_received = digest_of(datagram);
+  want_spi(mm, mm.exchanges.emplace(qm.message_id, std::move(qm)).first->second);
+}
+
+std::optional<QuickMode::Refusal> QuickMode::read_message1(MmSa& mm, QmExchange& qm,
+                                                           const Payloads& payloads) {
+  auto malformed = [](const Error& e) { return Refusal{NotifyType::kPayloadMalformed, e.detail}; };
+  // IDci names the initiator's side, IDcr ours; without them the addresses of the two ends are meant.
+  const auto ids = ids_of(payloads);
+  if (ids.size() != 0 && ids.size() != 2)
+    return Refusal{NotifyType::kInvalidIdInformation, "one identity, or more than two"};
+  qm.remote_ts = host(mm.path.remote.address);
+  qm.local_ts = host(mm.path.local.address);
+  if (ids.size() == 2) {
+    auto remote_ts = selector_of(ids[0]);
+    auto local_ts = selector_of(ids[1]);
+    if (!remote_ts || !local_ts)
+      return Refusal{NotifyType::kInvalidIdInformation, (remote_ts ? local_ts : remote_ts).error().detail};
+    qm.remote_ts = *remote_ts;
+    qm.local_ts = *local_ts;
+    qm.idci_b.assign(ids[0].begin(), ids[0].end());
+    qm.idcr_b.assign(ids[1].begin(), ids[1].end());
+  }
+  auto offer = parse_sa(find(payloads, PayloadType::kSa)->body);
+  if (!offer) return malformed(offer.error());
+  std::optional<Error> why;
+  for (const ChildConfig& child : mm.connection->children) {
+    if (child.local_ts != qm.local_ts || child.remote_ts != qm.remote_ts) continue;
+    auto choice = choose_qm(*offer, child, mm.encap());
+    if (!choice) {
+      why = choice.error();
+      continue;
+    }
+    qm.child = &child;
+    qm.choice = std::move(*choice);
+    break;
+  }
+  if (qm.child == nullptr) {
+    if (why) return Refusal{NotifyType::kNoProposalChosen, why->detail};
+    return Refusal{NotifyType::kInvalidIdInformation,
+                   fmt::format("no child for {} <-> {}", to_string(qm.local_ts), to_string(qm.remote_ts))};
+  }
+  const ByteView nonce = find(payloads, PayloadType::kNonce)->body;
+  if (auto s = check_nonce(nonce); !s) return malformed(s.error());
+  if (auto s = check_ke(payloads, qm.choice.suite.group); !s)
+    return Refusal{NotifyType::kInvalidKeyInformation, s.error().detail};
+  qm.ni_b.assign(nonce.begin(), nonce.end());
+  qm.nr_b = core_.random(kNonceLen);
+  qm.spi_out = qm.choice.spi;
+  if (qm.choice.suite.group != 0) {
+    const ByteView ke = find(payloads, PayloadType::kKe)->body;
+    qm.peer_ke.assign(ke.begin(), ke.end());
+    auto dh = core_.new_dh(qm.choice.suite.group);
+    if (!dh) return malformed(dh.error());
+    qm.dh = std::move(*dh);
+  }
+  return std::nullopt;
+}
+
+Status QuickMode::got2(MmSa& mm, QmExchange& qm, const Header& header, const Payloads& payloads) {
+  const Bytes want =
+      qm_hash2(mm.suite.hash, mm.keys.skeyid_a.reveal(), qm.message_id, qm.ni_b, after_hash(payloads));
+  if (!constant_time_equal(want, payloads.front().body))
+    return Error{Errc::kMalformed, "wrong hash in message 2"};
+  // Authentic from here on: what does not fit now never will, but the peer's error ends in our time-out.
+  ESPLANADE_TRY(reply, parse_sa(find(payloads, PayloadType::kSa)->body));
+  ESPLANADE_TRY(choice, accept_qm(reply, qm.offer, mm.encap()));
+  const auto ids = ids_of(payloads);
+  if (ids.size() != 2 || !std::ranges::equal(ids[0], qm.idci_b) || !std::ranges::equal(ids[1], qm.idcr_b))
+    return Error{Errc::kMalformed, "the identities in message 2 are not those of message 1"};
+  const ByteView nonce = find(payloads, PayloadType::kNonce)->body;
+  ESPLANADE_CHECK(check_nonce(nonce));
+  ESPLANADE_CHECK(check_ke(payloads, choice.suite.group));
+  qm.nr_b.assign(nonce.begin(), nonce.end());
+  if (const RawPayload* ke = find(payloads, PayloadType::kKe))
+    qm.peer_ke.assign(ke->body.begin(), ke->body.end());
+  qm.choice = std::move(choice);
+  qm.spi_out = qm.choice.spi;
+  ESPLANADE_CHECK(derive(mm, qm));
+  qm.commit = (header.flags & kFlagCommit) != 0;
+  core_.timers.cancel({TimerKey::Kind::kQmRetransmit, mm.number, qm.message_id});
+  qm.reliability.last_sent.clear();
+  install(mm, qm, false);
+  return ok();
+}
+
+Status QuickMode::got3(MmSa& mm, QmExchange& qm, const Payloads& payloads) {
+  const Bytes want = qm_hash3(mm.suite.hash, mm.keys.skeyid_a.reveal(), qm.message_id, qm.ni_b, qm.nr_b);
+  if (!constant_time_equal(want, payloads.front().body))
+    return Error{Errc::kMalformed, "wrong hash in message 3"};
+  qm.reliability.last_sent.clear();
+  install(mm, qm, true);
+  return ok();
+}
+
+// The responder's CONNECTED, RFC 2408 s3.1. Its SPI field is not looked at: some write the size wrong.
+Status QuickMode::got4(MmSa& mm, QmExchange& qm, const Payloads& payloads) {
+  const Bytes want = qm_hash1(mm.suite.hash, mm.keys.skeyid_a.reveal(), qm.message_id, after_hash(payloads));
+  if (!constant_time_equal(want, payloads.front().body))
+    return Error{Errc::kMalformed, "wrong hash in message 4"};
+  ESPLANADE_TRY(notify, parse_notify(find(payloads, PayloadType::kNotify)->body));
+  if (notify.type != static_cast<std::uint16_t>(NotifyType::kConnected))
+    return Error{Errc::kMalformed, "message 4 is not CONNECTED"};
+  core_.timers.cancel({TimerKey::Kind::kQmRetransmit, mm.number, qm.message_id});
+  qm.reliability.last_sent.clear();
+  install(mm, qm, true);
+  return ok();
+}
+
+Status QuickMode::derive(MmSa& mm, QmExchange& qm) {
+  Secret g_xy;
+  if (qm.choice.suite.group != 0) {
+    ESPLANADE_TRY(shared, qm.dh->shared(qm.peer_ke));
+    g_xy = std::move(shared);
+  }
+  auto keymat = [&](std::uint32_t spi) {
+    return derive_keymat(mm.suite.hash, mm.keys.skeyid_d.reveal(), g_xy.reveal(), qm.choice.suite.protocol,
+                         spi, qm.ni_b, qm.nr_b, keymat_len(qm.choice.suite));
+  };
+  qm.keymat_in = keymat(qm.spi_in);
+  qm.keymat_out = keymat(qm.spi_out);
+  return ok();
+}
+
+void QuickMode::install(MmSa& mm, QmExchange& qm, bool outbound) {
+  const esp::IpAddress& local = mm.path.local.address;
+  const esp::IpAddress& remote = mm.path.remote.address;
+  InstallSa i;
+  i.ticket = core_.new_ticket(mm, qm);
+  i.reqid = qm.child->reqid;
+  esp::SaParams& sa = i.sa;
+  sa.mode = qm.choice.transport ? esp::Mode::kTransport : esp::Mode::kTunnel;
+  sa.outbound = outbound;
+  sa.spi = outbound ? qm.spi_out : qm.spi_in;
+  sa.cipher = esp_cipher(qm.choice.suite);
+  sa.auth = esp_auth(qm.choice.suite);
+  const ByteView keymat = (outbound ? qm.keymat_out : qm.keymat_in).reveal();
+  sa.enc_key = Secret(keymat.first(esp::key_len(sa.cipher)));
+  sa.auth_key = Secret(keymat.subspan(esp::key_len(sa.cipher)));
+  sa.src = outbound ? local : remote;
+  sa.dst = outbound ? remote : local;
+  if (mm.encap() == Encap::kUdp)
+    sa.natt =
+        outbound ? esp::Natt{kNattPort, mm.path.remote.port} : esp::Natt{mm.path.remote.port, kNattPort};
+  sa.hard.seconds = static_cast<std::uint32_t>(std::min(qm.choice.life, qm.child->life).count());
+  std::uint64_t kilobytes = qm.child->life_kilobytes;
+  if (qm.choice.kilobytes != 0 && (kilobytes == 0 || qm.choice.kilobytes < kilobytes))
+    kilobytes = qm.choice.kilobytes;
+  sa.hard.bytes = kilobytes * 1024;
+  // The initiator of the pair renews it first, so that the two ends seldom do it at once.
+  const std::uint64_t percent = (qm.initiator ? 85u : 93u) + core_.random(1)[0] % 5;
+  sa.soft.seconds = static_cast<std::uint32_t>(sa.hard.seconds * percent / 100);
+  sa.soft.bytes = sa.hard.bytes / 100 * percent;
+  qm.phase = outbound ? Phase::kInstallOutbound : Phase::kInstallInbound;
+  core_.timers.arm({TimerKey::Kind::kQmExpire, mm.number, qm.message_id}, core_.now + kInstallWait);
+  core_.out.push_back(std::move(i));
+}
+
+void QuickMode::on_installed(MmSa& mm, QmExchange& qm, const Status& result) {
+  Status status = result;
+  if (status && qm.phase == Phase::kInstallInbound) {
+    core_.timers.cancel({TimerKey::Kind::kQmExpire, mm.number, qm.message_id});
+    status = qm.initiator ? send_message3(mm, qm) : send_message2(mm, qm);
+  } else if (status && qm.phase == Phase::kInstallOutbound) {
+    if (!qm.initiator && qm.commit) status = send_message4(mm, qm);
+    if (status) return core_.finish_qm(mm, qm);
+  }
+  if (status) return;
+  const std::uint32_t spi_in = qm.spi_in;
+  core_.drop_qm(mm, qm, fmt::format("espd cannot install the SA: {}", status.error().detail));
+  Informational(core_).send_delete_sas(mm, esp::Protocol::kEsp, {spi_in});
+}
+
+Status QuickMode::send_message1(MmSa& mm, QmExchange& qm) {
+  qm.offer = qm_offer(*qm.child, qm.spi_in, mm.encap());
+  qm.ni_b = core_.random(kNonceLen);
+  qm.idci_b = build_id(id_from_selector(qm.local_ts));
+  qm.idcr_b = build_id(id_from_selector(qm.remote_ts));
+  ChainBuilder chain;
+  chain.add(PayloadType::kSa, build_sa(qm.offer));
+  chain.add(PayloadType::kNonce, qm.ni_b);
+  if (const std::uint16_t group = qm.child->suites.front().group; group != 0) {
+    ESPLANADE_TRY(dh, core_.new_dh(group));
+    chain.add(PayloadType::kKe, dh.public_value());
+    qm.dh = std::move(dh);
+  }
+  chain.add(PayloadType::kId, qm.idci_b);
+  chain.add(PayloadType::kId, qm.idcr_b);
+  qm.phase = Phase::kWaitMessage2;
+  ESPLANADE_CHECK(send(mm, qm, chain, {}, 0));
+  arm_retransmit(mm, qm);
+  return ok();
+}
+
+Status QuickMode::send_message2(MmSa& mm, QmExchange& qm) {
+  Proposal reply = qm.choice.reply;
+  reply.spi.clear();
+  put_be32(reply.spi, qm.spi_in);
+  ChainBuilder chain;
+  chain.add(PayloadType::kSa, build_sa({reply}));
+  chain.add(PayloadType::kNonce, qm.nr_b);
+  if (qm.dh) chain.add(PayloadType::kKe, qm.dh->public_value());
+  if (!qm.idci_b.empty()) {
+    chain.add(PayloadType::kId, qm.idci_b);
+    chain.add(PayloadType::kId, qm.idcr_b);
+  }
+  qm.commit = mm.peer_commit;
+  qm.phase = Phase::kWaitMessage3;
+  core_.timers.arm({TimerKey::Kind::kQmExpire, mm.number, qm.message_id},
+                   core_.now + core_.config->limits.half_open_life);
+  return send(mm, qm, chain, qm.ni_b, qm.commit ? kFlagCommit : 0);
+}
+
+Status QuickMode::send_message3(MmSa& mm, QmExchange& qm) {
+  ChainBuilder chain;
+  chain.add(PayloadType::kHash,
+            qm_hash3(mm.suite.hash, mm.keys.skeyid_a.reveal(), qm.message_id, qm.ni_b, qm.nr_b));
+  ESPLANADE_TRY(message, protect(mm.keys, mm.suite.encryption, qm.iv, qm_header(mm, qm), chain));
+  core_.send(mm.path, message);
+  qm.reliability = {std::move(qm.reliability.last_received), std::move(message), 0, 0};
+  if (qm.commit) {
+    qm.phase = Phase::kWaitConnected;
+    arm_retransmit(mm, qm);
+  } else {
+    install(mm, qm, true);
+  }
+  return ok();
+}
+
+Status QuickMode::send_message4(MmSa& mm, QmExchange& qm) {
+  Notify n;
+  n.protocol = static_cast<std::uint8_t>(ProtocolId::kEsp);
+  n.type = static_cast<std::uint16_t>(NotifyType::kConnected);
+  put_be32(n.spi, qm.spi_in);
+  ChainBuilder chain;
+  chain.add(PayloadType::kNotify, build_notify(n));
+  return send(mm, qm, chain, {}, 0);
+}
+
+Status QuickMode::send(MmSa& mm, QmExchange& qm, const ChainBuilder& content, ByteView ni_b,
+                       std::uint8_t flags) {
+  const Bytes hash =
+      qm_hash2(mm.suite.hash, mm.keys.skeyid_a.reveal(), qm.message_id, ni_b, content.octets());
+  ChainBuilder chain;
+  chain.add(PayloadType::kHash, hash);
+  chain.append(content);
+  Header header = qm_header(mm, qm);
+  header.flags = flags;
+  ESPLANADE_TRY(message, protect(mm.keys, mm.suite.encryption, qm.iv, header, chain));
+  core_.send(mm.path, message);
+  qm.reliability = {std::move(qm.reliability.last_received), std::move(message), 0, 0};
+  return ok();
+}
+
+void QuickMode::arm_retransmit(MmSa& mm, QmExchange& qm) {
+  core_.timers.arm({TimerKey::Kind::kQmRetransmit, mm.number, qm.message_id},
+                   core_.now + core_.retransmit_wait(qm.reliability.tries));
+}
+
+bool QuickMode::on_retransmit(MmSa& mm, QmExchange& qm) {
+  if (qm.reliability.tries >= core_.config->limits.retransmit_tries) {
+    // A responder whose CONNECTED was lost each time holds the pair: tell it.
+    const bool tell = qm.phase == Phase::kWaitConnected;
+    const std::uint32_t spi_in = qm.spi_in;
+    core_.drop_qm(mm, qm, fmt::format("no answer from {} in quick mode", to_string(mm.path.remote)));
+    if (tell) Informational(core_).send_delete_sas(mm, esp::Protocol::kEsp, {spi_in});
+    return true;
+  }
+  ++qm.reliability.tries;
+  ++core_.counters.retransmits;
+  core_.send(mm.path, qm.reliability.last_sent);
+  arm_retransmit(mm, qm);
+  return false;
+}
+
+void QuickMode::on_expire(MmSa& mm, QmExchange& qm) {
+  // The initiator may believe in the pair, for message 3 carries no answer: tell it.
+  const bool tell = qm.phase == Phase::kWaitMessage3;
+  const std::uint32_t spi_in = qm.spi_in;
+  core_.drop_qm(mm, qm, tell ? "no message 3 from the peer" : "no answer from espd");
+  if (tell) Informational(core_).send_delete_sas(mm, esp::Protocol::kEsp, {spi_in});
+}
+
+}  // namespace esplanade::ike

@@ -1,0 +1,179 @@
+#include "keyd/sa/engine.h"
+
+#include <algorithm>
+
+#include "common/base/log.h"
+
+namespace esplanade::ike {
+
+void Engine::start(Time now) {
+  core_.now = now;
+  for (const Core::ConfiguredChild& c : core_.configured)
+    if (c.child->start == StartAction::kStart) start_child(c, *c.connection->remote, std::nullopt);
+}
+
+void Engine::start_child(const Core::ConfiguredChild& c, const esp::IpAddress& remote,
+                         std::optional<std::uint32_t> replaces) {
+  if (core_.stopping) return;
+  const MmSa::Pending pending{c.child, replaces};
+  MmSa* mm = core_.find_usable(*c.connection, remote);
+  if (mm == nullptr) {
+    main_.start(c.connection, remote, pending);
+  } else if (mm->established) {
+    const bool running = std::ranges::any_of(mm->exchanges, [&](const auto& e) {
+      return e.second.initiator && e.second.child == c.child && e.second.phase != QmExchange::Phase::kDone;
+    });
+    if (!running) quick_.start(*mm, pending);
+  } else if (std::ranges::find(mm->pending, c.child, &MmSa::Pending::child) == mm->pending.end()) {
+    mm->pending.push_back(pending);
+  }
+}
+
+void Engine::on_established(MmSa& mm) {
+  for (const MmSa::Pending& p : std::exchange(mm.pending, {})) quick_.start(mm, p);
+}
+
+void Engine::on_datagram(const Path& path, ByteView octets, Time now) {
+  core_.now = now;
+  ++core_.counters.datagrams;
+  auto header = parse_header(octets);
+  if (!header) {
+    ++core_.counters.malformed;
+    log_debug("datagram from {} dropped: {}", to_string(path.remote), header.error().detail);
+    return;
+  }
+  switch (header->exchange) {
+    case Exchange::kMainMode:
+      if (MmSa* mm = main_.on_message(*header, path, octets)) on_established(*mm);
+      return;
+    case Exchange::kQuickMode:
+      return on_quick_mode(*header, path, octets);
+    case Exchange::kInformational:
+      return info_.on_message(*header, path, octets);
+    default:
+      // Aggressive mode and the rest are refused by silence (R62): an answer would help a forger of sources.
+      ++core_.counters.unexpected;
+      log_debug("exchange type {} of {} dropped", static_cast<int>(header->exchange), to_string(path.remote));
+  }
+}
+
+void Engine::on_quick_mode(const Header& header, const Path& path, ByteView octets) {
+  MmSa* mm = core_.find_mm({header.cky_i, header.cky_r});
+  if (mm == nullptr || !mm->established || path.remote.address != mm->path.remote.address) {
+    ++core_.counters.unknown_sa;  // R102
+    return;
+  }
+  quick_.on_message(*mm, header, path, octets);
+}
+
+std::pair<MmSa*, QmExchange*> Engine::find(const TicketUse& use) {
+  MmSa* mm = core_.find_mm(use.mm_number);
+  if (mm == nullptr) return {nullptr, nullptr};
+  auto it = mm->exchanges.find(use.message_id);
+  return {mm, it == mm->exchanges.end() ? nullptr : &it->second};
+}
+
+std::pair<MmSa*, QmExchange*> Engine::take_ticket(Ticket ticket) {
+  auto node = core_.tickets.extract(ticket);
+  if (node.empty()) return {nullptr, nullptr};
+  return find(node.mapped());
+}
+
+void Engine::on_spi(Ticket ticket, const Result<std::uint32_t>& spi, Time now) {
+  core_.now = now;
+  auto [mm, qm] = take_ticket(ticket);
+  if (qm != nullptr) quick_.on_spi(*mm, *qm, spi);
+}
+
+void Engine::on_installed(Ticket ticket, const Status& status, Time now) {
+  core_.now = now;
+  auto [mm, qm] = take_ticket(ticket);
+  if (qm != nullptr) quick_.on_installed(*mm, *qm, status);
+}
+
+void Engine::on_acquire(std::uint32_t reqid, const esp::IpAddress& remote, Time now) {
+  core_.now = now;
+  for (const Core::ConfiguredChild& c : core_.configured) {
+    if (c.child->reqid != reqid || c.child->start == StartAction::kNone) continue;
+    return start_child(c, c.connection->remote.value_or(remote), std::nullopt);
+  }
+  log_debug("acquire for reqid {}: no child may start for it", reqid);
+}
+
+void Engine::on_expire(std::uint32_t spi, bool hard, Time now) {
+  core_.now = now;
+  auto it = std::ranges::find_if(core_.children,
+                                 [&](const auto& c) { return c.first == spi || c.second.spi_out == spi; });
+  if (it == core_.children.end()) return;
+  ChildSa& child = it->second;
+  if (hard) {
+    MmSa* mm = core_.find_usable(*child.connection, child.remote);
+    if (mm != nullptr && mm->established) info_.send_delete_sas(*mm, child.protocol, {child.spi_in});
+    core_.remove_child(child.spi_in, "lifetime reached");
+  } else if (!child.rekeying) {
+    child.rekeying = true;
+    start_child({child.connection, child.child}, child.remote, child.spi_in);
+  }
+}
+
+void Engine::on_timer(Time now) {
+  core_.now = now;
+  while (auto key = core_.timers.pop_due(now)) fire(*key);
+}
+
+void Engine::fire(const TimerKey& key) {
+  if (key.kind == TimerKey::Kind::kStartChild) {
+    const Core::ConfiguredChild& c = core_.configured[key.owner];
+    const bool up =
+        std::ranges::any_of(core_.children, [&](const auto& e) { return e.second.child == c.child; });
+    if (!up) start_child(c, *c.connection->remote, std::nullopt);
+    return;
+  }
+  auto [mm, qm] = find({key.owner, key.message_id});
+  if (mm == nullptr) return;
+  switch (key.kind) {
+    case TimerKey::Kind::kMmRetransmit:
+      return main_.on_retransmit(*mm);
+    case TimerKey::Kind::kMmExpire:
+      return main_.on_expire(*mm);
+    case TimerKey::Kind::kKeepalive:
+      core_.out.push_back(SendKeepalive{mm->path});
+      core_.timers.arm(key, core_.now + core_.config->limits.keepalive);
+      return;
+    case TimerKey::Kind::kQmExpire:
+      if (qm != nullptr) quick_.on_expire(*mm, *qm);
+      return;
+    case TimerKey::Kind::kQmRetransmit: {
+      if (qm == nullptr) return;
+      const Core::ConfiguredChild child{mm->connection, qm->child};
+      const auto replaces = qm->replaces;
+      const esp::IpAddress remote = mm->path.remote.address;
+      const bool was_first = mm->quick_modes <= 1;
+      if (!quick_.on_retransmit(*mm, *qm) || was_first) return;  // R101: the first one only fails
+      // R100: a later quick mode without answer makes us negotiate main mode anew.
+      core_.remove_mm(*mm, "a quick mode had no answer");
+      start_child(child, remote, replaces);
+      return;
+    }
+    case TimerKey::Kind::kStartChild:
+      return;
+  }
+}
+
+void Engine::shutdown(Time now) {
+  core_.now = now;
+  core_.stopping = true;
+  std::map<MmSa*, std::vector<std::uint32_t>> by_mm;
+  for (const auto& [spi_in, child] : core_.children)
+    if (MmSa* mm = core_.find_usable(*child.connection, child.remote); mm != nullptr && mm->established)
+      by_mm[mm].push_back(spi_in);
+  for (const auto& [mm, spis] : by_mm) info_.send_delete_sas(*mm, esp::Protocol::kEsp, spis);
+  while (!core_.children.empty()) core_.remove_child(core_.children.begin()->first, "keyd stops");
+  for (std::uint64_t number : core_.mm_numbers()) {
+    MmSa* mm = core_.find_mm(number);
+    if (mm->established) info_.send_delete_mm(*mm);
+    core_.remove_mm(*mm, "keyd stops");
+  }
+}
+
+}  // namespace esplanade::ike

@@ -1,0 +1,58 @@
+// The whole of IKEv1 without I/O: inputs are calls, outputs are taken with take_outputs(). Two engines can
+// talk to each other in one process under a virtual clock. One thread.
+#pragma once
+
+#include "keyd/exchange/informational.h"
+#include "keyd/exchange/main_mode.h"
+#include "keyd/exchange/quick_mode.h"
+
+namespace esplanade::ike {
+
+class Engine {
+ public:
+  /// `rng` outlives the engine.
+  Engine(std::shared_ptr<const Config> config, Rng& rng)
+      : core_(std::move(config), rng), main_(core_), quick_(core_), info_(core_) {}
+
+  /// Starts the children with start_action "start".
+  void start(Time now);
+  /// An IKE message without the non-ESP marker. Anything may be in it.
+  void on_datagram(const Path& path, ByteView octets, Time now);
+  /// Handles the timers that are due. Call at next_timer(); earlier or later does no harm.
+  void on_timer(Time now);
+  std::optional<Time> next_timer() const { return core_.timers.next(); }
+
+  /// espd's answers. An unknown ticket is ignored: its exchange may be gone.
+  void on_spi(Ticket ticket, const Result<std::uint32_t>& spi, Time now);
+  void on_installed(Ticket ticket, const Status& status, Time now);
+  /// SADB_ACQUIRE: traffic of the policy `reqid` waits for an SA with `remote`.
+  void on_acquire(std::uint32_t reqid, const esp::IpAddress& remote, Time now);
+  /// SADB_EXPIRE of either SA of a pair: soft starts its renewal, hard ends it.
+  void on_expire(std::uint32_t spi, bool hard, Time now);
+
+  /// Deletes everything, the peer's SAs first quick mode, then main mode; nothing new starts afterwards.
+  void shutdown(Time now);
+
+  /// What there is to do, in order.
+  std::vector<Output> take_outputs() { return std::exchange(core_.out, {}); }
+
+  const Counters& counters() const { return core_.counters; }
+  std::size_t num_main_modes() const { return core_.mm_numbers().size(); }
+  const std::map<std::uint32_t, ChildSa>& children() const { return core_.children; }
+
+ private:
+  void start_child(const Core::ConfiguredChild& child, const esp::IpAddress& remote,
+                   std::optional<std::uint32_t> replaces);
+  void on_established(MmSa& mm);
+  void on_quick_mode(const Header& header, const Path& path, ByteView octets);
+  void fire(const TimerKey& key);
+  std::pair<MmSa*, QmExchange*> find(const TicketUse& use);
+  std::pair<MmSa*, QmExchange*> take_ticket(Ticket ticket);
+
+  Core core_;
+  MainMode main_;
+  QuickMode quick_;
+  Informational info_;
+};
+
+}  // namespace esplanade::ike

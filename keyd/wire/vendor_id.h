@@ -1,0 +1,22 @@
+// Vendor IDs that say what a peer can do. Unknown ones are ignored.
+#pragma once
+
+#include "common/base/bytes.h"
+
+namespace esplanade::ike {
+
+enum class Vendor : std::uint8_t {
+  kUnknown,
+  kRfc3947,  // NAT traversal, RFC 3947 s3.1
+  kDpd,      // RFC 3706 s5.1
+  kFragmentation,
+  kMicrosoft,  // MS NT5 ISAKMPOAKLEY, then 4 octets of version
+  kGssApi,
+  kEsplanade,  // another keyd: honours the commit bit
+};
+
+Vendor vendor_of(ByteView body);
+/// The octets to send for a vendor ID of ours.
+ByteView vendor_id(Vendor vendor);
+
+}  // namespace esplanade::ike

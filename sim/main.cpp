@@ -1,0 +1,178 @@
+// esp-card-sim: stock XRT starts it through the launcher in the .xclbin when a program loads that in hardware
+// emulation. Two processes: the front (this file) answers XRT; the model, its child, simulates the card.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "common/base/log.h"
+#include "sim/front.h"
+#include "sim/model.h"
+#include "sim/platform.h"
+
+namespace esplanade::sim {
+namespace {
+
+constexpr int kConnectMs = 10'000;
+constexpr auto kSecondSocketPatience = std::chrono::seconds(30);
+constexpr int kSecondSocketRetryMs = 5;
+
+constexpr const char* kUsage = R"(Usage: esp-card-sim --platform FILE
+
+The simulated esp_card. Nobody runs this by hand: XRT starts it when a program loads esp_card.hw_emu.xclbin with
+XCL_EMULATION_MODE=hw_emu. FILE describes the platform (hw/xclbin/esp_card.toml).
+
+Environment: ESPLANADE_SIM_LOG log file; ESPLANADE_SIM_STATS statistics file (JSON); ESPLANADE_SIM_WAVE
+file.fst[:from[:to]] waves; ESPLANADE_SIM_CONFIG TOML file with a [sim] table; ESPLANADE_SIM_TIMEOUT seconds that the
+model may take to answer (10; 0 for ever).
+)";
+
+std::string env(const char* name, const std::string& otherwise = {}) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : otherwise;
+}
+
+/// Standard output and error go to the log file from here on: XRT gives us /dev/null.
+void open_log() {
+  log_setup("esp-card-sim", env("ESPLANADE_SIM_DEBUG").empty() ? LogLevel::kInfo : LogLevel::kDebug);
+  const std::string path = env("ESPLANADE_SIM_LOG", env("EMULATION_RUN_DIR", ".") + "/esp-card-sim.log");
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd < 0) {
+    log_warn("cannot open the log {}: {}", path, std::strerror(errno));
+    return;
+  }
+  ::dup2(fd, STDOUT_FILENO);
+  ::dup2(fd, STDERR_FILENO);
+  ::close(fd);
+}
+
+/// The host is dead only when it is: what its terminal or service manager sends to the whole group must not
+/// take the simulator away under a host that is still shutting down, for XRT would wait for its answers for
+/// ever.
+void outlive_group_signals() {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE}) ::signal(signal, SIG_IGN);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+/// A descriptor that becomes readable when the host process ends; -1 when its id cannot be told. The id is
+/// the last part of EMULATION_SOCKETID (device0_0_PID).
+int watch_host(const std::string& socket_id) {
+  const std::string_view digits = std::string_view(socket_id).substr(socket_id.rfind('_') + 1);
+  pid_t pid = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), pid);
+  if (error != std::errc() || end != digits.data() + digits.size() || pid <= 0) return -1;
+  return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));  // glibc 2.36's header is not for C++
+}
+
+/// Forks the model. On any error the card is a dead one that says why.
+std::unique_ptr<ModelCard> start_model(const std::string& platform_file) {
+  const auto dead = [](const std::string& why) { return std::make_unique<ModelCard>(why); };
+  auto platform = read_platform(platform_file, env("ESPLANADE_SIM_CONFIG"));
+  if (!platform) return dead(platform.error().detail);
+  auto wave = parse_wave(env("ESPLANADE_SIM_WAVE"));
+  if (!wave) return dead(wave.error().detail);
+  long patience_s = 10;
+  if (const std::string text = env("ESPLANADE_SIM_TIMEOUT"); !text.empty()) {
+    char* end = nullptr;
+    patience_s = std::strtol(text.c_str(), &end, 10);
+    if (*end != '\0' || patience_s < 0) return dead("ESPLANADE_SIM_TIMEOUT must be a number of seconds");
+  }
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return dead(std::strerror(errno));
+  const pid_t front = ::getpid();
+  const pid_t model = ::fork();
+  if (model < 0) return dead(std::string("cannot start the model process: ") + std::strerror(errno));
+  if (model == 0) {
+    ::close(ends[0]);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::prctl(PR_SET_NAME, "esp-card-model");
+    if (::getppid() != front) std::_Exit(1);  // the front died before prctl
+    std::_Exit(run_model(std::make_unique<Link>(ends[1]), *platform, {*wave, env("ESPLANADE_SIM_STATS")}));
+  }
+  ::close(ends[1]);
+  log_info("front {}, model {}", front, model);
+  return std::make_unique<ModelCard>(std::make_unique<Link>(ends[0]), model,
+                                     std::chrono::seconds(patience_s));
+}
+
+/// Serves host and model until the host closes the card or is gone.
+int serve(XrtServer& xrt, ModelCard& card, int host, const std::string& second_socket) {
+  const auto give_up = std::chrono::steady_clock::now() + kSecondSocketPatience;
+  bool connecting = true;  // the second socket, which XRT opens in a thread of its own
+  for (;;) {
+    pollfd waits[] = {{xrt.fd(), POLLIN, 0}, {card.fd(), POLLIN, 0}, {host, POLLIN, 0}};
+    const int ready = ::poll(waits, std::size(waits), connecting ? kSecondSocketRetryMs : -1);
+    if (ready < 0 && errno != EINTR) return 1;
+    if (connecting) {
+      if (auto fd = connect_xrt(second_socket, 0)) {
+        card.set_host_memory(std::make_unique<HostMemoryClient>(*fd));
+        connecting = false;
+      } else if (std::chrono::steady_clock::now() > give_up) {
+        log_warn("{}: the card has no access to host memory", fd.error().detail);
+        connecting = false;
+      }
+    }
+    if (ready <= 0) continue;
+    if (waits[1].revents != 0) card.pump();
+    if (waits[0].revents != 0) {
+      auto more = xrt.serve(card);
+      if (!more) log_error("{}", more.error().detail);
+      if (!more || !*more) break;
+    } else if (waits[2].revents != 0) {
+      log_info("the host process is gone");
+      break;
+    }
+  }
+  card.close();  // no effect when XRT did it: after a host that went away, this is where the statistics get
+                 // written
+  return 0;
+}
+
+int run(const std::string& platform_file) {
+  outlive_group_signals();
+  open_log();
+  ::close_range(STDERR_FILENO + 1, ~0U, 0);  // XRT's descriptors: a socket kept open here would hide its end
+  const std::string socket_id = env("EMULATION_SOCKETID");
+  if (socket_id.empty()) {
+    log_error("EMULATION_SOCKETID is not set: this program is started by XRT");
+    return 1;
+  }
+  const int host = watch_host(socket_id);
+  const auto card = start_model(platform_file);
+  auto fd = connect_xrt(xrt_call_socket(socket_id), kConnectMs);
+  if (!fd) {
+    log_error("{}", fd.error().detail);
+    return 1;
+  }
+  XrtServer xrt(*fd);
+  return serve(xrt, *card, host, xrt_host_memory_socket(socket_id));
+}
+
+}  // namespace
+}  // namespace esplanade::sim
+
+int main(int argc, char** argv) {
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  if (first == "--help" || first == "-h") {
+    std::fputs(esplanade::sim::kUsage, stdout);
+    return 0;
+  }
+  if (first != "--platform" || argc < 3) {
+    std::fputs(esplanade::sim::kUsage, stderr);
+    return 2;
+  }
+  return esplanade::sim::run(argv[2]);
+}

@@ -1,0 +1,21 @@
+// The model process: SystemC/TLM platform around the Verilated kernel.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "common/base/result.h"
+#include "sim/link.h"
+#include "sim/platform.h"
+
+namespace esplanade::sim {
+
+struct ModelOptions {
+  WaveWindow wave;
+  std::string stats_file;  // empty: none
+};
+
+/// Simulates until the front closes the card or goes away; then writes the statistics. The exit status.
+int run_model(std::unique_ptr<Link> link, const Platform& platform, const ModelOptions& options);
+
+}  // namespace esplanade::sim

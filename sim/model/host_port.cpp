@@ -1,0 +1,108 @@
+#include "sim/model/host_port.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "common/base/log.h"
+
+namespace esplanade::sim {
+
+HostPort::HostPort(sc_core::sc_module_name name, const Platform& platform, Link& link, KernelBase& kernel,
+                   std::function<void()> at_end)
+    : sc_module(name),
+      registers("registers"),
+      memory("memory"),
+      platform_(platform),
+      link_(link),
+      kernel_(kernel),
+      at_end_(std::move(at_end)) {
+  SC_HAS_PROCESS(HostPort);
+  SC_THREAD(thread);
+}
+
+void HostPort::thread() {
+  sc_core::wait(kernel_.quantum());  // past the reset, which takes no simulated time
+  for (;;) {
+    auto call = link_.receive(std::chrono::milliseconds(kernel_.awake() ? 0 : -1));
+    if (!call) {
+      at_end_();
+      break;
+    }
+    if (!*call) {
+      sc_core::wait(kernel_.quantum());
+    } else if (!serve(**call)) {
+      break;
+    }
+  }
+  sc_core::sc_stop();
+}
+
+/// One access from the host; the call's payload becomes the answer's. False: no memory or register there.
+bool HostPort::access(bool write, bool to_registers, LinkFrame& call) {
+  if (!write) call.payload.assign(call.size, 0xff);
+  const std::size_t size = call.payload.size();
+  if (size == 0) return true;
+  std::uint64_t address = call.address;
+  if (to_registers) {
+    if (address < platform_.control_base || address - platform_.control_base > platform_.control_range ||
+        size > platform_.control_range - (address - platform_.control_base)) {
+      log_warn("host access to 0x{:x}, which is no register of the kernel", address);
+      return false;
+    }
+    address -= platform_.control_base;
+  }
+  tlm::tlm_generic_payload access;
+  if (write) {
+    access.set_write();
+  } else {
+    access.set_read();
+  }
+  access.set_address(address);
+  access.set_data_ptr(call.payload.data());
+  access.set_data_length(static_cast<unsigned>(size));
+  access.set_streaming_width(static_cast<unsigned>(size));
+  sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+  if (to_registers) {
+    registers->b_transport(access, delay);
+  } else {
+    memory->b_transport(access, delay);
+  }
+  if (access.is_response_ok()) return true;
+  log_warn("host {} of {} bytes at 0x{:x}: {}", write ? "write" : "read", size, call.address,
+           access.get_response_string());
+  if (!write) call.payload.assign(call.size, 0xff);
+  return false;
+}
+
+bool HostPort::serve(LinkFrame& call) {
+  LinkFrame answer;
+  switch (call.op) {
+    case LinkOp::kReadRegisters:
+    case LinkOp::kReadMemory:
+      answer.valid = access(false, call.op == LinkOp::kReadRegisters, call);
+      break;
+    case LinkOp::kWriteRegisters:
+    case LinkOp::kWriteMemory:
+      answer.valid = access(true, call.op == LinkOp::kWriteRegisters, call);
+      call.payload.clear();
+      break;
+    case LinkOp::kTime: {
+      const std::uint64_t ns = kernel_.cycle() * 1000 / platform_.clock_mhz;
+      call.payload.resize(sizeof ns);
+      std::memcpy(call.payload.data(), &ns, sizeof ns);
+      answer.valid = true;
+      break;
+    }
+    case LinkOp::kClose:
+      at_end_();
+      answer.valid = true;
+      break;
+    default:
+      log_error("the front sent an operation that is none: {}", static_cast<unsigned>(call.op));
+      return false;
+  }
+  return static_cast<bool>(link_.send(answer, call.payload)) && call.op != LinkOp::kClose;
+}
+
+}  // namespace esplanade::sim

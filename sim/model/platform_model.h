@@ -1,0 +1,94 @@
+// A whole platform around one Verilated kernel. esp-card-sim makes one of esp_card; another kernel with the
+// same ports needs a traits class and a call of run_platform. Include before <systemc>, as kernel.h says.
+#pragma once
+
+#include "sim/model/kernel.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/log.h"
+#include "sim/link.h"
+#include "sim/model.h"
+#include "sim/model/host_port.h"
+#include "sim/model/memory.h"
+#include "sim/model/process.h"
+
+namespace esplanade::sim {
+
+/// The platform: host port and kernel on one router, behind it the memories of the description. Template
+/// parameters: those of VerilatedKernel.
+template <class Verilated, class Traits>
+class PlatformModel final : public Finisher {
+ public:
+  PlatformModel(Link& link, const Platform& platform, const ModelOptions& options)
+      : options_(options),
+        kernel_("kernel", platform, options.wave),
+        router_("router", platform.memories),
+        host_("host", platform, link, kernel_, [this] { finish(); }) {
+    const Timing& t = platform.timing;
+    const auto cycles = [&](double n) {
+      return sc_core::sc_time(n * 1e6 / platform.clock_mhz, sc_core::SC_PS);
+    };
+    for (std::size_t i = 0; i < platform.memories.size(); ++i) {
+      const MemoryRegion& region = platform.memories[i];
+      const std::string name = fmt::format("memory{}", i);
+      if (region.host) {
+        const MemoryTiming timing{cycles(t.host_read_latency), cycles(t.host_write_latency),
+                                  cycles(1.0 / t.host_bytes_per_cycle)};
+        memories_.push_back(std::make_unique<HostMemory>(name.c_str(), region, timing, link));
+      } else {
+        const MemoryTiming timing{cycles(t.ddr_read_latency), cycles(t.ddr_write_latency),
+                                  cycles(1.0 / t.ddr_bytes_per_cycle)};
+        memories_.push_back(std::make_unique<CardMemory>(name.c_str(), region, timing));
+      }
+      router_.to_memory[i].bind(memories_.back()->socket);
+    }
+    kernel_.memory.bind(router_.from_kernel);
+    host_.memory.bind(router_.from_host);
+    host_.registers.bind(kernel_.control);
+  }
+
+  /// Waves closed, statistics written and logged. The second call does nothing.
+  void finish() override {
+    if (finished_) return;
+    finished_ = true;
+    kernel_.finish();
+    const KernelStatistics s = kernel_.statistics();
+    const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+    const double rate = s.clocking_s > 0 ? static_cast<double>(s.cycles) / s.clocking_s : 0;
+    log_info(
+        "{} cycles ({} busy) in {:.3f} s of clocking, {:.0f} cycles/s; open for {:.1f} s; {} register "
+        "accesses",
+        s.cycles, s.busy_cycles, s.clocking_s, rate, wall, s.register_accesses);
+    if (options_.stats_file.empty()) return;
+    write_statistics(options_.stats_file, s, wall, rate);
+  }
+
+ private:
+  const ModelOptions options_;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  VerilatedKernel<Verilated, Traits> kernel_;
+  Router router_;
+  HostPort host_;
+  std::vector<std::unique_ptr<TimedMemory>> memories_;
+  bool finished_ = false;
+};
+
+/// run_model for any kernel.
+template <class Verilated, class Traits>
+int run_platform(std::unique_ptr<Link> link, const Platform& platform, const ModelOptions& options) {
+  return run_in_systemc(*link, [&] {
+    PlatformModel<Verilated, Traits> model(*link, platform, options);
+    finish_on_death(&model);
+    sc_core::sc_start();
+    model.finish();
+    finish_on_death(nullptr);
+  });
+}
+
+}  // namespace esplanade::sim

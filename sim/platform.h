@@ -1,0 +1,52 @@
+// What the simulator knows of the platform: hw/xclbin/esp_card.toml, as it travels inside the .xclbin.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+
+namespace esplanade::sim {
+
+struct MemoryRegion {
+  std::string tag;
+  bool host;                 // in the host's buffers, reached through XRT's second socket
+  std::uint64_t base, size;  // bytes
+};
+
+/// Timing and limits in kernel clock cycles; hw/xclbin/esp_card.toml says what each means.
+struct Timing {
+  std::uint32_t quantum_cycles = 64;
+  std::uint32_t ddr_read_latency = 60, ddr_write_latency = 30, ddr_bytes_per_cycle = 64;
+  std::uint32_t host_read_latency = 300, host_write_latency = 100, host_bytes_per_cycle = 48;
+  std::uint32_t max_outstanding = 32;
+  std::uint32_t stall_percent = 0, stall_seed = 1;
+  std::uint32_t access_cycles_max = 10'000;
+  std::uint32_t quiet_cycles_max = 4'000'000;
+  std::uint32_t idle_follows_wall = 0;  // 0: an idle card's time stands still; 1: it follows the wall clock
+};
+
+struct Platform {
+  std::string kernel;
+  std::uint64_t control_base = 0, control_range = 0;
+  std::uint32_t clock_mhz = 300;
+  std::vector<MemoryRegion> memories;
+  Timing timing;
+};
+
+/// Reads the description at `path`; then the [sim] table of `overrides`, unless that is empty. An error names
+/// the file, the line where there is one, and the key: kBadConfig or kIo.
+Result<Platform> read_platform(const std::string& path, const std::string& overrides);
+
+/// Waves of the kernel clock cycles from..to, both included; no file, no waves.
+struct WaveWindow {
+  std::string file;
+  std::uint64_t from = 0, to = std::numeric_limits<std::uint64_t>::max();
+};
+
+/// `file[:from[:to]]`; an empty text means no waves. Error: kBadConfig.
+Result<WaveWindow> parse_wave(const std::string& text);
+
+}  // namespace esplanade::sim

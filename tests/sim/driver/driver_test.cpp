@@ -1,0 +1,178 @@
+// The driver against the simulated card, through stock XRT.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+
+#include "common/esp/engine.h"
+#include "common/esp/ip.h"
+#include "esplanade/packet_queue.h"
+#include "esplanade/sa_table.h"
+#include "tests/sim/process.h"
+
+using namespace esplanade;
+using Steady = std::chrono::steady_clock;
+namespace reg = card::reg;
+
+namespace {
+// One simulated card serves the whole program: XRT opens its emulation once a process.
+Device& device() {
+  static const std::unique_ptr<Device> instance = [] {
+    auto opened = Device::open({"sim", "", true});
+    if (!opened) FAIL(opened.error().detail);
+    return std::move(opened).value();
+  }();
+  return *instance;
+}
+
+esp::SaParams params(bool outbound, std::uint32_t spi) {
+  esp::SaParams sa;
+  sa.outbound = outbound;
+  sa.spi = spi;
+  sa.enc_key = Secret(from_hex("0123456789abcdef23456789abcdef01456789abcdef0123").value());
+  sa.auth_key = Secret(from_hex("a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3").value());
+  sa.src = esp::parse_address("192.0.2.1").value();
+  sa.dst = esp::parse_address("192.0.2.2").value();
+  return sa;
+}
+
+Bytes packet_of(std::size_t size, std::mt19937& rng) {
+  Bytes p(size);
+  std::ranges::generate(p, [&rng] { return static_cast<Byte>(rng()); });
+  p[0] = 0x45;
+  store_be16(&p[2], static_cast<std::uint16_t>(size));
+  store_be16(&p[6], 0);
+  store_be16(&p[10], esp::ipv4_checksum(ByteView(p).first(20)));
+  return p;
+}
+
+struct Finished {
+  card::Status status;
+  Bytes packet;
+};
+// Everything in flight, by cookie.
+std::vector<Finished> finish(PacketQueue& queue, std::size_t count) {
+  std::vector<Finished> out(count);
+  REQUIRE(queue.flush());
+  const auto end = Steady::now() + std::chrono::seconds(60);
+  while (queue.in_flight() > 0) {
+    REQUIRE(Steady::now() < end);
+    const Status reaped = queue.reap([&out](const Completed& c) { out.at(c.cookie) = {c.status, Bytes(c.packet.begin(), c.packet.end())}; });
+    if (!reaped) FAIL(reaped.error().detail);
+  }
+  return out;
+}
+}  // namespace
+
+TEST_CASE("driver: the card says what it is") {
+  CHECK(device().info().simulated);
+  CHECK(device().info().format_version == card::kFormatVersion);
+  CHECK(device().info().sa_entries >= 64);
+  const auto before = device().read64(reg::kCyclesLo, reg::kCyclesHi);
+  const auto after = device().read64(reg::kCyclesLo, reg::kCyclesHi);
+  REQUIRE(before);
+  CHECK(*after > *before);
+}
+
+TEST_CASE("driver: packets of all sizes through two SAs, and the reference engine agrees with every octet") {
+  auto table = SaTable::create(device());
+  REQUIRE(table);
+  auto queue = PacketQueue::create(device());
+  REQUIRE(queue);
+  const auto out_index = table->install(params(true, 0x5000)), in_index = table->install(params(false, 0x6001));
+  REQUIRE(out_index);
+  REQUIRE(in_index);
+  auto twin_in = esp::SoftSa::create(params(false, 0x5000)), twin_out = esp::SoftSa::create(params(true, 0x6001));
+  std::mt19937 rng(1);
+  std::vector<Bytes> plain, wire;
+  for (std::size_t size = 20; size <= 1500; size += size < 90 ? 1 : 83) plain.push_back(packet_of(size, rng));
+  for (std::size_t i = 0; i < plain.size(); ++i) REQUIRE(queue->submit({card::Op::kEncap, *out_index, plain[i], i}));
+  const auto made = finish(*queue, plain.size());
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    CAPTURE(plain[i].size());
+    REQUIRE(made[i].status == card::Status::kOk);
+    const auto back = twin_in->decap(made[i].packet);
+    REQUIRE(back);
+    CHECK(back->packet == plain[i]);
+  }
+  for (const Bytes& p : plain) wire.push_back(twin_out->encap(p)->packet);
+  wire[3].back() ^= 1;
+  for (std::size_t i = 0; i < wire.size(); ++i) REQUIRE(queue->submit({card::Op::kDecap, 0, wire[i], i}));
+  const auto opened = finish(*queue, wire.size());
+  for (std::size_t i = 0; i < wire.size(); ++i) {
+    CAPTURE(i);
+    CHECK(opened[i].status == (i == 3 ? card::Status::kBadIcv : card::Status::kOk));
+    CHECK(opened[i].packet == (i == 3 ? Bytes() : plain[i]));
+  }
+  const auto view = table->view(*in_index);
+  REQUIRE(view);
+  CHECK(card::get(*view, card::sa_view::kPackets) == wire.size() - 1);
+  CHECK(card::get(*view, card::sa_view::kIcvDrops) == 1);
+  CHECK(table->remove(*out_index));
+  REQUIRE(queue->submit({card::Op::kEncap, *out_index, plain[0], 0}));
+  CHECK(finish(*queue, 1)[0].status == card::Status::kNoSa);
+}
+
+TEST_CASE("driver: IVs of the card differ from packet to packet") {
+  auto table = SaTable::create(device());
+  auto queue = PacketQueue::create(device());
+  const auto index = table->install(params(true, 0x5000));
+  REQUIRE(index);
+  std::mt19937 rng(2);
+  const Bytes packet = packet_of(64, rng);
+  for (std::size_t i = 0; i < 32; ++i) REQUIRE(queue->submit({card::Op::kEncap, *index, packet, i}));
+  std::vector<std::string> ivs;
+  for (const Finished& f : finish(*queue, 32)) ivs.push_back(to_hex(ByteView(f.packet).subspan(28, 8)));
+  std::ranges::sort(ivs);
+  CHECK(std::ranges::adjacent_find(ivs) == ivs.end());
+}
+
+TEST_CASE("driver: no register reads back a key") {
+  auto table = SaTable::create(device());
+  const auto index = table->install(params(true, 0x5000));
+  REQUIRE(index);
+  REQUIRE(table->view(*index));
+  Bytes all;
+  for (std::uint32_t offset = 0; offset < 0x3000; offset += 4) {
+    const auto value = device().read32(offset);
+    REQUIRE(value);
+    Byte octets[4];
+    store_be32(octets, *value);
+    put(all, octets);
+    std::ranges::reverse(octets);
+    put(all, octets);
+  }
+  const std::string hex = to_hex(all);
+  for (const char* word : {"01234567", "89abcdef", "23456789", "456789ab", "a0a1a2a3", "b0b1b2b3", "67452301", "a3a2a1a0"}) {
+    CAPTURE(word);
+    CHECK(hex.find(word) == std::string::npos);
+  }
+}
+
+// Must be the last: the card is dead afterwards.
+TEST_CASE("driver: when the simulator dies every call fails within seconds and says why") {
+  auto table = SaTable::create(device());
+  auto queue = PacketQueue::create(device());
+  REQUIRE(queue);
+  const auto model = test::find_descendant(::getpid(), "esp-card-model");
+  REQUIRE(model);
+  REQUIRE(::kill(*model, SIGKILL) == 0);
+  const auto start = Steady::now();
+  std::mt19937 rng(3);
+  const Bytes packet = packet_of(64, rng);
+  static_cast<void>(queue->submit({card::Op::kEncap, 0, packet, 0}));
+  static_cast<void>(queue->flush());
+  Status reaped = ok();
+  while (reaped && Steady::now() - start < std::chrono::seconds(5)) reaped = queue->reap([](const Completed&) {});
+  REQUIRE_FALSE(reaped);
+  CHECK(reaped.error().code == Errc::kDeviceLost);
+  CHECK(reaped.error().detail.find("simulator ended") != std::string::npos);
+  CHECK(device().read32(0).error().code == Errc::kDeviceLost);
+  CHECK(device().write32(0, 0).error().code == Errc::kDeviceLost);
+  CHECK(table->allocate_spi());  // host state only
+  CHECK(table->install(params(true, 0x5000)).error().code == Errc::kDeviceLost);
+  CHECK(Steady::now() - start < std::chrono::seconds(5));
+}

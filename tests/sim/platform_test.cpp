@@ -1,0 +1,248 @@
+// The platform around a small kernel: bursts through TLM to card and host memory, timing, errors, the AXI
+// checker. The bench is what the front is: it talks to a model process over the link.
+#include <Vcopy_kernel.h>
+#include <Vcopy_kernel___024root.h>
+
+#include "sim/model/platform_model.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <random>
+#include <thread>
+
+#include "sim/front.h"
+#include "tests/sim/host_memory.h"
+
+namespace {
+
+using namespace esplanade;
+using namespace esplanade::sim;
+
+constexpr std::uint64_t kDdr = 0x40'0000'0000, kDdrBytes = 1 << 20;
+constexpr std::uint64_t kHost = 0x20'0000'0000, kHostBytes = 1 << 16;
+
+struct CopyTraits {
+  static bool idle(const Vcopy_kernel& k) { return k.rootp->copy_kernel__DOT__idle != 0; }
+  static bool interrupt(const Vcopy_kernel&) { return false; }
+  static void skip(Vcopy_kernel&, std::uint64_t, std::uint32_t) {}
+};
+
+enum Register : std::uint32_t {
+  kSrc = 0x00,
+  kDst = 0x08,
+  kBeats = 0x10,
+  kSkip = 0x14,
+  kGo = 0x18,
+  kFault = 0x1c,
+  kNoAnswer = 0x20,
+  kBusyCycles = 0x24
+};
+
+class Bench {
+ public:
+  explicit Bench(const Timing& timing = {}, const ModelOptions& options = {}) {
+    Platform platform;
+    platform.kernel = "copy_kernel";
+    platform.control_range = 0x10000;
+    platform.memories = {{"DDR[0]", false, kDdr, kDdrBytes}, {"HOST[0]", true, kHost, 2 * kHostBytes}};
+    platform.timing = timing;
+    int ends[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    const pid_t model = ::fork();
+    REQUIRE(model >= 0);
+    if (model == 0) {
+      const int null = ::open("/dev/null", O_WRONLY);
+      ::dup2(null, STDOUT_FILENO);
+      ::dup2(null, STDERR_FILENO);
+      ::close(ends[0]);
+      std::_Exit(run_platform<Vcopy_kernel, CopyTraits>(std::make_unique<Link>(ends[1]), platform, options));
+    }
+    ::close(ends[1]);
+    card_.emplace(std::make_unique<Link>(ends[0]), model, std::chrono::seconds(10));
+    host_.emplace(kHost, kHostBytes);
+    card_->set_host_memory(std::make_unique<HostMemoryClient>(host_->take_client()));
+  }
+  ~Bench() { card_->close(); }
+
+  ModelCard& card() { return *card_; }
+  Bytes& host_memory() { return host_->bytes(); }
+
+  void write(std::uint32_t offset, std::uint32_t value) {
+    Byte octets[4];
+    std::memcpy(octets, &value, 4);
+    card_->write_registers(offset, octets);
+  }
+  std::uint32_t read(std::uint32_t offset) {
+    const Bytes octets = card_->read_registers(offset, 4);
+    std::uint32_t value = 0;
+    std::memcpy(&value, octets.data(), 4);
+    return value;
+  }
+  /// Runs one copy; STATUS at its end, or all ones for a lost card.
+  std::uint32_t copy(std::uint64_t from, std::uint64_t to, std::uint32_t beats, std::uint32_t skip = 0) {
+    for (const auto& [offset, address] : {std::pair{kSrc, from}, std::pair{kDst, to}}) {
+      write(offset, static_cast<std::uint32_t>(address));
+      write(offset + 4U, static_cast<std::uint32_t>(address >> 32));
+    }
+    write(kBeats, beats);
+    write(kSkip, skip);
+    write(kGo, 1);
+    std::uint32_t status = read(kGo);
+    while ((status & 1) != 0 && status != 0xffffffff) status = read(kGo);
+    return status;
+  }
+
+ private:
+  std::optional<ModelCard> card_;
+  std::optional<test::HostMemoryServer> host_;
+};
+
+unsigned seed() {
+  const char* given = std::getenv("ESPLANADE_SEED");
+  return given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 0)) : std::random_device()();
+}
+
+Bytes random_octets(std::mt19937& random, std::size_t size) {
+  Bytes out(size);
+  for (auto& octet : out) octet = static_cast<Byte>(random());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("sim/platform: bursts of every length arrive whole, with and without pauses of the memory") {
+  const unsigned s = seed();
+  CAPTURE(s);
+  std::mt19937 random(s);
+  for (const std::uint32_t stall : {0U, 30U, 80U}) {
+    CAPTURE(stall);
+    Timing timing;
+    timing.stall_percent = stall;
+    timing.stall_seed = static_cast<std::uint32_t>(random() | 1);
+    Bench bench(timing);
+    for (std::uint32_t beats = 1; beats <= 64; beats += beats < 8 ? 1 : 7) {
+      CAPTURE(beats);
+      const Bytes data = random_octets(random, 4096), canary = random_octets(random, 8192);
+      const std::uint32_t skip = static_cast<std::uint32_t>(random() % 64);
+      bench.card().write_memory(kDdr, data);
+      bench.card().write_memory(kDdr + 0x8000, canary);
+      REQUIRE((bench.copy(kDdr, kDdr + 0x9000 - 64 * beats, beats, skip) & 0xfff) == 0);
+      Bytes expected = canary;
+      std::copy(data.begin() + skip, data.begin() + 64 * beats,
+                expected.begin() + 0x1000 - 64 * beats + skip);
+      CHECK(bench.card().read_memory(kDdr + 0x8000, expected.size()) == expected);
+    }
+  }
+}
+
+TEST_CASE("sim/platform: the kernel reads and writes host memory") {
+  const unsigned s = seed();
+  CAPTURE(s);
+  std::mt19937 random(s);
+  Bench bench;
+  const Bytes data = random_octets(random, kHostBytes);
+  bench.host_memory() = data;
+  CHECK((bench.copy(kHost + 0x1000, kDdr, 16) & 0xfff) == 0);
+  CHECK(std::ranges::equal(bench.card().read_memory(kDdr, 1024), ByteView(data).subspan(0x1000, 1024)));
+  CHECK((bench.copy(kDdr, kHost + 0x2000, 16, 5) & 0xfff) == 0);
+  Bytes expected = data;
+  std::copy_n(data.begin() + 0x1005, 1024 - 5, expected.begin() + 0x2005);
+  CHECK(bench.host_memory() == expected);
+}
+
+TEST_CASE(
+    "sim/platform: no memory is a decode error, memory that says no a slave error; the next copy works") {
+  Bench bench;
+  CHECK((bench.copy(kDdr + kDdrBytes, kDdr, 1) & 0x330) == 0x030);
+  CHECK((bench.copy(kDdr, 0x1000, 1) & 0x330) == 0x300);
+  CHECK((bench.copy(kHost + kHostBytes, kDdr, 1) & 0x330) == 0x020);
+  CHECK((bench.copy(kDdr, kHost + kHostBytes, 1) & 0x330) == 0x200);
+  CHECK((bench.copy(kDdr, kDdr + 4096, 1) & 0x330) == 0);
+}
+
+TEST_CASE("sim/platform: latency parameters mean what they say, and time repeats") {
+  const auto cycles = [](std::uint32_t read_latency, std::uint32_t write_latency,
+                         std::uint32_t bytes_per_cycle) {
+    Timing timing;
+    timing.ddr_read_latency = read_latency;
+    timing.ddr_write_latency = write_latency;
+    timing.ddr_bytes_per_cycle = bytes_per_cycle;
+    Bench bench(timing);
+    REQUIRE((bench.copy(kDdr, kDdr + 4096, 8) & 0xfff) == 0);
+    return bench.read(kBusyCycles);
+  };
+  const std::uint32_t base = cycles(60, 30, 64);
+  CHECK(cycles(60, 30, 64) == base);
+  CHECK(cycles(1060, 30, 64) == base + 1000);
+  CHECK(cycles(60, 1030, 64) == base + 1000);
+  CHECK(base > 60 + 30 + 8 + 8);
+  CHECK(base < 60 + 30 + 8 + 8 + 20);
+}
+
+TEST_CASE("sim/platform: each broken AXI rule ends the model with its name") {
+  struct Case {
+    std::uint32_t fault;
+    std::string says;
+  };
+  Timing timing;
+  timing.stall_percent = 90;  // makes valids wait; with this seed, all of them
+  timing.stall_seed = 2;
+  for (const auto& [fault, says] :
+       {Case{1, "ARVALID fell before ARREADY"}, Case{2, "WLAST is 1 on beat 1 of 8"},
+        Case{3, "W payload changed"}, Case{4, "ARBURST is 0"}, Case{5, "AW payload changed"},
+        Case{6, "ARSIZE is 5"}}) {
+    CAPTURE(fault);
+    Bench bench(timing);
+    bench.write(kFault, fault);
+    CHECK(bench.copy(kDdr, kDdr + 4096, 8) == 0xffffffff);
+    const std::string said = bench.card().take_messages();
+    CHECK_MESSAGE(said.find(says) != std::string::npos, said);
+  }
+  Bench crossing;
+  CHECK(crossing.copy(kDdr + 4096 - 64, kDdr, 2) == 0xffffffff);
+  CHECK(crossing.card().take_messages().find("crosses 4 KiB") != std::string::npos);
+  Bench below;
+  below.write(kFault, 7);
+  CHECK(below.copy(kDdr, kDdr + 4096 + 8, 1) == 0xffffffff);
+  CHECK(below.card().take_messages().find("WSTRB writes below") != std::string::npos);
+}
+
+TEST_CASE("sim/platform: a register that never answers ends the model, with statistics and waves written") {
+  const auto folder = std::filesystem::temp_directory_path();
+  const auto stats = folder / ("esplanade-test-stats-" + std::to_string(::getpid())),
+             wave = folder / ("esplanade-test-wave-" + std::to_string(::getpid()));
+  ModelOptions options;
+  options.stats_file = stats;
+  options.wave.file = wave;
+  options.wave.from = 100;
+  options.wave.to = 200;
+  {
+    Bench bench({}, options);
+    CHECK(bench.read(kNoAnswer) == 0xffffffff);
+    CHECK(bench.card().take_messages().find("did not answer a register read at 0x0020") != std::string::npos);
+    CHECK(std::filesystem::exists(stats));
+    CHECK(std::filesystem::file_size(wave) > 200);
+  }
+  std::filesystem::remove(stats);
+  std::filesystem::remove(wave);
+  std::filesystem::remove(wave.string() + ".hier");
+}
+
+TEST_CASE("sim/platform: host accesses outside registers and memory read all ones and harm nothing") {
+  Bench bench;
+  CHECK(bench.card().read_registers(0x20000, 4) == Bytes(4, 0xff));
+  CHECK(bench.card().read_registers(0x0fffe, 4) == Bytes(4, 0xff));
+  CHECK(bench.card().read_registers(0x2, 4) == Bytes(4, 0xff));
+  CHECK(bench.card().read_memory(kDdr + kDdrBytes - 4, 8) == Bytes(8, 0xff));
+  CHECK(bench.card().read_memory(0, 8) == Bytes(8, 0xff));
+  bench.card().write_memory(~std::uint64_t{0} - 3, Bytes(8));
+  CHECK((bench.copy(kDdr, kDdr + 4096, 4) & 0xfff) == 0);
+}

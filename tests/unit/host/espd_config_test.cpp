@@ -1,0 +1,135 @@
+// espd's configuration: what is right is read, what is wrong is refused with its place and the reason.
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "host/espd/config.h"
+
+using namespace esplanade;
+using namespace esplanade::espd;
+
+namespace {
+
+const std::string kGood = R"(card = "soft"
+run_dir = "/run/x"
+log_level = "warn"
+[tun]
+name = "t0"
+mtu = 1300
+[[policy]]
+name = "a"
+reqid = 1
+local_ts = "10.2.0.0/24"
+remote_ts = "10.1.0.0/24"
+local = "192.0.2.2"
+peer = "192.0.2.1"
+udp_encap = "always"
+mode = "tunnel"
+action = "protect"
+)";
+
+std::string replaced(const std::string& from, const std::string& to) {
+  std::string text = kGood;
+  const auto at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+}  // namespace
+
+TEST_CASE("espd/config: a good one is read") {
+  const auto c = parse_config(kGood, "f.toml");
+  REQUIRE(c);
+  CHECK(c->card == "soft");
+  CHECK(c->status_socket() == "/run/x/espd.sock");
+  CHECK(c->log_level == LogLevel::kWarn);
+  CHECK(c->tun_name == "t0");
+  CHECK(c->tun_mtu == 1300);
+  REQUIRE(c->policies.size() == 1);
+  CHECK(c->policies[0].reqid == 1);
+  CHECK(to_string(c->policies[0].remote_ts) == "10.1.0.0/24");
+  CHECK(c->policies[0].udp_encap == UdpEncap::kAlways);
+}
+
+TEST_CASE("espd/config: a wrong one is refused with line, column and reason") {
+  struct Case {
+    std::string from, to, place, reason;
+  };
+  const Case cases[] = {
+      {"card = \"soft\"", "card = 3", "f.toml:1:8: card", "not a string"},
+      {"card = \"soft\"", "card = \"soft", "f.toml:1:", ""},
+      {"card = \"soft\"", "cart = \"soft\"", "f.toml:1:8: cart", "not a known key"},
+      {"run_dir = \"/run/x\"", "run_dir = \"x\"", "f.toml:2:11: run_dir", "absolute"},
+      {"run_dir = \"/run/x\"", "run_dir = \"/" + std::string(100, 'x') + "\"", "f.toml:2:11: run_dir",
+       "too long"},
+      {"\"warn\"", "\"loud\"", "f.toml:3:13: log_level", "not one of debug"},
+      {"[tun]", "[[tun]]", "f.toml:4:", "not a table"},
+      {"\"t0\"", "\"t/0\"", "f.toml:5:8: name", "interface name"},
+      {"\"t0\"", "\"a-name-too-long-0\"", "f.toml:5:8: name", "interface name"},
+      {"mtu = 1300", "mtu = 575", "f.toml:6:7: mtu", "576"},
+      {"mtu = 1300", "mtu = 1300.5", "f.toml:6:7: mtu", "integer"},
+      {"[[policy]]", "[policy]", "f.toml:7:", "[[policy]]"},
+      {"name = \"a\"\n", "", "f.toml:7:", "missing"},
+      {"reqid = 1", "reqid = 0", "f.toml:9:9: reqid", "integer from 1"},
+      {"reqid = 1", "reqid = 4294967296", "f.toml:9:9: reqid", "integer from 1"},
+      {"10.2.0.0/24", "10.2.0.0/33", "f.toml:10:12: local_ts", "0 to 32"},
+      {"10.2.0.0/24", "10.2.0.1/24", "f.toml:10:12: local_ts", "10.2.0.0/24"},
+      {"10.2.0.0/24", "10.2.0/24", "f.toml:10:12: local_ts", ""},
+      {"10.2.0.0/24", "10.2.0.0/", "f.toml:10:12: local_ts", "0 to 32"},
+      {"10.1.0.0/24", "2001:db8::/32", "f.toml:11:13: remote_ts", "IP version"},
+      {"10.1.0.0/24", "0.0.0.0/0", "f.toml:11:13: remote_ts", "routed back"},
+      {"192.0.2.2", "2001:db8::1", "f.toml:12:9: local", "not IPv4"},
+      {"192.0.2.1", "192.0.2.2", "f.toml:13:8: peer", "same address"},
+      {"\"always\"", "true", "f.toml:14:13: udp_encap", "not a string"},
+      {"\"tunnel\"", "\"transport\"", "f.toml:15:8: mode", "only \"tunnel\""},
+      {"\"protect\"", "\"bypass\"", "f.toml:16:10: action", "only \"protect\""},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.to);
+    const auto got = parse_config(replaced(c.from, c.to), "f.toml");
+    REQUIRE_FALSE(got);
+    CHECK(got.error().code == Errc::kBadConfig);
+    CAPTURE(got.error().detail);
+    CHECK(got.error().detail.starts_with(c.place));
+    CHECK(got.error().detail.find(c.reason) != std::string::npos);
+    CHECK(got.error().detail.find('\n') == std::string::npos);
+  }
+}
+
+TEST_CASE("espd/config: policies that take each other's place are refused") {
+  const auto second = [](const char* name, const char* reqid, const char* remote) {
+    return kGood + "[[policy]]\nname = \"" + name + "\"\nreqid = " + reqid +
+           "\nlocal_ts = \"10.2.0.0/24\"\nremote_ts = \"" + remote +
+           "\"\nlocal = \"192.0.2.2\"\npeer = \"192.0.2.3\"\n";
+  };
+  CHECK(parse_config(second("b", "2", "10.3.0.0/24"), "f"));
+  CHECK_FALSE(parse_config(second("a", "2", "10.3.0.0/24"), "f"));
+  CHECK_FALSE(parse_config(second("b", "1", "10.3.0.0/24"), "f"));
+  CHECK_FALSE(parse_config(second("b", "2", "10.1.0.0/24"), "f"));
+}
+
+TEST_CASE("espd/config: no policy, an empty file, a cut file and odd files are refused") {
+  CHECK_FALSE(parse_config("", "f"));
+  CHECK_FALSE(parse_config("policy = []", "f"));
+  for (std::size_t n = 0; n + 1 < kGood.size(); ++n) {
+    CAPTURE(n);
+    const auto got =
+        parse_config(std::string_view(kGood).substr(0, n), "f");  // must not crash; a cut may be whole
+    if (n < kGood.find("peer")) CHECK_FALSE(got);
+  }
+  CHECK_FALSE(load_config("/nonexistent"));
+  CHECK_FALSE(load_config("/"));
+  CHECK_FALSE(load_config("/dev/zero"));
+  char name[] = "/tmp/esplanade-config-XXXXXX";
+  REQUIRE(::mkdtemp(name) != nullptr);
+  const std::string folder = name;
+  std::ofstream(folder + "/big") << std::string((1 << 20) + 1, '#');
+  CHECK_FALSE(load_config(folder + "/big"));
+  REQUIRE(::mkfifo((folder + "/fifo").c_str(), 0600) == 0);
+  CHECK_FALSE(load_config(folder + "/fifo"));
+  std::ofstream(folder + "/good") << kGood;
+  CHECK(load_config(folder + "/good"));
+  std::filesystem::remove_all(folder);
+}

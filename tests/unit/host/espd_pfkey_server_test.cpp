@@ -1,0 +1,250 @@
+// The PF_KEY server and the SAD over the reference engine: what is asked, what is answered, what is held.
+#include <doctest/doctest.h>
+#include <linux/pfkeyv2.h>
+
+#include <cerrno>
+
+#include "common/pfkey/sa_message.h"
+#include "host/espd/pfkey_server.h"
+
+using namespace esplanade;
+using namespace esplanade::espd;
+using pfkey::Message;
+using pfkey::Type;
+
+namespace {
+
+constexpr ClientId kMe = 1;
+constexpr ClientId kOther = 2;
+
+struct World {
+  World() {
+    auto opened = host::open_backend({"soft", false});
+    REQUIRE(opened);
+    backend = std::move(*opened);
+    sad.emplace(*backend, policies);
+    server.emplace(*backend, *sad, counters,
+                   PfkeyServer::Hooks{[this](std::uint32_t reqid) { ready.push_back(reqid); },
+                                      [this](std::uint32_t reqid) { failed.push_back(reqid); }, [] {}});
+  }
+
+  Message ask(Message m, ClientId client = kMe) {
+    m.seq = 5;
+    m.pid = 6;
+    const Type type = m.type;
+    auto answers = server->answer(client, std::move(m));
+    REQUIRE(answers.size() == 1);
+    CHECK(answers[0].type == type);
+    CHECK(answers[0].seq == 5);
+    CHECK(answers[0].pid == 6);
+    CHECK_FALSE(answers[0].key_auth);
+    CHECK_FALSE(answers[0].key_encrypt);
+    return std::move(answers[0]);
+  }
+  Message get_spi_request() {
+    Message m;
+    m.type = Type::kGetspi;
+    m.satype = pfkey::SaType::kEsp;
+    m.src = pfkey::host_address(peer);
+    m.dst = pfkey::host_address(local);
+    m.sa2 = pfkey::Sa2Ext{pfkey::kModeTunnel, 0, 7};
+    return m;
+  }
+  std::uint32_t get_spi(ClientId client = kMe) {
+    const Message reply = ask(get_spi_request(), client);
+    CHECK(reply.error == 0);
+    return reply.sa->spi;
+  }
+  esp::SaParams params(std::uint32_t spi, bool outbound) {
+    esp::SaParams sa;
+    sa.spi = spi;
+    Bytes key(24);
+    for (std::size_t i = 0; i < key.size(); ++i) key[i] = static_cast<Byte>(i * 7 + 1);
+    sa.enc_key = Secret(ByteView(key));
+    sa.auth_key = Secret(ByteView(key).first(20));
+    sa.src = outbound ? local : peer;
+    sa.dst = outbound ? peer : local;
+    return sa;
+  }
+  int install(Type type, esp::SaParams sa, std::uint32_t reqid = 7, ClientId client = kMe) {
+    return ask(pfkey::sa_message(type, std::move(sa), reqid), client).error;
+  }
+  Message id_request(Type type, std::uint32_t spi, bool outbound) {
+    Message m;
+    m.type = type;
+    m.satype = pfkey::SaType::kEsp;
+    m.sa = pfkey::SaExt{};
+    m.sa->spi = spi;
+    m.src = pfkey::host_address(outbound ? local : peer);
+    m.dst = pfkey::host_address(outbound ? peer : local);
+    return m;
+  }
+
+  esp::IpAddress local = *esp::parse_address("192.0.2.2");
+  esp::IpAddress peer = *esp::parse_address("192.0.2.1");
+  PolicyTable policies{{Policy{"p", 7, *parse_prefix("10.2.0.0/24"), *parse_prefix("10.1.0.0/24"), local,
+                               peer, UdpEncap::kNever}}};
+  Counters counters;
+  std::unique_ptr<host::Backend> backend;
+  std::optional<Sad> sad;
+  std::optional<PfkeyServer> server;
+  std::vector<std::uint32_t> ready, failed;
+};
+
+}  // namespace
+
+TEST_CASE("espd/pfkey: GETSPI, UPDATE, ADD, GET, DELETE of a pair") {
+  World w;
+  const std::uint32_t spi = w.get_spi();
+  CHECK(spi >= 256);
+  CHECK(w.sad->num_larval() == 1);
+  CHECK(w.install(Type::kUpdate, w.params(spi, false)) == 0);
+  CHECK(w.sad->num_larval() == 0);
+  CHECK(w.ready.empty());
+  CHECK(w.install(Type::kAdd, w.params(0x1000, true)) == 0);
+  CHECK(w.ready == std::vector<std::uint32_t>{7});
+  const Message got = w.ask(w.id_request(Type::kGet, 0x1000, true));
+  CHECK(got.error == 0);
+  CHECK(got.sa2->reqid == 7);
+  CHECK(got.sa->encrypt == SADB_EALG_3DESCBC);
+  CHECK(w.ask(w.id_request(Type::kDelete, spi, false)).error == 0);
+  CHECK(w.ask(w.id_request(Type::kDelete, spi, false)).error == ESRCH);
+  CHECK(w.ask(w.id_request(Type::kGet, spi, false)).error == ESRCH);
+  CHECK(w.sad->size() == 1);
+}
+
+TEST_CASE("espd/pfkey: what does not fit is refused with its errno and changes nothing") {
+  World w;
+  CHECK(w.install(Type::kUpdate, w.params(0x5000, false)) == ESRCH);  // no GETSPI
+  CHECK(w.install(Type::kAdd, w.params(0x5000, true), 8) == EINVAL);  // no such policy
+  CHECK(w.install(Type::kAdd, w.params(255, true)) == EINVAL);        // reserved SPI
+  auto sa = w.params(0x5000, true);
+  sa.dst = *esp::parse_address("192.0.2.9");
+  CHECK(w.install(Type::kAdd, std::move(sa)) == EINVAL);
+  sa = w.params(0x5000, true);
+  sa.natt = esp::Natt{};
+  CHECK(w.install(Type::kAdd, std::move(sa)) == EINVAL);  // the policy says never
+  sa = w.params(0x5000, true);
+  sa.mode = esp::Mode::kTransport;
+  CHECK(w.install(Type::kAdd, std::move(sa)) == EINVAL);
+  Message m = w.get_spi_request();
+  m.dst = pfkey::host_address(w.peer);
+  CHECK(w.ask(std::move(m)).error == EINVAL);
+  m = w.get_spi_request();
+  m.spi_range = pfkey::SpiRangeExt{1, 2};
+  CHECK(w.ask(std::move(m)).error == ENOSPC);
+  m = w.get_spi_request();
+  m.sa2.reset();
+  CHECK(w.ask(std::move(m)).error == EINVAL);
+  m = {};
+  m.type = Type::kExpire;
+  CHECK(w.ask(std::move(m)).error == EOPNOTSUPP);
+  CHECK(w.sad->size() == 0);
+  CHECK(w.sad->num_larval() == 0);
+  CHECK(w.install(Type::kAdd, w.params(0x5000, true)) == 0);
+  CHECK(w.install(Type::kAdd, w.params(0x5000, true)) == EEXIST);
+}
+
+TEST_CASE("espd/pfkey: the newest outbound SA is used; when it goes, the one before") {
+  World w;
+  for (const std::uint32_t spi : {0x1000U, 0x1001U, 0x1002U})
+    REQUIRE(w.install(Type::kAdd, w.params(spi, true)) == 0);
+  CHECK(w.sad->outbound(7)->id.spi == 0x1002);
+  CHECK(w.ask(w.id_request(Type::kDelete, 0x1001, true)).error == 0);
+  CHECK(w.sad->outbound(7)->id.spi == 0x1002);
+  CHECK(w.ask(w.id_request(Type::kDelete, 0x1002, true)).error == 0);
+  CHECK(w.sad->outbound(7)->id.spi == 0x1000);
+  CHECK(w.ask(w.id_request(Type::kDelete, 0x1000, true)).error == 0);
+  CHECK(w.sad->outbound(7) == nullptr);
+}
+
+TEST_CASE("espd/pfkey: DUMP counts down to 0; FLUSH takes only one's own") {
+  World w;
+  Message dump;
+  dump.type = Type::kDump;
+  auto empty = w.server->answer(kMe, std::move(dump));
+  REQUIRE(empty.size() == 1);
+  CHECK(empty[0].error == ENOENT);
+  REQUIRE(w.install(Type::kAdd, w.params(0x1000, true)) == 0);
+  REQUIRE(w.install(Type::kAdd, w.params(0x1001, true), 7, kOther) == 0);
+  w.get_spi();
+  dump = {};
+  dump.type = Type::kDump;
+  const auto all = w.server->answer(kMe, std::move(dump));
+  REQUIRE(all.size() == 2);
+  CHECK(all[0].seq == 1);
+  CHECK(all[1].seq == 0);
+  CHECK(all[0].sa->spi == 0x1000);
+  Message flush;
+  flush.type = Type::kFlush;
+  CHECK(w.ask(std::move(flush)).error == 0);
+  CHECK(w.sad->size() == 1);
+  CHECK(w.sad->num_larval() == 0);
+  CHECK(w.sad->outbound(7)->id.spi == 0x1001);
+}
+
+TEST_CASE("espd/pfkey: an SPI that is not used in time is given back") {
+  World w;
+  const std::uint32_t spi = w.get_spi();
+  std::vector<Expiry> expiries;
+  w.sad->tick(Clock::now() + std::chrono::seconds(119), expiries);
+  CHECK(w.sad->num_larval() == 1);
+  w.sad->tick(Clock::now() + std::chrono::seconds(121), expiries);
+  CHECK(w.sad->num_larval() == 0);
+  CHECK(expiries.empty());
+  CHECK(w.install(Type::kUpdate, w.params(spi, false)) == ESRCH);
+}
+
+TEST_CASE("espd/pfkey: limits are told once each, whoever saw them first") {
+  World w;
+  auto sa = w.params(0x1000, true);
+  sa.soft.packets = 2;
+  sa.hard.packets = 4;
+  sa.hard.seconds = 60;
+  REQUIRE(w.install(Type::kAdd, std::move(sa)) == 0);
+  const host::SaHandle handle = w.sad->outbound(7)->handle;
+  const auto ticked = [&](int seconds) {
+    std::vector<Expiry> out;
+    w.sad->tick(Clock::now() + std::chrono::seconds(seconds), out);
+    return out;
+  };
+  w.sad->count(handle, 100);
+  CHECK(ticked(0).empty());
+  w.sad->count(handle, 100);
+  const auto soft = ticked(0);
+  REQUIRE(soft.size() == 1);
+  CHECK_FALSE(soft[0].hard);
+  CHECK(ticked(0).empty());
+  CHECK_FALSE(w.sad->tell(handle, false));  // the card tells of the same
+  const auto hard = ticked(61);
+  REQUIRE(hard.size() == 1);
+  CHECK(hard[0].hard);
+  w.sad->count(handle, 100);
+  w.sad->count(handle, 100);
+  CHECK(ticked(61).empty());
+  REQUIRE(w.sad->remove(handle));
+  CHECK_FALSE(w.sad->tell(handle, true));
+}
+
+TEST_CASE("espd/pfkey: an ACQUIRE that failed is told on") {
+  World w;
+  CHECK_FALSE(w.server->acquire(w.policies.all()[0]));  // nobody is registered
+  Message m;
+  m.type = Type::kRegister;
+  const Message reply = w.ask(std::move(m));
+  CHECK(reply.error == 0);
+  REQUIRE(reply.supported_encrypt);
+  CHECK(w.server->acquire(w.policies.all()[0]));
+  m = {};
+  m.type = Type::kAcquire;
+  m.seq = 99;
+  m.error = ETIMEDOUT;
+  CHECK(w.server->answer(kMe, std::move(m)).empty());
+  CHECK(w.failed.empty());
+  m = {};
+  m.type = Type::kAcquire;
+  m.seq = 1;
+  m.error = ETIMEDOUT;
+  CHECK(w.server->answer(kMe, std::move(m)).empty());
+  CHECK(w.failed == std::vector<std::uint32_t>{7});
+}

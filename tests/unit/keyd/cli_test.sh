@@ -1,0 +1,36 @@
+#!/bin/sh
+# keyd's command line: exit codes and messages. Usage: cli_test.sh KEYD EXAMPLE.toml
+set -u
+keyd=$1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+failed=0
+
+# expect CODE TEXT ARGUMENTS...: the exit code is CODE and the output has TEXT.
+expect() {
+  code=$1 text=$2
+  shift 2
+  out=$("$keyd" "$@" 2>&1)
+  got=$?
+  if [ "$got" != "$code" ] || ! printf '%s' "$out" | grep -qF -- "$text"; then
+    echo "FAILED: keyd $*: exit $got instead of $code, or no '$text' in: $out"
+    failed=1
+  fi
+}
+
+install -m 600 "$2" "$dir/good.toml"
+install -m 644 "$2" "$dir/open.toml"
+printf 'x = 1\n' >"$dir/bad.toml"
+chmod 600 "$dir/bad.toml"
+sed "s|/run/esplanade|$dir/none|; s|192.0.2.1\"|127.0.0.1\"|; s|^port = 500|port = 50217|" "$2" >"$dir/lonely.toml"
+chmod 600 "$dir/lonely.toml"
+
+expect 0 "ok, 1 connections" --config "$dir/good.toml" --check
+expect 1 "chmod 600 $dir/open.toml" --config "$dir/open.toml" --check
+expect 2 "is missing" --config "$dir/bad.toml" --check
+expect 1 "cannot open" --config "$dir/none.toml"
+expect 2 "--nonsense" --nonsense
+expect 0 "IKEv1" --help
+expect 1 "is espd running?" --config "$dir/lonely.toml"
+[ $failed = 0 ] && echo "all passed"
+exit $failed
