@@ -6,11 +6,15 @@
 #include <unistd.h>
 #include <xrt/xrt_device.h>
 
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <sstream>
+
+#include "common/base/log.h"
 
 namespace esplanade {
 
@@ -34,16 +38,49 @@ void remove_stale() {
     if (::kill(pid, 0) != 0 && errno == ESRCH) fs::remove_all(entry.path(), ignored);
   }
 }
+
+// XRT has one emulated device 0 a process.
+std::atomic_flag in_use = ATOMIC_FLAG_INIT;
+
+bool in_path(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path != nullptr ? path : "/bin:/usr/bin");
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (::access((fs::path(folder) / program).c_str(), X_OK) == 0) return true;
+  }
+  return false;
+}
+
+// XRT ends the process, or waits for minutes, where one of these is missing.
+Status check_needs(const fs::path& data) {
+  if (!in_path("unzip")) return Error{Errc::kNoCard, "XRT's emulation needs the program unzip: install the Debian package unzip"};
+  if (::access((data / "emconfig.json").c_str(), R_OK) != 0) {
+    return Error{Errc::kNoCard, fmt::format("no readable emconfig.json in {}: it belongs beside the .xclbin, the target esp_card_xclbin makes both", data.string())};
+  }
+  // The simulator stands in the tree of the .xclbin; else the launcher inside the .xclbin knows where it was built.
+  const fs::path beside = data.parent_path().parent_path() / "bin/esp-card-sim";
+  const char* given = std::getenv("ESPLANADE_SIM");
+  if (given == nullptr && fs::exists(beside)) ::setenv("ESPLANADE_SIM", beside.c_str(), 1);
+  if (given != nullptr && (::access(given, X_OK) != 0 || !fs::is_regular_file(given))) {
+    return Error{Errc::kNoCard, fmt::format("ESPLANADE_SIM is {}, which is no program that can be run: build the target esp-card-sim", printable(given))};
+  }
+  return ok();
+}
 }  // namespace
 
-Result<std::unique_ptr<EmulationFolder>> EmulationFolder::create(const fs::path& emconfig) {
+Result<std::unique_ptr<EmulationFolder>> EmulationFolder::create(const fs::path& data) {
+  ESPLANADE_CHECK(check_needs(data));
   Dl_info xrt{};
   if (::dladdr(reinterpret_cast<void*>(&xrtDeviceOpen), &xrt) == 0 || xrt.dli_fname == nullptr) {
     return Error{Errc::kNoCard, "XRT's library is loaded, but its folder is unknown"};
   }
+  if (in_use.test_and_set()) return Error{Errc::kState, "this process has the simulated card open already: XRT emulates one a process"};
   remove_stale();
   std::string pattern = fmt::format("/tmp/{}{}-XXXXXX", kPrefix, ::getpid());
-  if (::mkdtemp(pattern.data()) == nullptr) return Error{Errc::kIo, fmt::format("no run folder {}: {}", pattern, std::strerror(errno))};
+  if (::mkdtemp(pattern.data()) == nullptr) {
+    in_use.clear();
+    return Error{Errc::kIo, fmt::format("no run folder {}: {}", pattern, std::strerror(errno))};
+  }
   const fs::path path = pattern;
   std::unique_ptr<EmulationFolder> folder(new EmulationFolder(path));
   std::error_code error;
@@ -55,7 +92,7 @@ Result<std::unique_ptr<EmulationFolder>> EmulationFolder::create(const fs::path&
       << "\n[Emulation]\nsystem_dpa=false\nnew_mbscheduler=false\npadding=" << std::string(std::size_t{1} << 20, 'x') << "\n";
   ini.close();
   if (error || !ini) return Error{Errc::kIo, fmt::format("cannot write the run folder {}", path.string())};
-  for (const auto& [name, value] : {std::pair{"XCL_EMULATION_MODE", std::string("hw_emu")}, {"XILINX_XRT", path.string()}, {"EMCONFIG_PATH", emconfig.string()},
+  for (const auto& [name, value] : {std::pair{"XCL_EMULATION_MODE", std::string("hw_emu")}, {"XILINX_XRT", path.string()}, {"EMCONFIG_PATH", data.string()},
                                     {"XRT_INI_PATH", (path / "xrt.ini").string()}, {"SDACCEL_EM_RUN_DIR", path.string()}, {"USER", path.filename().string()}}) {
     if (::setenv(name, value.c_str(), 1) != 0) return Error{Errc::kIo, "no memory for the environment"};
   }
@@ -65,6 +102,7 @@ Result<std::unique_ptr<EmulationFolder>> EmulationFolder::create(const fs::path&
 EmulationFolder::~EmulationFolder() {
   std::error_code ignored;
   fs::remove_all(path_, ignored);
+  in_use.clear();
 }
 
 }  // namespace esplanade

@@ -13,11 +13,13 @@ namespace esplanade {
 /// processes that are gone are removed when the next one is made.
 class EmulationFolder {
  public:
-  /// `emconfig`: folder that holds emconfig.json. Errors: kIo, kNoCard when XRT's libraries are not found.
-  static Result<std::unique_ptr<EmulationFolder>> create(const std::filesystem::path& emconfig);
+  /// `data`: folder that holds emconfig.json. Errors: kNoCard, which names what emulation needs and is missing (XRT's
+  /// libraries, unzip, emconfig.json, the simulator); kState when this process has the simulated card open; kIo.
+  static Result<std::unique_ptr<EmulationFolder>> create(const std::filesystem::path& data);
   ~EmulationFolder();
   EmulationFolder(const EmulationFolder&) = delete;
   EmulationFolder& operator=(const EmulationFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
 
  private:
   explicit EmulationFolder(std::filesystem::path path) : path_(std::move(path)) {}

@@ -21,6 +21,7 @@
 #include "common/base/log.h"
 #include "common/crypto/random.h"
 #include "driver/xrt/emulation.h"
+#include "driver/xrt/front_watch.h"
 #include "driver/xrt/sleep_breaker.h"
 #include "esplanade/device.h"
 
@@ -125,11 +126,16 @@ class XrtBuffer final : public Device::Buffer {
 class XrtDevice final : public Device {
  public:
   XrtDevice(std::unique_ptr<EmulationFolder> folder, xrt::device device, xrt::ip ip)
-      : folder_(std::move(folder)), device_(std::move(device)), ip_(std::move(ip)) {}
+      : folder_(std::move(folder)), front_(folder_ ? std::make_unique<FrontWatch>(folder_->path()) : nullptr), device_(std::move(device)), ip_(std::move(ip)) {}
   ~XrtDevice() override {
     // A lost card takes no writes; a live one stops fetching.
     if (!lost_) static_cast<void>(write32(reg::kControl.at(), 0));
     const ChatterKeeper chatter;
+    const FrontWatch::Call call(front_.get());
+    if (front_gone()) {
+      FrontWatch::abandon(std::move(ip_));
+      FrontWatch::abandon(std::move(device_));
+    }
     ip_ = {};
     device_ = {};
   }
@@ -137,7 +143,8 @@ class XrtDevice final : public Device {
   const DeviceInfo& info() const override { return info_; }
 
   Result<std::uint32_t> read32(std::uint32_t offset) override {
-    if (lost_) return lost();
+    const FrontWatch::Call call(front_.get());
+    if (is_lost()) return lost();
     try {
       const std::uint32_t value = ip_.read_register(offset);
       // All ones may be a value. The ID register never is.
@@ -152,7 +159,8 @@ class XrtDevice final : public Device {
   }
 
   Status write32(std::uint32_t offset, std::uint32_t value) override {
-    if (lost_) return lost();
+    const FrontWatch::Call call(front_.get());
+    if (is_lost()) return lost();
     try {
       ip_.write_register(offset, value);
       return ok();
@@ -162,7 +170,8 @@ class XrtDevice final : public Device {
   }
 
   Result<std::unique_ptr<Buffer>> allocate(std::size_t bytes) override {
-    if (lost_) return lost();
+    const FrontWatch::Call call(front_.get());
+    if (is_lost()) return lost();
     const auto n = static_cast<std::uint32_t>(std::countr_one(windows_));
     if (n >= card::kNumWindows) return Error{Errc::kTableFull, fmt::format("all {} memory windows of the card are in use", n)};
     const std::size_t size = (bytes + kPage - 1) / kPage * kPage;
@@ -181,14 +190,16 @@ class XrtDevice final : public Device {
 
   /// Shuts the window of a buffer that goes.
   void release(std::uint32_t window) {
-    if (!lost_) static_cast<void>(write32(reg::kWindowControl.at(window), 0));
+    if (!is_lost()) static_cast<void>(write32(reg::kWindowControl.at(window), 0));
     windows_ &= ~(1u << window);
   }
 
   /// Reads what the card is, resets it, seeds its IV generator and switches it on.
   Status start(bool simulated, bool test_mode);
 
-  bool is_lost() const { return lost_; }
+  bool is_lost() const { return lost_ || front_gone(); }
+  bool front_gone() const { return front_ && front_->gone(); }
+  FrontWatch* front() const { return front_.get(); }
   Error lost() const {
     return Error{Errc::kDeviceLost, info_.simulated ? "the simulated card is lost: its simulator ended (see ESPLANADE_SIM_LOG); open it again"
                                                     : "the card is lost: it reads all ones, as a card that fell off the bus; reset it and open it again"};
@@ -205,6 +216,7 @@ class XrtDevice final : public Device {
 
  private:
   std::unique_ptr<EmulationFolder> folder_;  // first in, last out: XRT uses it until its device is closed
+  std::unique_ptr<FrontWatch> front_;        // of a simulated card
   xrt::device device_;
   xrt::ip ip_;
   DeviceInfo info_{};
@@ -212,9 +224,18 @@ class XrtDevice final : public Device {
   std::atomic<bool> lost_ = false;  // queues of several threads learn it from each other
 };
 
-XrtBuffer::~XrtBuffer() { device_.release(window_); }
+XrtBuffer::~XrtBuffer() {
+  device_.release(window_);
+  const FrontWatch::Call call(device_.front());
+  if (device_.front_gone()) {
+    FrontWatch::abandon(std::move(bo_));
+  } else {
+    bo_ = {};
+  }
+}
 
 Status XrtBuffer::sync(xclBOSyncDirection direction, std::size_t offset, std::size_t size) {
+  const FrontWatch::Call call(device_.front());
   if (device_.is_lost()) return device_.lost();
   try {
     for (std::size_t at = 0; at < size; at += kSyncMax) bo_.sync(direction, std::min(kSyncMax, size - at), offset + at);
@@ -279,6 +300,7 @@ Result<std::unique_ptr<Device>> Device::open(const DeviceOptions& options) {
     ESPLANADE_TRY(made, EmulationFolder::create(fs::absolute(xclbin).parent_path()));
     folder = std::move(made);
   }
+  const auto load_watch = simulated ? std::make_unique<LoadWatch>(folder->path()) : nullptr;
   const ChatterKeeper chatter;
   try {
     const SignalKeeper signal_keeper;

@@ -294,8 +294,9 @@ Status run_cases(const Json& file, Runner& runner, Report& report) {
 }  // namespace
 
 Status run_file(const std::string& path, Backend& backend, Report& report) {
+  std::error_code unknown;
   std::ifstream in(path);
-  if (!in || std::filesystem::is_directory(path)) return Error{Errc::kIo, fmt::format("cannot open: {}", std::strerror(in ? EISDIR : errno))};
+  if (!in || std::filesystem::is_directory(path, unknown)) return Error{Errc::kIo, fmt::format("cannot open: {}", std::strerror(in ? EISDIR : errno))};
   Json file;
   try {
     file = Json::parse(in);

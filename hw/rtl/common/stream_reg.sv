@@ -21,7 +21,7 @@ module stream_reg #(
   always_ff @(posedge clk_i) if (push) data_q <= data_i;
   assign valid_o = full_q;
   assign data_o  = data_q;
-`ifdef FORMAL  // k-induction proves both; deleting "|| ready_i" keeps them, deleting "&& ready_o" breaks them
+`ifdef FORMAL  // k-induction proves both; deleting "&& ready_o" above breaks the proof
   logic past_ok_q = 1'b0;
   always @(posedge clk_i) begin
     past_ok_q <= 1'b1;

@@ -41,10 +41,28 @@ Bytes ipv4_packet(std::size_t size, std::mt19937_64& rng) {
   Bytes p(size);
   std::ranges::generate(p, [&rng] { return static_cast<Byte>(rng()); });
   p[0] = 0x45;
+  p[9] = kProtoUdp;  // not 59: in transport mode that is a dummy packet
   store_be16(&p[2], static_cast<std::uint16_t>(size));
   store_be16(&p[6], 0);
   store_be16(&p[10], ipv4_checksum(ByteView(p).first(20)));
   return p;
+}
+
+Bytes ipv6_packet(std::size_t size, std::mt19937_64& rng) {
+  Bytes p(size);
+  std::ranges::generate(p, [&rng] { return static_cast<Byte>(rng()); });
+  p[0] = 0x60;
+  store_be16(&p[4], static_cast<std::uint16_t>(size - 40));
+  p[6] = kProtoUdp;
+  return p;
+}
+
+// Gives a packet the addresses of a transport SA.
+void address_as(Bytes& packet, const SaParams& sa) {
+  const bool v4 = packet[0] >> 4 == 4;
+  std::ranges::copy(sa.src.bytes(), packet.begin() + (v4 ? 12 : 8));
+  std::ranges::copy(sa.dst.bytes(), packet.begin() + (v4 ? 16 : 24));
+  if (v4) store_be16(&packet[10], ipv4_checksum(ByteView(packet).first(20)));
 }
 }  // namespace
 
@@ -68,6 +86,68 @@ TEST_CASE("engine: what was protected comes back, at every size and with every a
         CHECK(back->seq == wire->seq);
       }
     }
+  }
+}
+
+TEST_CASE("engine: what was protected comes back, in every mode, protocol and family, with extended numbers across 2^32") {
+  CAPTURE(seed());
+  std::mt19937_64 rng(seed());
+  for (int shape = 0; shape < 64; ++shape) {
+    const bool ah = (shape & 1) != 0, transport = (shape & 2) != 0, inner_v6 = (shape & 4) != 0, outer_v6 = (shape & 8) != 0, natt = (shape & 16) != 0, esn = (shape & 32) != 0;
+    if ((natt && (ah || outer_v6)) || (transport && inner_v6 != outer_v6)) continue;
+    CAPTURE(shape);
+    const auto make = [&](bool outbound) {
+      SaParams sa = params(outbound, ah ? Cipher::kNull : Cipher::kTripleDesCbc);
+      if (ah) sa.protocol = Protocol::kAh;
+      if (transport) sa.mode = Mode::kTransport;
+      if (natt) sa.natt = Natt{};
+      if (outer_v6) {
+        sa.src = parse_address("2001:db8::1").value();
+        sa.dst = parse_address("2001:db8::2").value();
+      }
+      sa.esn = esn;
+      sa.seq = esn ? 0xfffffff0 : 0;
+      return SoftSa::create(std::move(sa));
+    };
+    auto out = make(true), in = make(false);
+    REQUIRE(out);
+    REQUIRE(in);
+    for (std::size_t size = 60; size < 100; ++size) {
+      Bytes packet = inner_v6 ? ipv6_packet(size, rng) : ipv4_packet(size, rng);
+      if (transport) address_as(packet, out->params());
+      const auto wire = out->encap(packet);
+      REQUIRE(wire);
+      CHECK(find_spi(wire->packet)->spi == 0x12345678);
+      const auto back = in->decap(wire->packet);
+      if (!back) FAIL(back.error().detail);
+      CHECK(back->packet == packet);
+      CHECK(back->seq == wire->seq);
+      CHECK(in->decap(wire->packet).error().code == Errc::kReplayed);
+    }
+    CHECK(in->counters().packets == 40);
+    CHECK(in->counters().replay_drops == 40);
+  }
+}
+
+TEST_CASE("engine: one flipped bit in what AH covers is refused, and what routers change is not covered") {
+  CAPTURE(seed());
+  std::mt19937_64 rng(seed());
+  const auto make = [](bool outbound) {
+    SaParams sa = params(outbound, Cipher::kNull);
+    sa.protocol = Protocol::kAh;
+    return SoftSa::create(std::move(sa));
+  };
+  const Bytes wire = make(true)->encap(ipv4_packet(77, rng))->packet;
+  for (std::size_t bit = 0; bit < wire.size() * 8; ++bit) {
+    const std::size_t at = bit / 8;
+    CAPTURE(bit);
+    Bytes changed = wire;
+    changed[at] = static_cast<Byte>(changed[at] ^ (1u << (bit % 8)));
+    store_be16(&changed[10], ipv4_checksum(ByteView(changed).first(20)));
+    // RFC 4302 s3.3.3.1.1.1: type of service, DF (the other flags and the offset make it a fragment), time to live,
+    // checksum, which is right again here.
+    const bool may_change = at == 1 || (at == 6 && bit % 8 >= 6) || at == 8 || at == 10 || at == 11;
+    CHECK(static_cast<bool>(make(false)->decap(changed)) == may_change);
   }
 }
 
@@ -139,6 +219,69 @@ TEST_CASE("engine: sequence numbers do not wrap, and the SA says so before") {
   CHECK(out->encap(packet).error().code == Errc::kSeqOverflow);
   CHECK(out->expired());
   CHECK(out->take_limits() == std::vector<Limit>{Limit::kSeqOverflow});
+}
+
+TEST_CASE("engine: extended sequence numbers do not wrap either") {
+  std::mt19937_64 rng(seed());
+  SaParams sa = params(true);
+  sa.esn = true;
+  sa.seq = 0xfffffffffffffffe;
+  auto out = SoftSa::create(std::move(sa));
+  const Bytes packet = ipv4_packet(40, rng);
+  CHECK(out->encap(packet)->seq == 0xffffffffffffffff);
+  CHECK(out->encap(packet).error().code == Errc::kSeqOverflow);
+}
+
+TEST_CASE("engine: transport mode refuses fragments and foreign addresses; a tunnel takes both") {
+  std::mt19937_64 rng(seed());
+  SaParams sa = params(true);
+  sa.mode = Mode::kTransport;
+  auto transport = SoftSa::create(std::move(sa)), tunnel = SoftSa::create(params(true));
+  Bytes packet = ipv4_packet(60, rng);
+  CHECK(transport->encap(packet).error().code == Errc::kWrongAddress);
+  address_as(packet, transport->params());
+  CHECK(transport->encap(packet));
+  for (const std::uint16_t fragment : std::initializer_list<std::uint16_t>{0x2000, 0x0001}) {  // more fragments; an offset
+    store_be16(&packet[6], fragment);
+    store_be16(&packet[10], ipv4_checksum(ByteView(packet).first(20)));
+    CHECK(transport->encap(packet).error().code == Errc::kFragment);
+    CHECK(tunnel->encap(packet));
+    CHECK(find_spi(packet).error().code == Errc::kFragment);
+  }
+}
+
+TEST_CASE("find_spi: says why a packet has none") {
+  const auto code = [](std::uint8_t protocol, std::initializer_list<Byte> payload) {
+    Bytes p = from_hex("4500000000000000400000000a0000010a000002").value();
+    put(p, ByteView(payload.begin(), payload.size()));
+    p[9] = protocol;
+    store_be16(&p[2], static_cast<std::uint16_t>(p.size()));
+    store_be16(&p[10], ipv4_checksum(ByteView(p).first(20)));
+    return find_spi(p).error().code;
+  };
+  CHECK(code(kProtoEsp, {0, 0, 1, 0, 0, 0, 0}) == Errc::kBadLength);
+  CHECK(code(kProtoAh, {4, 4, 0, 0, 0, 0, 1}) == Errc::kTruncated);
+  CHECK(code(kProtoUdp, {0x11, 0x94, 0x11, 0x94, 0, 9, 0}) == Errc::kTruncated);
+  CHECK(code(kProtoUdp, {0x11, 0x94, 0x11, 0x94, 0, 9, 0, 0, 0xff}) == Errc::kWrongProtocol);  // keepalive
+  CHECK(code(kProtoUdp, {0x11, 0x94, 0x11, 0x94, 0, 16, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}) == Errc::kWrongProtocol);  // IKE
+  CHECK(code(1, {8, 0, 0, 0, 0, 0, 0, 0}) == Errc::kWrongProtocol);
+}
+
+TEST_CASE("NAT-T: what a datagram on UDP 4500 is, at the borders") {
+  CHECK(classify_natt({}) == NattKind::kInvalid);
+  CHECK(classify_natt(Bytes{0xff}) == NattKind::kKeepalive);
+  CHECK(classify_natt(Bytes{0xfe}) == NattKind::kInvalid);
+  CHECK(classify_natt(Bytes{0, 0, 0}) == NattKind::kInvalid);
+  CHECK(classify_natt(Bytes{0, 0, 0, 0}) == NattKind::kIke);
+  CHECK(classify_natt(Bytes{0, 0, 0, 1}) == NattKind::kEsp);
+}
+
+TEST_CASE("address: text of both families, and nothing else") {
+  CHECK(to_string(parse_address("2001:db8::1").value()) == "2001:db8::1");
+  CHECK(parse_address("192.0.2.1").value().version == 4);
+  CHECK_FALSE(parse_address(std::string_view("192.0.2.1\0x", 11)));
+  for (const char* text : {"", "192.0.2", "192.0.2.256", "192.0.2.1/24", " 192.0.2.1", "::1%lo", "2001:db8::1::"}) CHECK_FALSE(parse_address(text));
+  CHECK_FALSE(parse_address(std::string(100000, '1')));
 }
 
 TEST_CASE("engine: lifetimes by bytes, packets and seconds, soft once and hard for good") {

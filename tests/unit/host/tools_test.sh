@@ -44,6 +44,12 @@ if [[ $card == soft ]]; then
   says 'bad.toml:1' "$bin/espcap" encrypt --sa "$work/bad.toml" --card soft "$examples/sample.pcap" "$out"
   says 'none.toml' "$bin/espcap" encrypt --sa "$work/none.toml" --card soft "$examples/sample.pcap" "$out"
   says 'README' "$bin/espcap" encrypt --sa "$work/sa-out.toml" --card soft "$examples/../../README.md" "$out"
+  cp "$examples/sample.pcap" "$work/same.pcap"
+  says 'is both' "$bin/espcap" encrypt --sa "$work/sa-out.toml" --card soft "$work/same.pcap" "$work/./same.pcap"
+  cmp "$examples/sample.pcap" "$work/same.pcap" || wrong "the capture was overwritten"
+  "$bin/espcap" encrypt --sa "$work/sa-out.toml" --card soft - - <"$examples/sample.pcap" 2>"$work/said" | "$bin/espcap" decrypt --sa "$work/sa-in.toml" --card soft - "$work/clear.pcap" >/dev/null || wrong "through a pipe"
+  cmp "$examples/sample.pcap" "$work/clear.pcap" || wrong "the capture changed in a pipe"
+  grep -q '50 packets' "$work/said" || wrong "no summary beside a capture on standard output"
   says 'no/such' "$bin/espcap" encrypt --sa "$work/sa-out.toml" --card soft "$examples/sample.pcap" /no/such/folder/x
   head -c 1000 "$examples/sample.pcap" >"$work/cut.pcap"
   says 'cut.pcap: packet' "$bin/espcap" encrypt --sa "$work/sa-out.toml" --card soft "$work/cut.pcap" "$out"
@@ -52,6 +58,13 @@ if [[ $card == soft ]]; then
   says 'case 1' "$bin/vector-check" "$work/bad.json" --card soft
   printf '{"cases": [' >"$work/bad.json"
   says 'not JSON' "$bin/vector-check" "$work/bad.json" --card soft
+  printf '{"cases": [{"id": "r", "esn": false, "window": 65600, "events": [], "final_top": 0}]}' >"$work/bad.json"
+  says 'case 1: window: not an integer from 0 to 65535' "$bin/vector-check" "$work/bad.json" --card soft
+  printf '{"cases": [{"id": "r", "esn": false, "window": 33, "events": [[1, 1, "accept"]], "final_top": 1}]}' >"$work/bad.json"
+  says 'case 1: SA refused: replay window' "$bin/vector-check" "$work/bad.json" --card soft
+  printf '{"cases": [{"id": "\\u001b[31m", "payload": "00000000"}]}' >"$work/bad.json"
+  says 'unknown kind of datagram' "$bin/vector-check" "$work/bad.json" --card soft
+  says 'cannot open: Is a directory' "$bin/vector-check" "$work" --card soft
   says 'cannot open' "$bin/vector-check" "$work/none.json" --card soft
 fi
 [[ $failures == 0 ]] && echo "all as expected"

@@ -1,0 +1,147 @@
+// The reference engine as a Backend: handles, SPIs, statuses, events, totals.
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "common/esp/ip.h"
+#include "host/backend/soft_backend.h"
+
+using namespace esplanade;
+using namespace esplanade::host;
+
+namespace {
+esp::SaParams params(bool outbound, std::uint32_t spi = 0x1000) {
+  esp::SaParams sa;
+  sa.outbound = outbound;
+  sa.spi = spi;
+  sa.enc_key = Secret(from_hex("0123456789abcdef23456789abcdef01456789abcdef0123").value());
+  sa.auth_key = Secret(Bytes(20, 0x0b));
+  sa.src = esp::parse_address("192.0.2.1").value();
+  sa.dst = esp::parse_address("192.0.2.2").value();
+  return sa;
+}
+
+Bytes packet() {
+  Bytes p = from_hex("4500001c00000000401100000a0000010a0000020007000700080000").value();
+  store_be16(&p[10], esp::ipv4_checksum(ByteView(p).first(20)));
+  return p;
+}
+
+Outcome only(Backend& backend) {
+  std::vector<Outcome> out;
+  REQUIRE(backend.poll(out, std::chrono::milliseconds(0)));
+  REQUIRE(out.size() == 1);
+  CHECK(backend.in_flight() == 0);
+  return std::move(out.front());
+}
+
+std::unique_ptr<Backend> open(bool test_mode = false) { return open_backend({"soft", test_mode}).value(); }
+}  // namespace
+
+TEST_CASE("soft backend: a packet goes out and comes back, and is counted") {
+  auto backend = open();
+  const SaHandle out = backend->install(params(true)).value(), in = backend->install(params(false)).value();
+  REQUIRE(backend->submit_encap(out, packet(), 7));
+  CHECK(backend->in_flight() == 1);
+  const Outcome wire = only(*backend);
+  CHECK(wire.cookie == 7);
+  CHECK(wire.status == card::Status::kOk);
+  CHECK(wire.sa == out);
+  CHECK(wire.seq == 1);
+  REQUIRE(backend->submit_decap(wire.packet, 8));
+  const Outcome back = only(*backend);
+  CHECK(back.packet == packet());
+  CHECK(back.sa == in);
+  CHECK(back.next_header == 4);
+  REQUIRE(backend->submit_decap(wire.packet, 9));
+  const Outcome again = only(*backend);
+  CHECK(again.status == card::Status::kReplay);
+  CHECK(again.packet.empty());
+  CHECK(backend->view(in)->replay_drops == 1);
+  CHECK(backend->view(in)->packets == 1);
+  const Totals totals = backend->totals().value();
+  CHECK(totals.encap_bytes == packet().size());
+  CHECK(totals.decap_packets == 1);
+  CHECK(totals.by_status[static_cast<std::size_t>(card::Status::kReplay)] == 1);
+}
+
+TEST_CASE("soft backend: a removed SA is gone, and its SPI may be used again") {
+  auto backend = open();
+  const SaHandle out = backend->install(params(true)).value(), in = backend->install(params(false)).value();
+  CHECK_FALSE(backend->install(params(false)));  // the SPI is taken
+  CHECK(backend->install(params(true)));         // outbound SPIs are the peer's choice
+  REQUIRE(backend->submit_encap(out, packet(), 1));
+  const Bytes wire = only(*backend).packet;
+  REQUIRE(backend->remove(in));
+  CHECK_FALSE(backend->remove(in));
+  CHECK_FALSE(backend->view(in));
+  REQUIRE(backend->submit_decap(wire, 2));
+  CHECK(only(*backend).status == card::Status::kNoSa);
+  REQUIRE(backend->remove(out));
+  REQUIRE(backend->submit_encap(out, packet(), 3));
+  CHECK(only(*backend).status == card::Status::kNoSa);
+  CHECK(backend->install(params(false)));
+}
+
+TEST_CASE("soft backend: SPIs are never reserved and never given twice") {
+  auto backend = open();
+  std::set<std::uint32_t> seen;
+  for (int i = 0; i < 1000; ++i) {
+    const std::uint32_t spi = backend->allocate_spi().value();
+    CHECK(spi >= 256);
+    CHECK(seen.insert(spi).second);
+  }
+}
+
+TEST_CASE("soft backend: an IV from the host needs test mode") {
+  const std::array<Byte, 8> iv{1, 2, 3, 4, 5, 6, 7, 8};
+  for (const bool test_mode : {false, true}) {
+    auto backend = open(test_mode);
+    const SaHandle out = backend->install(params(true)).value();
+    REQUIRE(backend->submit_encap(out, packet(), 1, iv));
+    CHECK(only(*backend).status == (test_mode ? card::Status::kOk : card::Status::kHostIvRefused));
+  }
+}
+
+TEST_CASE("soft backend: a reached limit is told once, with its SA") {
+  auto backend = open();
+  esp::SaParams sa = params(true);
+  sa.soft.packets = 1;
+  sa.hard.packets = 2;
+  const SaHandle out = backend->install(std::move(sa)).value();
+  std::vector<Outcome> done;
+  for (std::uint64_t i = 0; i < 4; ++i) REQUIRE(backend->submit_encap(out, packet(), i));
+  REQUIRE(backend->poll(done, std::chrono::milliseconds(0)));
+  REQUIRE(done.size() == 4);
+  CHECK(done[1].status == card::Status::kOk);
+  CHECK(done[2].status == card::Status::kExpired);
+  std::vector<SaEvent> events;
+  REQUIRE(backend->poll_events(events));
+  REQUIRE(backend->poll_events(events));
+  REQUIRE(events.size() == 2);
+  CHECK(events[0].type == card::EventType::kSoftPackets);
+  CHECK(events[1].type == card::EventType::kHardPackets);
+  CHECK(events[1].sa == out);
+  CHECK(backend->view(out)->expired);
+}
+
+TEST_CASE("soft backend: who does not poll is told to, and nothing is lost") {
+  auto backend = open();
+  const SaHandle out = backend->install(params(true)).value();
+  std::size_t taken = 0;
+  while (backend->submit_encap(out, packet(), taken)) ++taken;
+  CHECK(backend->submit_decap(packet(), 0).error().code == Errc::kRingFull);
+  std::vector<Outcome> done;
+  REQUIRE(backend->poll(done, std::chrono::milliseconds(0)));
+  CHECK(done.size() == taken);
+  for (std::size_t i = 0; i < done.size(); ++i) CHECK(done[i].cookie == i);
+  CHECK(backend->submit_encap(out, packet(), 0));
+}
+
+TEST_CASE("soft backend: every error of the engine has a status of the card") {
+  CHECK(to_status(Errc::kMalformed) == card::Status::kBadHeader);
+  CHECK(to_status(Errc::kFragment) == card::Status::kFragment);
+  CHECK(to_status(Errc::kUnknownSpi) == card::Status::kNoSa);
+  CHECK(to_status(Errc::kDummy) == card::Status::kDummy);
+  for (int code = 0; code <= static_cast<int>(Errc::kBadInner); ++code) CHECK(to_status(static_cast<Errc>(code)) != card::Status::kOk);
+}
