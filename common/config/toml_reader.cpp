@@ -137,22 +137,27 @@ Result<std::string> read_text(const std::string& path) {
 }
 }  // namespace
 
-Status read_toml(const std::string& path, const std::function<void(TomlReader&)>& read) {
-  ESPLANADE_TRY(text, read_text(path));
+Status parse_toml(std::string_view text, std::string_view file, const std::function<void(TomlReader&)>& read) {
   std::optional<Error> error;
   try {
-    const toml::table table = toml::parse(text, path);
-    TomlReader reader(table, "", path, error);
+    const toml::table table = toml::parse(text, file);
+    TomlReader reader(table, "", file, error);
     read(reader);
     reader.done();
   } catch (const toml::parse_error& wrong) {
     // The library's own words may repeat the text, which may be a key.
     const auto at = wrong.source().begin;
-    error = Error{Errc::kBadConfig, fmt::format("{}:{}:{}: not TOML: a key, value or bracket is malformed here", path, at.line, at.column)};
+    error = Error{Errc::kBadConfig, fmt::format("{}:{}:{}: not TOML: a key, value or bracket is malformed here", file, at.line, at.column)};
   }
-  wipe(MutableBytes(reinterpret_cast<Byte*>(text.data()), text.size()));
   if (error) return *error;
   return ok();
+}
+
+Status read_toml(const std::string& path, const std::function<void(TomlReader&)>& read) {
+  ESPLANADE_TRY(text, read_text(path));
+  const Status parsed = parse_toml(text, path, read);
+  wipe(MutableBytes(reinterpret_cast<Byte*>(text.data()), text.size()));
+  return parsed;
 }
 
 }  // namespace esplanade

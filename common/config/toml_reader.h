@@ -50,7 +50,10 @@ class TomlReader {
   std::set<std::string, std::less<>> asked_;
 };
 
-/// Reads the TOML file `path` (at most 1 MiB) with `read`, which asks for every key that it knows. Errors name file and
+/// Reads `text`, which the errors call `file`, with `read`: kBadConfig for syntax, wrong types and values, unknown keys.
+Status parse_toml(std::string_view text, std::string_view file, const std::function<void(TomlReader&)>& read);
+
+/// The same for the TOML file `path` (at most 1 MiB) with `read`, which asks for every key that it knows. Errors name file and
 /// line: kIo, kBadConfig (syntax, wrong types and values, unknown keys).
 Status read_toml(const std::string& path, const std::function<void(TomlReader&)>& read);
 

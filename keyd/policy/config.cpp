@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "keyd/policy/toml_reader.h"
+#include "common/config/toml_reader.h"
 
 namespace esplanade::ike {
 namespace {
@@ -196,18 +196,7 @@ void read_ike(TomlReader& in, Config& c) {
   millis("keepalive_ms", 0, 3600000, c.limits.keepalive);
 }
 
-}  // namespace
-
-Result<Config> parse_config(std::string_view text, std::string_view file) {
-  toml::parse_result parsed = toml::parse(text, file);
-  if (!parsed) {
-    const auto& e = parsed.error();
-    return Error{Errc::kBadConfig, fmt::format("{}:{}: {}", file, e.source().begin.line, e.description())};
-  }
-  const toml::table root = std::move(parsed).table();
-  Config c;
-  std::optional<Error> error;
-  TomlReader in(root, "", file, error);
+void read_root(TomlReader& in, Config& c) {
   in.table("espd", [&](TomlReader& t) {
     c.pfkey_socket = t.text("pfkey", true).value_or("");
     c.natt_socket = t.text("natt", true).value_or("");
@@ -231,8 +220,13 @@ Result<Config> parse_config(std::string_view text, std::string_view file) {
     c.connections.push_back(std::move(connection));
   });
   if (c.connections.empty()) in.fail("connections", "has no connection");
-  in.done();
-  if (error) return *error;
+}
+
+}  // namespace
+
+Result<Config> parse_config(std::string_view text, std::string_view file) {
+  Config c;
+  ESPLANADE_CHECK(parse_toml(text, file, [&c](TomlReader& in) { read_root(in, c); }));
   return c;
 }
 
