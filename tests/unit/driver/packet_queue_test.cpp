@@ -37,6 +37,7 @@ struct Rig {
     card::set(c, cpl::kOutLen, len);
     card::set(c, cpl::kPhase, finished / kEntries % 2 == 0 ? 1 : 0);
     ++finished;
+    device.registers[card::reg::kCqTail.at()] = static_cast<std::uint32_t>(finished);
   }
   // Until something comes or goes wrong, as callers poll.
   Status wait() {
