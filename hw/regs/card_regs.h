@@ -7,7 +7,7 @@
 
 namespace esplanade::card {
 
-inline constexpr std::uint32_t kFormatVersion = 1;  // Version of this file's formats; the driver refuses another.
+inline constexpr std::uint32_t kFormatVersion = 2;  // Version of this file's formats; the driver refuses another.
 inline constexpr std::uint32_t kDescriptorBytes = 64;  // Size of a submission ring entry.
 inline constexpr std::uint32_t kCompletionBytes = 64;  // Size of a completion ring entry.
 inline constexpr std::uint32_t kEventBytes = 32;  // Size of an event ring entry.
@@ -16,15 +16,16 @@ inline constexpr std::uint32_t kSaViewBytes = 128;  // Size of the SA view windo
 inline constexpr std::uint32_t kMaxQueues = 16;  // Queues that the register map has room for.
 inline constexpr std::uint32_t kNumWindows = 4;  // Memory windows that the host can register.
 inline constexpr std::uint32_t kRingLog2Max = 15;  // Largest log2 of ring entries.
-inline constexpr std::uint32_t kBufferAlign = 64;  // Alignment in bytes of rings and packet buffers.
+inline constexpr std::uint32_t kBufferAlign = 64;  // Alignment in bytes of rings, packet buffers, segments and segment lists.
+inline constexpr std::uint32_t kMaxSegments = 8;  // Most segments of a source or destination list; one entry is 16 bytes.
 
 /// Result of one descriptor, in the completion; each has a counter (PACKETS_BY_STATUS).
 enum class Status : std::uint8_t {
   kOk = 0,  // Done.
   kBadDescriptor = 1,  // Unknown operation or a reserved bit set.
   kBadAddress = 2,  // Source or destination outside the registered windows.
-  kBadAlign = 3,  // Source or destination not aligned to BufferAlign.
-  kBadLength = 4,  // Source length 0, below an IP header, or above MAX_PACKET.
+  kBadAlign = 3,  // Source, destination, segment or segment list not aligned to BufferAlign, or a segment before the last whose length is not a multiple of it.
+  kBadLength = 4,  // Source length below an IP header or above MAX_PACKET, segments that do not add up to it, or a result above MAX_PACKET.
   kDstTooSmall = 5,  // The result would not fit the destination buffer.
   kBusError = 6,  // The memory answered a packet read or write with an error.
   kNoSa = 7,  // No SA at this index, or none with this SPI (RFC 4303 s3.4.2).
@@ -104,6 +105,7 @@ enum class SaCommand : std::uint8_t {
   kRemove = 2,  // Wipe entry SA_INDEX; completes when no packet holds it.
   kView = 3,  // Copy the keyless state of entry SA_INDEX to the SA view window.
   kClear = 4,  // Wipe the whole table.
+  kUpdate = 5,  // Copy addresses, ports, Natt, CheckOuter, Ttl, DF, DSCP and ECN policy and lifetimes from the window into the valid entry SA_INDEX of the same SPI and direction, atomically to traffic; keys, algorithms, numbers, window and counters stay; the window is wiped.
 };
 /// Name of the value as card.toml writes it, or "?".
 constexpr const char* name_of(SaCommand value) {
@@ -112,6 +114,7 @@ constexpr const char* name_of(SaCommand value) {
     case SaCommand::kRemove: return "Remove";
     case SaCommand::kView: return "View";
     case SaCommand::kClear: return "Clear";
+    case SaCommand::kUpdate: return "Update";
   }
   return "?";
 }
@@ -123,7 +126,7 @@ enum class SaResult : std::uint8_t {
   kOccupied = 2,  // Install over a valid entry: remove it first.
   kEmpty = 3,  // No valid entry there.
   kUnsupported = 4,  // The entry asks for something that CAPS does not offer.
-  kBadEntry = 5,  // The entry is inconsistent: reserved SPI, index not the low bits of an inbound SPI, NULL with NULL.
+  kBadEntry = 5,  // The entry is inconsistent: reserved SPI, index not the low bits of an inbound SPI, NULL with NULL; or, for Update, not that SPI and direction.
   kBadCommand = 6,  // No such command.
 };
 /// Name of the value as card.toml writes it, or "?".
@@ -280,7 +283,8 @@ namespace descriptor {
 inline constexpr std::size_t kSize = 64;
 inline constexpr Field kOp{0, 8};  // Enum Op.
 inline constexpr Field kHostIv{8, 1};  // Encap: use IV instead of a generated one; test mode only.
-inline constexpr Field kNumSegments{16, 8};  // 0: SrcAddr is the packet; n: SrcAddr is a list of n {u64 address, u32 length, u32 0}.
+inline constexpr Field kNumSegments{16, 8};  // 0: SrcAddr is the packet; n, up to MaxSegments: SrcAddr is a list of n {u64 address, u32 length, u32 0}.
+inline constexpr Field kNumDstSegments{24, 8};  // The same for DstAddr.
 inline constexpr Field kSaIndex{32, 32};  // Encap: SA entry. Decap: ignored.
 inline constexpr Field kCookie{64, 64};  // Returned in the completion, not looked at.
 inline constexpr Field kSrcAddr{128, 64};  // Source packet, or segment list.
@@ -374,6 +378,14 @@ inline constexpr Field kReplayDrops{256, 32};  // Dropped by the replay check.
 inline constexpr Field kIcvDrops{288, 32};  // Dropped by the integrity check.
 inline constexpr Field kOtherDrops{320, 32};  // Dropped for any other reason.
 inline constexpr Field kAgeSeconds{352, 32};  // Seconds since installation.
+inline constexpr Field kPaddingDrops{384, 32};  // Dropped for padding (BadPadding).
+inline constexpr Field kNextHeaderDrops{416, 32};  // Dropped for the next header (BadNextHeader, Dummy).
+inline constexpr Field kInnerDrops{448, 32};  // Dropped for the inner packet (BadInner).
+inline constexpr Field kProtocolDrops{480, 32};  // Dropped for the protocol or direction (WrongProtocol, WrongDirection).
+inline constexpr Field kAddressDrops{512, 32};  // Dropped for the outer addresses (WrongAddress).
+inline constexpr Field kExpiredDrops{544, 32};  // Dropped for a hard lifetime (Expired).
+inline constexpr Field kSeqDrops{576, 32};  // Dropped for want of a sequence number (SeqOverflow).
+inline constexpr Field kLengthDrops{608, 32};  // Dropped for a length (BadEspLength, BadLength, DstTooSmall).
 }
 
 namespace reg {
@@ -399,9 +411,10 @@ inline constexpr RegField kCapsEsn{"ESN", 21, 1, "Extended sequence numbers."};
 inline constexpr RegField kCapsLifetimes{"LIFETIMES", 22, 1, "Byte, packet and second lifetimes."};
 inline constexpr RegField kCapsScatterGather{"SCATTER_GATHER", 23, 1, "Segment lists."};
 inline constexpr RegField kCapsTestMode{"TEST_MODE", 24, 1, "CONTROL.TEST_MODE can be set: not a production build."};
-inline constexpr RegField kCapsFields[] = {kCapsTripleDes, kCapsDes, kCapsNullCipher, kCapsHmacSha1, kCapsHmacMd5, kCapsAuthNone, kCapsEsp, kCapsAh, kCapsTunnel, kCapsTransport, kCapsOuterV4, kCapsOuterV6, kCapsInnerV4, kCapsInnerV6, kCapsNatt, kCapsEsn, kCapsLifetimes, kCapsScatterGather, kCapsTestMode};
+inline constexpr RegField kCapsSaUpdate{"SA_UPDATE", 25, 1, "SaCommand Update."};
+inline constexpr RegField kCapsFields[] = {kCapsTripleDes, kCapsDes, kCapsNullCipher, kCapsHmacSha1, kCapsHmacMd5, kCapsAuthNone, kCapsEsp, kCapsAh, kCapsTunnel, kCapsTransport, kCapsOuterV4, kCapsOuterV6, kCapsInnerV4, kCapsInnerV6, kCapsNatt, kCapsEsn, kCapsLifetimes, kCapsScatterGather, kCapsTestMode, kCapsSaUpdate};
 inline constexpr Reg kCaps{"CAPS", 0x000c, 1, 4, Access::kRo, "What this build does; one bit each.", kCapsFields};
-inline constexpr RegField kSizesLanes{"LANES", 0, 8, "Lanes."};
+inline constexpr RegField kSizesLanes{"LANES", 0, 8, "Lanes. Queue n belongs to lane n modulo LANES."};
 inline constexpr RegField kSizesQueues{"QUEUES", 8, 8, "Queues."};
 inline constexpr RegField kSizesSlots{"SLOTS", 16, 16, "Packet slots a lane."};
 inline constexpr RegField kSizesFields[] = {kSizesLanes, kSizesQueues, kSizesSlots};
@@ -490,13 +503,14 @@ inline constexpr RegField kQStatusStopped{"STOPPED", 0, 1, "Stopped by an error;
 inline constexpr RegField kQStatusFields[] = {kQStatusStopped};
 inline constexpr Reg kQStatus{"Q_STATUS", 0x1024, 16, 64, Access::kRo, "State of the queue.", kQStatusFields};
 inline constexpr Reg kPacketsByStatus{"PACKETS_BY_STATUS", 0x2000, 32, 4, Access::kRo, "Completions with status n, modulo 2^32.", {}};
+inline constexpr Reg kQPacketsByStatus{"Q_PACKETS_BY_STATUS", 0x3000, 512, 4, Access::kRo, "Completions of queue n / 32 with status n modulo 32, modulo 2^32.", {}};
 inline constexpr Reg kEncapPackets{"ENCAP_PACKETS", 0x2100, 1, 4, Access::kRo, "Packets encapsulated, modulo 2^32.", {}};
 inline constexpr Reg kEncapBytesLo{"ENCAP_BYTES_LO", 0x2104, 1, 4, Access::kRo, "Bytes of their source packets, low word.", {}};
 inline constexpr Reg kEncapBytesHi{"ENCAP_BYTES_HI", 0x2108, 1, 4, Access::kRo, "High word of it.", {}};
 inline constexpr Reg kDecapPackets{"DECAP_PACKETS", 0x210c, 1, 4, Access::kRo, "Packets decapsulated, modulo 2^32.", {}};
 inline constexpr Reg kDecapBytesLo{"DECAP_BYTES_LO", 0x2110, 1, 4, Access::kRo, "Bytes of their result packets, low word.", {}};
 inline constexpr Reg kDecapBytesHi{"DECAP_BYTES_HI", 0x2114, 1, 4, Access::kRo, "High word of it.", {}};
-inline constexpr Reg kAll[] = {kId, kVersion, kBuild, kCaps, kSizes, kSaEntries, kMaxPacket, kReplayMax, kClockHz, kControl, kStatus, kErrorCause, kIrqEnable, kIrqStatus, kErrorAddrLo, kErrorAddrHi, kCyclesLo, kCyclesHi, kBusyCyclesLo, kBusyCyclesHi, kSeconds, kRngSeed, kWindowBaseLo, kWindowBaseHi, kWindowSize, kWindowControl, kSaIndex, kSaCommand, kSaStatus, kSaValidCount, kSaEntry, kSaView, kEventBaseLo, kEventBaseHi, kEventControl, kEventHead, kEventTail, kSqBaseLo, kSqBaseHi, kCqBaseLo, kCqBaseHi, kQControl, kSqTail, kSqHead, kCqHead, kCqTail, kQStatus, kPacketsByStatus, kEncapPackets, kEncapBytesLo, kEncapBytesHi, kDecapPackets, kDecapBytesLo, kDecapBytesHi};
+inline constexpr Reg kAll[] = {kId, kVersion, kBuild, kCaps, kSizes, kSaEntries, kMaxPacket, kReplayMax, kClockHz, kControl, kStatus, kErrorCause, kIrqEnable, kIrqStatus, kErrorAddrLo, kErrorAddrHi, kCyclesLo, kCyclesHi, kBusyCyclesLo, kBusyCyclesHi, kSeconds, kRngSeed, kWindowBaseLo, kWindowBaseHi, kWindowSize, kWindowControl, kSaIndex, kSaCommand, kSaStatus, kSaValidCount, kSaEntry, kSaView, kEventBaseLo, kEventBaseHi, kEventControl, kEventHead, kEventTail, kSqBaseLo, kSqBaseHi, kCqBaseLo, kCqBaseHi, kQControl, kSqTail, kSqHead, kCqHead, kCqTail, kQStatus, kPacketsByStatus, kQPacketsByStatus, kEncapPackets, kEncapBytesLo, kEncapBytesHi, kDecapPackets, kDecapBytesLo, kDecapBytesHi};
 }  // namespace reg
 
 }  // namespace esplanade::card

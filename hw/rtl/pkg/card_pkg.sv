@@ -2,7 +2,7 @@
 // Offsets in bytes; *Lsb and *Width in bits of the little-endian vector of an entry.
 // verilator lint_off UNUSEDPARAM
 package card_pkg;
-  localparam int FormatVersion = 1;  // Version of this file's formats; the driver refuses another.
+  localparam int FormatVersion = 2;  // Version of this file's formats; the driver refuses another.
   localparam int DescriptorBytes = 64;  // Size of a submission ring entry.
   localparam int CompletionBytes = 64;  // Size of a completion ring entry.
   localparam int EventBytes = 32;  // Size of an event ring entry.
@@ -11,14 +11,15 @@ package card_pkg;
   localparam int MaxQueues = 16;  // Queues that the register map has room for.
   localparam int NumWindows = 4;  // Memory windows that the host can register.
   localparam int RingLog2Max = 15;  // Largest log2 of ring entries.
-  localparam int BufferAlign = 64;  // Alignment in bytes of rings and packet buffers.
+  localparam int BufferAlign = 64;  // Alignment in bytes of rings, packet buffers, segments and segment lists.
+  localparam int MaxSegments = 8;  // Most segments of a source or destination list; one entry is 16 bytes.
 
   // Result of one descriptor, in the completion; each has a counter (PACKETS_BY_STATUS).
   localparam logic [7:0] StatusOk = 8'd0;  // Done.
   localparam logic [7:0] StatusBadDescriptor = 8'd1;  // Unknown operation or a reserved bit set.
   localparam logic [7:0] StatusBadAddress = 8'd2;  // Source or destination outside the registered windows.
-  localparam logic [7:0] StatusBadAlign = 8'd3;  // Source or destination not aligned to BufferAlign.
-  localparam logic [7:0] StatusBadLength = 8'd4;  // Source length 0, below an IP header, or above MAX_PACKET.
+  localparam logic [7:0] StatusBadAlign = 8'd3;  // Source, destination, segment or segment list not aligned to BufferAlign, or a segment before the last whose length is not a multiple of it.
+  localparam logic [7:0] StatusBadLength = 8'd4;  // Source length below an IP header or above MAX_PACKET, segments that do not add up to it, or a result above MAX_PACKET.
   localparam logic [7:0] StatusDstTooSmall = 8'd5;  // The result would not fit the destination buffer.
   localparam logic [7:0] StatusBusError = 8'd6;  // The memory answered a packet read or write with an error.
   localparam logic [7:0] StatusNoSa = 8'd7;  // No SA at this index, or none with this SPI (RFC 4303 s3.4.2).
@@ -52,6 +53,7 @@ package card_pkg;
   localparam logic [7:0] SaCommandRemove = 8'd2;  // Wipe entry SA_INDEX; completes when no packet holds it.
   localparam logic [7:0] SaCommandView = 8'd3;  // Copy the keyless state of entry SA_INDEX to the SA view window.
   localparam logic [7:0] SaCommandClear = 8'd4;  // Wipe the whole table.
+  localparam logic [7:0] SaCommandUpdate = 8'd5;  // Copy addresses, ports, Natt, CheckOuter, Ttl, DF, DSCP and ECN policy and lifetimes from the window into the valid entry SA_INDEX of the same SPI and direction, atomically to traffic; keys, algorithms, numbers, window and counters stay; the window is wiped.
 
   // Values of SA_STATUS.RESULT.
   localparam logic [7:0] SaResultOk = 8'd0;  // Done.
@@ -59,7 +61,7 @@ package card_pkg;
   localparam logic [7:0] SaResultOccupied = 8'd2;  // Install over a valid entry: remove it first.
   localparam logic [7:0] SaResultEmpty = 8'd3;  // No valid entry there.
   localparam logic [7:0] SaResultUnsupported = 8'd4;  // The entry asks for something that CAPS does not offer.
-  localparam logic [7:0] SaResultBadEntry = 8'd5;  // The entry is inconsistent: reserved SPI, index not the low bits of an inbound SPI, NULL with NULL.
+  localparam logic [7:0] SaResultBadEntry = 8'd5;  // The entry is inconsistent: reserved SPI, index not the low bits of an inbound SPI, NULL with NULL; or, for Update, not that SPI and direction.
   localparam logic [7:0] SaResultBadCommand = 8'd6;  // No such command.
 
   // Type of an event ring entry.
@@ -112,8 +114,9 @@ package card_pkg;
   localparam int CapsLifetimesLsb = 22;  // Byte, packet and second lifetimes.
   localparam int CapsScatterGatherLsb = 23;  // Segment lists.
   localparam int CapsTestModeLsb = 24;  // CONTROL.TEST_MODE can be set: not a production build.
+  localparam int CapsSaUpdateLsb = 25;  // SaCommand Update.
   localparam logic [15:0] RegSizes = 16'h0010;  // ro: Parameters of the build.
-  localparam int SizesLanesLsb = 0;  // Lanes.
+  localparam int SizesLanesLsb = 0;  // Lanes. Queue n belongs to lane n modulo LANES.
   localparam int SizesLanesWidth = 8;
   localparam int SizesQueuesLsb = 8;  // Queues.
   localparam int SizesQueuesWidth = 8;
@@ -232,6 +235,9 @@ package card_pkg;
   localparam logic [15:0] RegPacketsByStatus = 16'h2000;  // ro: Completions with status n, modulo 2^32.
   localparam int RegPacketsByStatusCount = 32;
   localparam int RegPacketsByStatusStride = 4;
+  localparam logic [15:0] RegQPacketsByStatus = 16'h3000;  // ro: Completions of queue n / 32 with status n modulo 32, modulo 2^32.
+  localparam int RegQPacketsByStatusCount = 512;
+  localparam int RegQPacketsByStatusStride = 4;
   localparam logic [15:0] RegEncapPackets = 16'h2100;  // ro: Packets encapsulated, modulo 2^32.
   localparam logic [15:0] RegEncapBytesLo = 16'h2104;  // ro: Bytes of their source packets, low word.
   localparam logic [15:0] RegEncapBytesHi = 16'h2108;  // ro: High word of it.
@@ -244,8 +250,10 @@ package card_pkg;
   localparam int DescriptorOpWidth = 8;
   localparam int DescriptorHostIvLsb = 8;  // Encap: use IV instead of a generated one; test mode only.
   localparam int DescriptorHostIvWidth = 1;
-  localparam int DescriptorNumSegmentsLsb = 16;  // 0: SrcAddr is the packet; n: SrcAddr is a list of n {u64 address, u32 length, u32 0}.
+  localparam int DescriptorNumSegmentsLsb = 16;  // 0: SrcAddr is the packet; n, up to MaxSegments: SrcAddr is a list of n {u64 address, u32 length, u32 0}.
   localparam int DescriptorNumSegmentsWidth = 8;
+  localparam int DescriptorNumDstSegmentsLsb = 24;  // The same for DstAddr.
+  localparam int DescriptorNumDstSegmentsWidth = 8;
   localparam int DescriptorSaIndexLsb = 32;  // Encap: SA entry. Decap: ignored.
   localparam int DescriptorSaIndexWidth = 32;
   localparam int DescriptorCookieLsb = 64;  // Returned in the completion, not looked at.
@@ -400,5 +408,21 @@ package card_pkg;
   localparam int SaViewOtherDropsWidth = 32;
   localparam int SaViewAgeSecondsLsb = 352;  // Seconds since installation.
   localparam int SaViewAgeSecondsWidth = 32;
+  localparam int SaViewPaddingDropsLsb = 384;  // Dropped for padding (BadPadding).
+  localparam int SaViewPaddingDropsWidth = 32;
+  localparam int SaViewNextHeaderDropsLsb = 416;  // Dropped for the next header (BadNextHeader, Dummy).
+  localparam int SaViewNextHeaderDropsWidth = 32;
+  localparam int SaViewInnerDropsLsb = 448;  // Dropped for the inner packet (BadInner).
+  localparam int SaViewInnerDropsWidth = 32;
+  localparam int SaViewProtocolDropsLsb = 480;  // Dropped for the protocol or direction (WrongProtocol, WrongDirection).
+  localparam int SaViewProtocolDropsWidth = 32;
+  localparam int SaViewAddressDropsLsb = 512;  // Dropped for the outer addresses (WrongAddress).
+  localparam int SaViewAddressDropsWidth = 32;
+  localparam int SaViewExpiredDropsLsb = 544;  // Dropped for a hard lifetime (Expired).
+  localparam int SaViewExpiredDropsWidth = 32;
+  localparam int SaViewSeqDropsLsb = 576;  // Dropped for want of a sequence number (SeqOverflow).
+  localparam int SaViewSeqDropsWidth = 32;
+  localparam int SaViewLengthDropsLsb = 608;  // Dropped for a length (BadEspLength, BadLength, DstTooSmall).
+  localparam int SaViewLengthDropsWidth = 32;
 endpackage
 // verilator lint_on UNUSEDPARAM
