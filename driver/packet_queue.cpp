@@ -18,6 +18,9 @@ namespace cpl = card::completion;
 constexpr std::size_t kLookAhead = 32;
 // How long the card may say nothing before it is asked, and how long a queue that is given up may take to run dry.
 constexpr std::chrono::milliseconds kSilence{100}, kDrainPatience{1000};
+// A segment list entry: u64 address, u32 length, u32 0. Each slot has one list for its source and one for its destination.
+constexpr std::size_t kSegmentBytes = 8 + 4 + 4, kListBytes = card::kMaxSegments * kSegmentBytes;
+constexpr auto kLastStatus = static_cast<std::uint32_t>(card::Status::kBadInner);
 
 using Steady = std::chrono::steady_clock;
 
@@ -25,12 +28,32 @@ Status write_address(Device& device, const card::Reg& lo, const card::Reg& hi, s
   ESPLANADE_CHECK(device.write32(lo.at(n), static_cast<std::uint32_t>(address)));
   return device.write32(hi.at(n), static_cast<std::uint32_t>(address >> 32));
 }
+
+std::uint32_t slot_of_options(const Device& device, const QueueOptions& options) {
+  const std::uint32_t wanted = options.slot_bytes != 0 ? options.slot_bytes : device.info().max_packet;
+  return (wanted + card::kBufferAlign - 1) / card::kBufferAlign * card::kBufferAlign;
+}
+
+// One queue's part of a buffer that several have. `each` of create_all() keeps the parts aligned: all its terms are multiples
+// of kBufferAlign.
+class Share final : public Device::Buffer {
+ public:
+  Share(std::shared_ptr<Device::Buffer> whole, std::size_t at, std::size_t size) : whole_(std::move(whole)), at_(at), size_(size) {}
+  MutableBytes data() override { return whole_->data().subspan(at_, size_); }
+  std::uint64_t address() const override { return whole_->address() + at_; }
+  Status sync_to_card(std::size_t offset, std::size_t size) override { return whole_->sync_to_card(at_ + offset, size); }
+  Status sync_from_card(std::size_t offset, std::size_t size) override { return whole_->sync_from_card(at_ + offset, size); }
+
+ private:
+  std::shared_ptr<Device::Buffer> whole_;
+  std::size_t at_, size_;
+};
 }  // namespace
 
 PacketQueue::PacketQueue(Device& device, std::uint32_t number, std::unique_ptr<Device::Buffer> memory, std::uint32_t entries, std::uint32_t slot_bytes)
     : device_(&device), number_(number), memory_(std::move(memory)), slots_(entries), slot_bytes_(slot_bytes),
-      sq_at_(0), cq_at_(std::size_t{entries} * card::kDescriptorBytes), src_at_(cq_at_ + std::size_t{entries} * card::kCompletionBytes),
-      dst_at_(src_at_ + std::size_t{entries} * slot_bytes) {}
+      sq_at_(0), cq_at_(std::size_t{entries} * card::kDescriptorBytes), list_at_(cq_at_ + std::size_t{entries} * card::kCompletionBytes),
+      src_at_(list_at_ + std::size_t{entries} * 2 * kListBytes), dst_at_(src_at_ + std::size_t{entries} * slot_bytes) {}
 
 PacketQueue::~PacketQueue() {
   if (!memory_) return;
@@ -44,14 +67,38 @@ PacketQueue::~PacketQueue() {
   static_cast<void>(device_->write32(reg::kQControl.at(number_), 0));
 }
 
-Result<PacketQueue> PacketQueue::create(Device& device, std::uint32_t number, std::uint32_t log2_size) {
+Result<std::size_t> PacketQueue::memory_bytes(const Device& device, std::uint32_t number, const QueueOptions& options) {
   if (number >= device.info().queues) return Error{Errc::kUnsupported, fmt::format("the card has {} queues", device.info().queues)};
-  if (log2_size < 1 || log2_size > card::kRingLog2Max) return Error{Errc::kBadConfig, fmt::format("ring of 2^{} entries", log2_size)};
-  const std::uint32_t entries = 1u << log2_size;
-  const std::uint32_t slot_bytes = (device.info().max_packet + card::kBufferAlign - 1) / card::kBufferAlign * card::kBufferAlign;
-  const std::size_t bytes = std::size_t{entries} * (card::kDescriptorBytes + card::kCompletionBytes + 2 * std::size_t{slot_bytes});
+  if (options.slot_bytes > device.info().max_packet) {
+    return Error{Errc::kBadConfig, fmt::format("slots of {} octets: the card's packets have {} at most", options.slot_bytes, device.info().max_packet)};
+  }
+  if (options.log2_size < 1 || options.log2_size > card::kRingLog2Max) return Error{Errc::kBadConfig, fmt::format("ring of 2^{} entries", options.log2_size)};
+  const std::size_t each = card::kDescriptorBytes + card::kCompletionBytes + 2 * kListBytes + 2 * std::size_t{slot_of_options(device, options)};
+  return each << options.log2_size;
+}
+
+Result<PacketQueue> PacketQueue::create(Device& device, std::uint32_t number, const QueueOptions& options) {
+  ESPLANADE_TRY(bytes, memory_bytes(device, number, options));
   ESPLANADE_TRY(memory, device.allocate(bytes));
-  PacketQueue queue(device, number, std::move(memory), entries, slot_bytes);
+  return create_in(device, number, options, std::move(memory));
+}
+
+Result<std::vector<PacketQueue>> PacketQueue::create_all(Device& device, std::uint32_t count, const QueueOptions& options) {
+  if (count == 0) return Error{Errc::kBadConfig, "no queue asked for"};
+  ESPLANADE_TRY(each, memory_bytes(device, count - 1, options));
+  ESPLANADE_TRY(memory, device.allocate(each * count));
+  const std::shared_ptr<Device::Buffer> shared(std::move(memory));
+  std::vector<PacketQueue> out;
+  for (std::uint32_t number = 0; number < count; ++number) {
+    ESPLANADE_TRY(queue, create_in(device, number, options, std::make_unique<Share>(shared, number * each, each)));
+    out.push_back(std::move(queue));
+  }
+  return out;
+}
+
+Result<PacketQueue> PacketQueue::create_in(Device& device, std::uint32_t number, const QueueOptions& options, std::unique_ptr<Device::Buffer> memory) {
+  const std::uint32_t log2_size = options.log2_size;
+  PacketQueue queue(device, number, std::move(memory), 1u << log2_size, slot_of_options(device, options));
   Device::Buffer& m = *queue.memory_;
   // A completion that the card has not written must not look like one: phase 0 on the first lap.
   std::ranges::fill(m.data().first(queue.src_at_), Byte{0});
@@ -59,22 +106,65 @@ Result<PacketQueue> PacketQueue::create(Device& device, std::uint32_t number, st
   ESPLANADE_CHECK(device.write32(reg::kQControl.at(number), 0));
   ESPLANADE_CHECK(write_address(device, reg::kSqBaseLo, reg::kSqBaseHi, number, m.address() + queue.sq_at_));
   ESPLANADE_CHECK(write_address(device, reg::kCqBaseLo, reg::kCqBaseHi, number, m.address() + queue.cq_at_));
-  ESPLANADE_CHECK(device.write32(reg::kQControl.at(number), reg::kQControlEnable.put(1) | reg::kQControlInOrder.put(1) | reg::kQControlLog2Size.put(log2_size)));
+  ESPLANADE_CHECK(device.write32(reg::kQControl.at(number), reg::kQControlEnable.put(1) | reg::kQControlInOrder.put(options.in_order ? 1 : 0) | reg::kQControlLog2Size.put(log2_size)));
   ESPLANADE_TRY(status, device.read32(reg::kQStatus.at(number)));
   if (reg::kQStatusStopped.get(status) != 0) return Error{Errc::kState, fmt::format("the card refused the rings of queue {}", number)};
   return queue;
 }
 
+// What the card would answer with BadAlign, BadLength or BadAddress is refused here, where its cause can be told.
+Result<std::uint32_t> PacketQueue::check_segments(std::span<const Segment> segments, const char* what) const {
+  if (segments.size() > card::kMaxSegments) return Error{Errc::kBadConfig, fmt::format("{} of {} segments: the card takes {}", what, segments.size(), card::kMaxSegments)};
+  if (segments.size() > 1 && reg::kCapsScatterGather.get(device_->info().caps) == 0) return Error{Errc::kUnsupported, "this build of the card does not do segments"};
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const Segment& s = segments[i];
+    if (s.buffer == nullptr || s.size == 0 || s.offset > s.buffer->data().size() || s.size > s.buffer->data().size() - s.offset) {
+      return Error{Errc::kBadConfig, fmt::format("{} segment {} is empty or not inside its buffer", what, i)};
+    }
+    if ((s.buffer->address() + s.offset) % card::kBufferAlign != 0 || (i + 1 < segments.size() && s.size % card::kBufferAlign != 0)) {
+      return Error{Errc::kBadConfig, fmt::format("{} segment {} is not aligned to {} octets", what, i, card::kBufferAlign)};
+    }
+    sum += s.size;
+  }
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(sum, ~0u));
+}
+
+// One segment needs no list.
+void PacketQueue::put_segments(std::span<const Segment> segments, std::size_t list_at, MutableBytes descriptor, card::Field address, card::Field count) {
+  if (segments.size() == 1) {
+    card::set(descriptor, address, segments[0].buffer->address() + segments[0].offset);
+    return;
+  }
+  const MutableBytes list = memory_->data().subspan(list_at, kListBytes);
+  std::ranges::fill(list, Byte{0});
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const std::uint64_t at = segments[i].buffer->address() + segments[i].offset;
+    for (std::size_t b = 0; b < 8; ++b) list[i * kSegmentBytes + b] = static_cast<Byte>(at >> (8 * b));
+    for (std::size_t b = 0; b < 4; ++b) list[i * kSegmentBytes + 8 + b] = static_cast<Byte>(segments[i].size >> (8 * b));
+  }
+  card::set(descriptor, address, memory_->address() + list_at);
+  card::set(descriptor, count, segments.size());
+}
+
 Status PacketQueue::submit(const Submission& s) {
   if (in_flight() >= capacity()) return Error{Errc::kRingFull, "the queue is full: reap first"};
-  if (s.packet.empty() || s.packet.size() > device_->info().max_packet) {
-    return Error{Errc::kBadLength, fmt::format("a packet of {} octets: the card takes 1 to {}", s.packet.size(), device_->info().max_packet)};
+  const std::uint32_t max_packet = device_->info().max_packet;
+  ESPLANADE_TRY(gathered, check_segments(s.source, "source"));
+  ESPLANADE_TRY(scattered, check_segments(s.destination, "destination"));
+  const ByteView whole[] = {s.packet};
+  const std::span<const ByteView> pieces = s.pieces.empty() ? std::span<const ByteView>(whole) : s.pieces;
+  std::size_t len = gathered;
+  if (s.source.empty()) {
+    for (const ByteView piece : pieces) len += piece.size();
   }
+  const std::uint32_t most = s.source.empty() ? std::min(slot_bytes_, max_packet) : max_packet;
+  if (len == 0 || len > most) return Error{Errc::kBadLength, fmt::format("a packet of {} octets: 1 to {} are taken", len, most)};
   const std::size_t at = slot_of(produced_);
   Slot& slot = slots_[at];
   if (slot.busy) return Error{Errc::kRingFull, "the oldest packet is still inside: reap first"};
-  slot = {true, produced_, s.cookie, s.op};
-  std::ranges::copy(s.packet, memory_->data().subspan(src_at_ + at * slot_bytes_).begin());
+  slot = {true, produced_, s.cookie, s.op, s.source.empty() ? static_cast<std::uint32_t>(len) : 0, s.destination.empty() ? slot_bytes_ : scattered,
+          s.source.size() > 1 || s.destination.size() > 1, !s.destination.empty()};
   const MutableBytes d = memory_->data().subspan(sq_at_ + at * card::kDescriptorBytes, card::kDescriptorBytes);
   std::ranges::fill(d, Byte{0});
   card::set(d, desc::kOp, static_cast<std::uint64_t>(s.op));
@@ -82,8 +172,18 @@ Status PacketQueue::submit(const Submission& s) {
   card::set(d, desc::kCookie, produced_);
   card::set(d, desc::kSrcAddr, memory_->address() + src_at_ + at * slot_bytes_);
   card::set(d, desc::kDstAddr, memory_->address() + dst_at_ + at * slot_bytes_);
-  card::set(d, desc::kSrcLen, s.packet.size());
-  card::set(d, desc::kDstSize, slot_bytes_);
+  card::set(d, desc::kSrcLen, len);
+  card::set(d, desc::kDstSize, slot.room);
+  if (s.source.empty()) {
+    MutableBytes to = memory_->data().subspan(src_at_ + at * slot_bytes_, slot_bytes_);
+    for (const ByteView piece : pieces) {
+      std::ranges::copy(piece, to.begin());
+      to = to.subspan(piece.size());
+    }
+  } else {
+    put_segments(s.source, list_at_ + at * 2 * kListBytes, d, desc::kSrcAddr, desc::kNumSegments);
+  }
+  if (!s.destination.empty()) put_segments(s.destination, list_at_ + (at * 2 + 1) * kListBytes, d, desc::kDstAddr, desc::kNumDstSegments);
   if (s.iv) {
     card::set(d, desc::kHostIv, 1);
     std::ranges::copy(*s.iv, card::octets(d, desc::kIv).begin());
@@ -96,7 +196,19 @@ Status PacketQueue::submit(const Submission& s) {
 Status PacketQueue::move_out(std::uint64_t from, std::uint64_t to) {
   const std::size_t first = slot_of(from);
   const auto count = static_cast<std::size_t>(to - from);
-  ESPLANADE_CHECK(memory_->sync_to_card(src_at_ + first * slot_bytes_, count * slot_bytes_));
+  // From the first copied packet to the end of the last: one transfer, as each costs more than the gaps in it.
+  const auto range = std::span(slots_).subspan(first, count);
+  const auto is_copied = [](const Slot& s) { return s.copied != 0; };
+  const auto head = std::ranges::find_if(range, is_copied);
+  if (head != range.end()) {
+    std::size_t last = count - 1;
+    while (!is_copied(range[last])) --last;
+    const auto skip = static_cast<std::size_t>(head - range.begin());
+    ESPLANADE_CHECK(memory_->sync_to_card(src_at_ + (first + skip) * slot_bytes_, (last - skip) * slot_bytes_ + range[last].copied));
+  }
+  if (std::ranges::any_of(range, [](const Slot& s) { return s.lists; })) {
+    ESPLANADE_CHECK(memory_->sync_to_card(list_at_ + first * 2 * kListBytes, count * 2 * kListBytes));
+  }
   return memory_->sync_to_card(sq_at_ + first * card::kDescriptorBytes, count * card::kDescriptorBytes);
 }
 
@@ -130,7 +242,7 @@ Result<Completed> PacketQueue::check(ByteView c) {
   const std::uint64_t status = card::get(c, cpl::kStatus);
   const std::uint64_t len = card::get(c, cpl::kOutLen);
   if (number >= flushed_ || !slot.busy || slot.number != number || card::get(c, cpl::kOp) != static_cast<std::uint64_t>(slot.op) ||
-      status > static_cast<std::uint64_t>(card::Status::kBadInner) || len > slot_bytes_ || (status != 0 && len != 0)) {
+      status > kLastStatus || len > slot.room || (status != 0 && len != 0)) {
     // A lost card reads all ones, in registers as in memory: say that rather than this.
     ESPLANADE_CHECK(device_->read32(reg::kId.at()));
     return Error{Errc::kMalformed, fmt::format("the card wrote a completion that makes no sense (number {}, status {}, length {})", number, status, len)};
@@ -144,7 +256,8 @@ Result<Completed> PacketQueue::check(ByteView c) {
   out.seq = card::get(c, cpl::kSeq);
   const card::Field stamps[] = {cpl::kCycleFetched, cpl::kCycleStarted, cpl::kCycleCiphered, cpl::kCycleHashed, cpl::kCycleDone};
   for (std::size_t i = 0; i < out.cycles.size(); ++i) out.cycles[i] = static_cast<std::uint32_t>(card::get(c, stamps[i]));
-  out.packet = memory_->data().subspan(dst_at_ + slot_of(number) * slot_bytes_, static_cast<std::size_t>(len));
+  out.len = static_cast<std::uint32_t>(len);
+  if (!slot.scattered) out.packet = memory_->data().subspan(dst_at_ + slot_of(number) * slot_bytes_, static_cast<std::size_t>(len));
   return out;
 }
 
@@ -171,6 +284,16 @@ Status PacketQueue::ask_why_silent() {
   ESPLANADE_TRY(health, read_health(*device_));
   const std::string where = health.bus_error ? fmt::format(", first bus error at 0x{:x}", *health.bus_error) : std::string();
   return Error{Errc::kState, fmt::format("the card stopped queue {}: {}{}; open it again", number_, describe_causes(health.causes), where)};
+}
+
+Result<std::vector<StatusCount>> PacketQueue::counters() {
+  constexpr std::uint32_t kStatusesEach = 32;  // Q_PACKETS_BY_STATUS: queue n starts at 32 n
+  std::vector<StatusCount> out;
+  for (std::uint32_t status = 0; status <= kLastStatus; ++status) {
+    ESPLANADE_TRY(count, device_->read32(reg::kQPacketsByStatus.at(number_ * kStatusesEach + status)));
+    out.push_back({static_cast<card::Status>(status), count});
+  }
+  return out;
 }
 
 Status PacketQueue::reap(const std::function<void(const Completed&)>& done) {

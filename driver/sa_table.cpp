@@ -73,6 +73,7 @@ std::string SaTable::lacking(const esp::SaParams& sa, std::uint32_t caps, std::u
   if (sa.src.version == 4 && !has(reg::kCapsOuterV4)) return "outer IPv4";
   if (sa.src.version == 6 && !has(reg::kCapsOuterV6)) return "outer IPv6";
   if (sa.mode == esp::Mode::kTunnel && !sa.inner_v4 && !has(reg::kCapsInnerV6)) return "inner IPv6";
+  if (sa.mode == esp::Mode::kTunnel && !sa.inner_v6 && !has(reg::kCapsInnerV4)) return "inner IPv4";
   if (sa.natt && !has(reg::kCapsNatt)) return "ESP in UDP";
   if (sa.esn && !has(reg::kCapsEsn)) return "extended sequence numbers";
   const auto limited = [](const esp::Lifetime& l) { return l.bytes != 0 || l.packets != 0 || l.seconds != 0; };
@@ -155,6 +156,19 @@ Result<SaIndex> SaTable::install(const esp::SaParams& sa) {
   }
   ESPLANADE_TRY(index, pick(sa));
   auto image = encode(sa, caps);
+  ESPLANADE_CHECK(write_window(image));
+  ESPLANADE_TRY(result, command(card::SaCommand::kInstall, index));
+  if (result == card::SaResult::kUnsupported) return Error{Errc::kUnsupported, "the card refused the SA: it lacks something that its CAPS promise"};
+  if (result != card::SaResult::kOk) {
+    return Error{Errc::kState, fmt::format("the card refused the SA at entry {}: {}", index, name_of(result))};
+  }
+  window_dirty_ = false;
+  entries_[index] = {Use::kInstalled, sa.spi, sa.outbound};
+  return index;
+}
+
+// Puts an entry into the window and wipes it here.
+Status SaTable::write_window(std::span<Byte, entry::kSize> image) {
   Status written = ok();
   for (std::uint32_t word = 0; word < image.size() / 4 && written; ++word) {
     const Byte* p = &image[word * 4];
@@ -164,15 +178,30 @@ Result<SaIndex> SaTable::install(const esp::SaParams& sa) {
   }
   wipe(image);
   window_dirty_ = true;
-  ESPLANADE_CHECK(written);
-  ESPLANADE_TRY(result, command(card::SaCommand::kInstall, index));
-  if (result == card::SaResult::kUnsupported) return Error{Errc::kUnsupported, "the card refused the SA: it lacks something that its CAPS promise"};
-  if (result != card::SaResult::kOk) {
-    return Error{Errc::kState, fmt::format("the card refused the SA at entry {}: {}", index, name_of(result))};
+  return written;
+}
+
+Status SaTable::update(SaIndex index, const esp::SaParams& sa) {
+  const std::uint32_t caps = device_->info().caps;
+  if (reg::kCapsSaUpdate.get(caps) == 0) return Error{Errc::kUnsupported, "this build of the card does not update an SA: remove and install it"};
+  if (index >= entries_.size() || entries_[index].use != Use::kInstalled) return Error{Errc::kUnknownSpi, "no such SA"};
+  if (sa.spi != entries_[index].spi || sa.outbound != entries_[index].outbound) return Error{Errc::kBadConfig, "an update keeps SPI and direction"};
+  // What validate() asks of the fields that change; the keys are not looked at.
+  if (sa.src.version != sa.dst.version) return Error{Errc::kBadConfig, "source and destination are of different IP versions"};
+  if (sa.natt && (sa.src.version != 4 || sa.protocol == esp::Protocol::kAh)) return Error{Errc::kBadConfig, "only ESP in IPv4 goes through UDP"};
+  if (sa.dscp && *sa.dscp > 63) return Error{Errc::kBadConfig, "DSCP above 63"};
+  if (const std::string what = lacking(sa, caps, device_->info().replay_max); !what.empty()) {
+    return Error{Errc::kUnsupported, "this build of the card does not do " + what};
   }
+  auto image = encode(sa, caps);
+  wipe(card::octets(std::span<Byte>(image), entry::kEncKey));
+  wipe(card::octets(std::span<Byte>(image), entry::kAuthKey));
+  ESPLANADE_CHECK(write_window(image));
+  ESPLANADE_TRY(result, command(card::SaCommand::kUpdate, index));
+  if (result == card::SaResult::kUnsupported) return Error{Errc::kUnsupported, "the card refused the update: it lacks something that its CAPS promise"};
+  if (result != card::SaResult::kOk) return Error{Errc::kState, fmt::format("the card did not update entry {}: {}", index, name_of(result))};
   window_dirty_ = false;
-  entries_[index] = {Use::kInstalled, sa.spi};
-  return index;
+  return ok();
 }
 
 Status SaTable::remove(SaIndex index) {
@@ -189,16 +218,31 @@ Status SaTable::remove(SaIndex index) {
   return ok();
 }
 
-Result<std::array<Byte, card::sa_view::kSize>> SaTable::view(SaIndex index) {
+Result<SaView> SaTable::view(SaIndex index) {
+  namespace v = card::sa_view;
   ESPLANADE_TRY(result, command(card::SaCommand::kView, index));
   if (result != card::SaResult::kOk) return Error{Errc::kUnknownSpi, fmt::format("entry {}: {}", index, name_of(result))};
-  std::array<Byte, card::sa_view::kSize> out{};
-  for (std::uint32_t word = 0; word < out.size() / 4; ++word) {
-    // What lies behind the last field is reserved.
-    if (word * 32 > card::sa_view::kAgeSeconds.lsb) break;
+  std::array<Byte, v::kSize> octets{};
+  for (std::uint32_t word = 0; word <= v::kLengthDrops.lsb / 32; ++word) {  // behind the last field all is reserved
     ESPLANADE_TRY(value, device_->read32(reg::kSaView.at(word)));
-    for (std::size_t i = 0; i < 4; ++i) out[word * 4 + i] = static_cast<Byte>(value >> (8 * i));
+    for (std::size_t i = 0; i < 4; ++i) octets[word * 4 + i] = static_cast<Byte>(value >> (8 * i));
   }
+  const auto get = [&octets](card::Field f) { return card::get(octets, f); };
+  const auto get32 = [&get](card::Field f) { return static_cast<std::uint32_t>(get(f)); };
+  SaView out{};
+  out.valid = get(v::kValid) != 0;
+  out.outbound = get(v::kOutbound) != 0;
+  out.expired = get(v::kExpired) != 0;
+  out.poisoned = get(v::kPoisoned) != 0;
+  out.cipher = static_cast<card::Cipher>(get(v::kCipher));
+  out.auth = static_cast<card::Auth>(get(v::kAuth));
+  out.spi = get32(v::kSpi);
+  out.seq = get(v::kSeq);
+  out.packets = get(v::kPackets);
+  out.bytes = get(v::kBytes);
+  out.age_seconds = get32(v::kAgeSeconds);
+  out.drops = {get32(v::kReplayDrops),  get32(v::kIcvDrops),     get32(v::kPaddingDrops), get32(v::kNextHeaderDrops), get32(v::kInnerDrops), get32(v::kProtocolDrops),
+               get32(v::kAddressDrops), get32(v::kExpiredDrops), get32(v::kSeqDrops),     get32(v::kLengthDrops),     get32(v::kOtherDrops)};
   return out;
 }
 

@@ -29,6 +29,7 @@ class CardBackend final : public Backend {
   Result<SaHandle> install(esp::SaParams params) override {
     const esp::Lifetime soft = params.soft, hard = params.hard;
     if (reg::kCapsLifetimes.get(device_->info().caps) == 0) params.soft = params.hard = {};
+    if (host_counts_seconds()) params.soft.seconds = params.hard.seconds = 0;
     ESPLANADE_TRY(index, table_.install(params));
     const SaHandle handle{index};
     sas_[handle] = {params.spi, params.outbound, soft, hard, Steady::now(), {}};
@@ -42,11 +43,9 @@ class CardBackend final : public Backend {
   }
 
   Result<SaView> view(SaHandle sa) override {
-    namespace v = card::sa_view;
-    ESPLANADE_TRY(octets, table_.view(static_cast<SaIndex>(sa)));
-    const auto get = [&octets](card::Field f) { return card::get(octets, f); };
-    return SaView{get(v::kOutbound) != 0, get(v::kExpired) != 0, static_cast<std::uint32_t>(get(v::kSpi)), get(v::kSeq), get(v::kPackets), get(v::kBytes),
-                  static_cast<std::uint32_t>(get(v::kReplayDrops)), static_cast<std::uint32_t>(get(v::kIcvDrops)), static_cast<std::uint32_t>(get(v::kOtherDrops))};
+    ESPLANADE_TRY(v, table_.view(static_cast<SaIndex>(sa)));
+    const auto other = static_cast<std::uint32_t>(v.drops.total() - v.drops.replay - v.drops.icv);
+    return SaView{v.outbound, v.expired, v.spi, v.seq, v.packets, v.bytes, v.drops.replay, v.drops.icv, other};
   }
 
   Result<Totals> totals() override {
@@ -89,12 +88,14 @@ class CardBackend final : public Backend {
     for (const Event& e : events) {
       if (sas_.contains(SaHandle{e.sa_index})) out.push_back({e.type, SaHandle{e.sa_index}, e.spi});
     }
-    // A card without lifetimes of its own: seconds are watched here.
-    if (reg::kCapsLifetimes.get(device_->info().caps) == 0) watch_seconds(out);
+    if (host_counts_seconds()) watch_seconds(out);
     return ok();
   }
 
  private:
+  /// A card without lifetimes, and a simulated one: its seconds are not the peer's.
+  bool host_counts_seconds() const { return reg::kCapsLifetimes.get(device_->info().caps) == 0 || device_->info().simulated; }
+
   struct Sa {
     std::uint32_t spi;
     bool outbound;

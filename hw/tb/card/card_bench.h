@@ -28,7 +28,7 @@ struct Job {
   Bytes source{};
   std::uint32_t sa_index = 0;
   std::optional<std::array<Byte, 8>> iv{};
-  std::uint32_t dst_size = 2048;
+  std::uint32_t dst_size = 9216;
   std::optional<std::uint32_t> src_len{};  // default: source.size()
   std::optional<std::uint64_t> src_addr{}, dst_addr{};
   std::uint32_t word0_more = 0;  // bits to set beside Op and HostIv
@@ -48,10 +48,10 @@ struct Done {
 class Bench {
  public:
   static constexpr std::uint64_t kBase = 0x1'0000'0000;
-  static constexpr std::size_t kMemory = 1 << 20;
+  static constexpr std::size_t kMemory = 1 << 22;
   static constexpr std::uint64_t kSq = kBase + 0x1000, kCq = kBase + 0x5000, kEvents = kBase + 0x9000;
   static constexpr std::uint64_t kBuffers = kBase + 0x10000;  // source, destination by turns
-  static constexpr std::uint64_t kBufferStep = 4096;
+  static constexpr std::uint64_t kBufferStep = 16384;
   static constexpr unsigned kSlots = 100;
   static constexpr std::uint64_t kCycleLimit = 100'000;  // of one wait; a hang is a failure
 
@@ -65,6 +65,8 @@ class Bench {
   std::uint32_t read32(std::uint32_t offset);
   void write32(std::uint32_t offset, std::uint32_t value);
   std::uint64_t cycles() const { return cycles_; }
+  /// Entries of the SA table; the low bits of an inbound SPI are its index.
+  std::uint32_t sa_entries() { return read32(card::reg::kSaEntries.at()); }
 
   void start_queue(unsigned log2_size);
   /// Fills the entry window (nothing is known of the entry's sense) and runs a command; result code.

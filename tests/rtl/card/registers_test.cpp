@@ -15,9 +15,10 @@ TEST_CASE("card/registers: the card says who it is and what it can do") {
   CHECK(reg::kCapsTripleDes.get(caps) == 1);
   CHECK(reg::kCapsHmacSha1.get(caps) == 1);
   CHECK(reg::kCapsTunnel.get(caps) == 1);
-  CHECK(reg::kCapsEsn.get(caps) == 0);
-  CHECK(b.read32(reg::kSaEntries.at()) == 1024);
-  CHECK(b.read32(reg::kMaxPacket.at()) == 2048);
+  CHECK(reg::kCapsEsn.get(caps) == 1);
+  CHECK(b.read32(reg::kSaEntries.at()) == 4096);
+  CHECK(b.read32(reg::kMaxPacket.at()) == 9216);
+  CHECK(b.read32(reg::kReplayMax.at()) == 1024);
   CHECK(b.read32(reg::kClockHz.at()) == 300'000'000);
   CHECK(reg::kSizesLanes.get(b.read32(reg::kSizes.at())) == 1);
 }

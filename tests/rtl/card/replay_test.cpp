@@ -56,7 +56,7 @@ void replay(unsigned in_flight) {
     const auto id = c.at("id").get<std::string>();
     CAPTURE(id);
     ++cases;
-    REQUIRE(b.install(kSpi & 1023, params(false, 0, static_cast<std::uint16_t>(window))) == card::SaResult::kOk);
+    REQUIRE(b.install(kSpi & (b.sa_entries() - 1), params(false, 0, static_cast<std::uint16_t>(window))) == card::SaResult::kOk);
     std::deque<const json*> sent;
     const auto check = [&] {
       const json& e = *sent.front();
@@ -78,8 +78,8 @@ void replay(unsigned in_flight) {
       sent.push_back(&e);
     }
     while (!sent.empty()) check();
-    CHECK(card::get(b.view(kSpi & 1023), card::sa_view::kSeq) == c.at("final_top").get<std::uint64_t>());
-    REQUIRE(b.sa_command(card::SaCommand::kRemove, kSpi & 1023) == card::SaResult::kOk);
+    CHECK(card::get(b.view(kSpi & (b.sa_entries() - 1)), card::sa_view::kSeq) == c.at("final_top").get<std::uint64_t>());
+    REQUIRE(b.sa_command(card::SaCommand::kRemove, kSpi & (b.sa_entries() - 1)) == card::SaResult::kOk);
   }
   CHECK(cases == 16);
   for (const auto& v : b.memory.violations()) FAIL_CHECK(v);

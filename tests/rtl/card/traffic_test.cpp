@@ -94,7 +94,7 @@ class Traffic {
   static esp::SoftSa make(bool outbound, std::uint32_t index) {
     esp::SaParams sa;
     sa.outbound = outbound;
-    sa.spi = 0x7000'0000 + 1024 * index + index;
+    sa.spi = 0x7000'0000 + 4096 * index + index;
     Bytes enc(24), auth(20);
     for (std::size_t i = 0; i < 24; ++i) enc[i] = static_cast<Byte>(17 * i + 3 * index + 1);
     for (std::size_t i = 0; i < 20; ++i) auth[i] = static_cast<Byte>(29 * i + 5 * index + 2);
@@ -146,7 +146,7 @@ class Traffic {
     Bytes wire = e.wire;
     wire.resize(load_be16(&wire[2]));
     const std::uint32_t spi = load_be32(&wire[wire[9] == 17 ? 28 : 20]);
-    const std::uint32_t index = spi & 1023;
+    const std::uint32_t index = spi & (bench.sa_entries() - 1);
     if (index < 8 || index >= 8 + kSas || spi != in[index - 8].params().spi) {
       CHECK(done.status == CardStatus::kNoSa);
       ++refused;

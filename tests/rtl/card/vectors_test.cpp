@@ -69,7 +69,7 @@ void both_directions(const char* file, unsigned stalls) {
     REQUIRE(b.install(index++, sa_of(c, true)) == card::SaResult::kOk);
     auto in = sa_of(c, false);
     if (inbound.emplace(in.spi, true).second)
-      REQUIRE(b.install(in.spi & 1023, in) == card::SaResult::kOk);
+      REQUIRE(b.install(in.spi & (b.sa_entries() - 1), in) == card::SaResult::kOk);
   }
   index = 1;
   std::size_t next = 0, checked = 0;
@@ -126,7 +126,7 @@ TEST_CASE("card/vectors: wrong packets are dropped for the right reason, and no 
   b.start_queue(4);
   auto sa = sa_of(cases.front(), false);
   sa.replay_window = 64;
-  const std::uint32_t index = sa.spi & 1023;
+  const std::uint32_t index = sa.spi & (b.sa_entries() - 1);
   for (const json& c : cases) {
     const auto id = c.at("id").get<std::string>();
     CAPTURE(id);

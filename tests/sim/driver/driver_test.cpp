@@ -109,8 +109,9 @@ TEST_CASE("driver: packets of all sizes through two SAs, and the reference engin
   }
   const auto view = table->view(*in_index);
   REQUIRE(view);
-  CHECK(card::get(*view, card::sa_view::kPackets) == wire.size() - 1);
-  CHECK(card::get(*view, card::sa_view::kIcvDrops) == 1);
+  CHECK(view->packets == wire.size() - 1);
+  CHECK(view->drops.icv == 1);
+  CHECK(view->drops.total() == 1);
   CHECK(table->remove(*out_index));
   REQUIRE(queue->submit({card::Op::kEncap, *out_index, plain[0], 0}));
   CHECK(finish(*queue, 1)[0].status == card::Status::kNoSa);

@@ -196,6 +196,194 @@ TEST_CASE("queue: given up with packets inside, it waits for the card before its
   CHECK(device.registers[card::reg::kQControl.at()] == 0);
 }
 
+TEST_CASE("queue: number 3 uses its own registers, asks for its order, and has room for the largest packet of the card") {
+  StubDevice device;
+  device.info_.queues = 4;
+  device.info_.lanes = 2;
+  device.info_.max_packet = 9216;
+  auto queue = PacketQueue::create(device, 3, {.log2_size = 5, .in_order = false});
+  REQUIRE(queue);
+  CHECK(queue->slot_bytes() == 9216);
+  CHECK(queue->capacity() == 16);
+  const std::uint32_t control = device.registers[card::reg::kQControl.at(3)];
+  CHECK(card::reg::kQControlEnable.get(control) == 1);
+  CHECK(card::reg::kQControlInOrder.get(control) == 0);
+  CHECK(card::reg::kQControlLog2Size.get(control) == 5);
+  CHECK(device.registers.count(card::reg::kQControl.at(0)) == 0);
+  const Bytes jumbo(9216, 0x45);
+  REQUIRE(queue->submit({card::Op::kEncap, 1, jumbo, 1}));
+  REQUIRE(queue->flush());
+  CHECK(device.registers[card::reg::kSqTail.at(3)] == 1);
+  CHECK(PacketQueue::create(device, 4, 4).error().code == Errc::kUnsupported);
+  CHECK(PacketQueue::create(device, 0, {.slot_bytes = 9217}).error().code == Errc::kBadConfig);
+  CHECK(PacketQueue::create(device, 0, 0).error().code == Errc::kBadConfig);
+  CHECK(PacketQueue::create(device, 0, 16).error().code == Errc::kBadConfig);
+}
+
+TEST_CASE("queue: small slots refuse what does not fit, and say so to the card") {
+  StubDevice device;
+  auto queue = PacketQueue::create(device, 0, {.log2_size = 4, .slot_bytes = 500});
+  REQUIRE(queue);
+  CHECK(queue->slot_bytes() == 512);
+  CHECK(queue->submit({card::Op::kEncap, 1, Bytes(513), 1}).error().code == Errc::kBadLength);
+  REQUIRE(queue->submit({card::Op::kEncap, 1, Bytes(512), 1}));
+  CHECK(card::get(device.last->data().first(64), card::descriptor::kDstSize) == 512);
+}
+
+TEST_CASE("queue: all queues of a card live in one window, apart from each other, until the last is gone") {
+  StubDevice device;
+  device.info_.queues = 4;
+  auto queues = PacketQueue::create_all(device, 4, {.log2_size = 4, .slot_bytes = 256});
+  REQUIRE(queues);
+  CHECK(device.allocations == 1);
+  std::vector<std::uint64_t> places;
+  for (std::uint32_t q = 0; q < 4; ++q) {
+    CHECK((*queues)[q].number() == q);
+    places.push_back(device.registers[card::reg::kSqBaseLo.at(q)]);
+    places.push_back(device.registers[card::reg::kCqBaseLo.at(q)]);
+    CHECK(places.back() % card::kBufferAlign == 0);
+    REQUIRE((*queues)[q].submit({card::Op::kEncap, 1, Bytes(256, static_cast<Byte>(q)), q}));
+    REQUIRE((*queues)[q].flush());
+  }
+  CHECK(std::ranges::is_sorted(places));
+  CHECK(std::ranges::adjacent_find(places) == places.end());
+  for (std::uint32_t q = 0; q < 4; ++q) {
+    const ByteView d = device.last->data().subspan(device.registers[card::reg::kSqBaseLo.at(q)] - (device.last->address() & 0xffffffff), 64);
+    const std::uint64_t source = card::get(d, card::descriptor::kSrcAddr) - device.last->address();
+    CHECK(device.last->data()[source] == q);
+    CHECK(device.last->data()[source + 255] == q);
+    device.registers[card::reg::kCqTail.at(q)] = 1;
+  }
+  CHECK(PacketQueue::create_all(device, 5, {}).error().code == Errc::kUnsupported);
+  CHECK(PacketQueue::create_all(device, 0, {}).error().code == Errc::kBadConfig);
+}
+
+TEST_CASE("queue: a packet in pieces is copied together, whatever their lengths") {
+  Rig rig;
+  const Bytes a(3, 1), b(64, 2), c(40, 3);
+  const ByteView pieces[] = {a, b, ByteView(), c};
+  Bytes whole = a;
+  whole.insert(whole.end(), b.begin(), b.end());
+  whole.insert(whole.end(), c.begin(), c.end());
+  REQUIRE(rig.queue.submit({.op = card::Op::kEncap, .sa_index = 1, .packet = {}, .cookie = 5, .pieces = pieces}));
+  const ByteView d = rig.memory().first(64);
+  CHECK(card::get(d, card::descriptor::kSrcLen) == whole.size());
+  CHECK(card::get(d, card::descriptor::kNumSegments) == 0);
+  const std::uint64_t at = card::get(d, card::descriptor::kSrcAddr) - rig.device.last->address();
+  CHECK(std::ranges::equal(rig.memory().subspan(at, whole.size()), whole));
+}
+
+TEST_CASE("queue: segments become lists that the card can read; one segment needs none") {
+  namespace desc = card::descriptor;
+  StubDevice device;
+  auto mine = device.allocate(4096).value();
+  auto queue = PacketQueue::create(device, 0, 4).value();
+  auto* const memory = device.last;
+  const Segment source[] = {{mine.get(), 128, 64}, {mine.get(), 1024, 192}, {mine.get(), 0, 77}};
+  const Segment destination[] = {{mine.get(), 2048, 256}, {mine.get(), 3072, 300}};
+  REQUIRE(queue.submit({.op = card::Op::kEncap, .sa_index = 1, .packet = {}, .cookie = 5, .source = source, .destination = destination}));
+  REQUIRE(queue.submit({.op = card::Op::kEncap, .sa_index = 1, .packet = {}, .cookie = 6, .source = std::span(source).first(1)}));
+  REQUIRE(queue.flush());
+  const auto number = [](ByteView at, std::size_t size) {
+    std::uint64_t value = 0;
+    for (std::size_t i = size; i-- > 0;) value = value << 8 | at[i];
+    return value;
+  };
+  const auto check_list = [&](std::span<const Segment> segments, card::Field address, card::Field count) {
+    const ByteView d = memory->data().first(64);
+    CHECK(card::get(d, count) == segments.size());
+    const std::uint64_t list = card::get(d, address);
+    CHECK(list % card::kBufferAlign == 0);
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+      const ByteView e = memory->data().subspan(list - memory->address() + 16 * i, 16);
+      CHECK(number(e, 8) == mine->address() + segments[i].offset);
+      CHECK(number(e.subspan(8), 4) == segments[i].size);
+      CHECK(number(e.subspan(12), 4) == 0);
+    }
+  };
+  check_list(source, desc::kSrcAddr, desc::kNumSegments);
+  check_list(destination, desc::kDstAddr, desc::kNumDstSegments);
+  const ByteView first = memory->data().first(64), second = memory->data().subspan(64, 64);
+  CHECK(card::get(first, desc::kSrcLen) == 64 + 192 + 77);
+  CHECK(card::get(first, desc::kDstSize) == 256 + 300);
+  CHECK(card::get(second, desc::kNumSegments) == 0);
+  CHECK(card::get(second, desc::kSrcAddr) == mine->address() + 128);
+
+  // The result stands in the caller's buffer: a length, no view. One above the room is no answer of a sound card.
+  const MutableBytes c = memory->data().subspan(kEntries * 64, 64);
+  card::set(c, cpl::kOp, 1);
+  card::set(c, cpl::kOutLen, 556);
+  card::set(c, cpl::kPhase, 1);
+  device.registers[card::reg::kCqTail.at()] = 2;
+  std::vector<std::pair<std::uint32_t, bool>> got;
+  REQUIRE(queue.reap([&got](const Completed& done) { got.emplace_back(done.len, done.packet.empty()); }));
+  REQUIRE(got.size() == 1);
+  CHECK(got[0] == std::pair(556u, true));
+}
+
+TEST_CASE("queue: a length above the room of the segments is refused") {
+  StubDevice device;
+  auto mine = device.allocate(4096).value();
+  auto queue = PacketQueue::create(device, 0, 4).value();
+  auto* const memory = device.last;
+  const Segment destination[] = {{mine.get(), 0, 64}, {mine.get(), 64, 50}};
+  REQUIRE(queue.submit({.op = card::Op::kEncap, .sa_index = 1, .packet = Bytes(40), .cookie = 5, .destination = destination}));
+  REQUIRE(queue.flush());
+  const MutableBytes c = memory->data().subspan(kEntries * 64, 64);
+  card::set(c, cpl::kOp, 1);
+  card::set(c, cpl::kOutLen, 115);
+  card::set(c, cpl::kPhase, 1);
+  device.registers[card::reg::kCqTail.at()] = 1;
+  CHECK(queue.reap([](const Completed&) {}).error().code == Errc::kMalformed);
+}
+
+TEST_CASE("queue: segments that the card would refuse, or that it cannot do, are refused with nothing queued") {
+  StubDevice device;
+  auto mine = device.allocate(4096).value();
+  auto queue = PacketQueue::create(device, 0, 4).value();
+  const auto submit = [&queue](std::vector<Segment> source, std::vector<Segment> destination = {}) {
+    return queue.submit({.op = card::Op::kEncap, .sa_index = 1, .packet = Bytes(40), .cookie = 5, .source = source, .destination = destination}).error().code;
+  };
+  Device::Buffer* const m = mine.get();
+  CHECK(submit({{m, 0, 65}, {m, 128, 10}}) == Errc::kBadConfig);
+  CHECK(submit({{m, 1, 10}}) == Errc::kBadConfig);
+  CHECK(submit({{m, 0, 0}}) == Errc::kBadConfig);
+  CHECK(submit({{nullptr, 0, 64}}) == Errc::kBadConfig);
+  CHECK(submit({{m, 4096 - 64, 65}}) == Errc::kBadConfig);
+  CHECK(submit({{m, 1u << 30, 64}}) == Errc::kBadConfig);
+  CHECK(submit(std::vector<Segment>(9, Segment{m, 0, 64})) == Errc::kBadConfig);
+  CHECK(submit({{m, 0, 2048 + 64}}) == Errc::kBadLength);
+  CHECK(submit({}, {{m, 0, 63}, {m, 64, 64}}) == Errc::kBadConfig);
+  device.info_.caps &= ~card::reg::kCapsScatterGather.mask();
+  CHECK(submit({{m, 0, 64}, {m, 64, 64}}) == Errc::kUnsupported);
+  CHECK(submit({}, {{m, 0, 64}, {m, 64, 64}}) == Errc::kUnsupported);
+  CHECK(queue.in_flight() == 0);
+}
+
+TEST_CASE("queue: its counters have the names of the statuses and come from its own registers") {
+  StubDevice device;
+  device.info_.queues = 4;
+  auto queue = PacketQueue::create(device, 2, 4).value();
+  for (std::uint32_t n = 0; n < 512; ++n) device.registers[card::reg::kQPacketsByStatus.at(n)] = 1000 + n;
+  const auto counters = queue.counters();
+  REQUIRE(counters);
+  REQUIRE(counters->size() == 27);
+  CHECK((*counters)[15].count == 1000 + 2 * 32 + 15);
+  CHECK(std::string(name_of((*counters)[15].status)) == "BadIcv");
+  for (const StatusCount& c : *counters) CHECK(std::string(name_of(c.status)) != "?");
+}
+
+TEST_CASE("queue: a flush moves the octets that are there and no more") {
+  Rig rig;
+  REQUIRE(rig.submit(1));
+  REQUIRE(rig.submit(2));
+  rig.device.last->to_card.clear();
+  REQUIRE(rig.queue.flush());
+  std::size_t moved = 0;
+  for (const auto& [offset, size] : rig.device.last->to_card) moved += size;
+  CHECK(moved == 2 * card::kDescriptorBytes + 2048 + 100);
+}
+
 TEST_CASE("health: causes have names, unknown bits are told, a bus error has its address") {
   StubDevice device;
   CHECK(describe_causes(read_health(device)->causes) == "none");

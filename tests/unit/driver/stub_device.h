@@ -31,6 +31,7 @@ class StubDevice final : public Device {
     auto buffer = std::make_unique<Memory>(bytes, next_);
     next_ += 1 << 24;
     last = buffer.get();
+    ++allocations;
     return std::unique_ptr<Buffer>(std::move(buffer));
   }
 
@@ -40,8 +41,13 @@ class StubDevice final : public Device {
     Memory(std::size_t bytes, std::uint64_t address) : octets_(bytes), address_(address) {}
     MutableBytes data() override { return octets_; }
     std::uint64_t address() const override { return address_; }
-    Status sync_to_card(std::size_t offset, std::size_t size) override { return inside(offset, size); }
+    Status sync_to_card(std::size_t offset, std::size_t size) override {
+      to_card.emplace_back(offset, size);
+      return inside(offset, size);
+    }
     Status sync_from_card(std::size_t offset, std::size_t size) override { return inside(offset, size); }
+
+    std::vector<std::pair<std::size_t, std::size_t>> to_card;  // offset and size of each transfer
 
    private:
     Status inside(std::size_t offset, std::size_t size) const {
@@ -56,6 +62,7 @@ class StubDevice final : public Device {
   std::map<std::uint32_t, std::uint32_t> registers;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> writes;
   Memory* last = nullptr;
+  std::size_t allocations = 0;
   std::vector<std::uint32_t> reads;
   std::function<void(std::uint32_t offset)> on_read;  // called before a register is read
   bool lost = false;
