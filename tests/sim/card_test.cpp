@@ -42,7 +42,7 @@ TEST_CASE("sim/card: registers answer through stock XRT, again after a second op
   for (int round = 0; round < 2; ++round) {
     SimCard card;
     CHECK(card.read(reg::kId.at()) == 0x43505345);
-    CHECK(card.read(reg::kVersion.at()) == card::kFormatVersion);
+    CHECK(card.read(reg::kVersion.at()) == esplanade::card::kFormatVersion);
     std::mt19937 random(seed());
     for (std::uint32_t i = 0; i < 100; ++i) {
       const std::uint32_t n = i % 4, value = static_cast<std::uint32_t>(random()) & 0xfffff000;

@@ -313,9 +313,11 @@ module lane_front #(
     .p_beats_o(p_beats), .p_plen_o(p_plen), .p_nh_o(p_nh), .p_nh_at_o(p_nh_at), .p_out_len_o(p_out_len),
     .p_rec_nh_o(p_rec_nh), .p_ah_status_o(p_ah_status), .p_icv_o(p_icv), .p_busy_o(prep_busy)
   );
+  logic [15:0] first_row;
+  assign first_row = slot_pkg::base(16'(alloc_slot_i), 16'(JumboSlots));
   always_ff @(posedge clk_i) if (alloc_take_o) begin
     p_slot_q <= alloc_slot_i;
-    p_base_q <= RowBits'(slot_pkg::base(16'(alloc_slot_i), 16'(JumboSlots)));
+    p_base_q <= first_row[RowBits-1:0];
     p_iv_q   <= iv_data_i;
   end
 
@@ -479,5 +481,5 @@ module lane_front #(
 
   assign idle_o = parse_idle && jobs_q == '0 && answer_idle;
   logic unused;
-  assign unused = ^{early_room, early_level, prep_busy, in6_q, pd_dst_segments_i[7:4]};
+  assign unused = ^{early_room, early_level, prep_busy, in6_q, pd_dst_segments_i[7:4], first_row[15:RowBits]};
 endmodule
