@@ -217,25 +217,26 @@ module card_core #(
   logic [63:0]          ew_addr, ew_strb;
   logic [511:0]         ew_data;
   logic [Lanes-1:0]     lane_ew_ready, lane_ew_done, lane_ew_done_err;
-  for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+  genvar n;
+  for (n = 0; n < Lanes; n = n + 1) begin : gen_lane
     card_lane #(
-      .Lane(l), .Lanes(Lanes), .QueueCount(QueueCount), .JumboSlots(JumboSlots), .SmallSlots(SmallSlots),
+      .Lane(n), .Lanes(Lanes), .QueueCount(QueueCount), .JumboSlots(JumboSlots), .SmallSlots(SmallSlots),
       .MaxPacketBytes(MaxPacketBytes), .KeyCarry(KeyCarry)
     ) u_lane (
-      .clk_i(clk), .rst_ni(rst_n), .stop_i(stop), .flush_i(flush), .bus_idle_o(lane_bus_idle[l]),
-      .idle_o(lane_idle[l]), .resting_o(lane_resting[l]), .cycle_i(cycles[31:0]), .enable_i(enable),
-      .test_mode_i(test_mode), .seed_valid_i(seed_valid), .seed_i(seed), .seeded_o(lane_seeded[l]),
+      .clk_i(clk), .rst_ni(rst_n), .stop_i(stop), .flush_i(flush), .bus_idle_o(lane_bus_idle[n]),
+      .idle_o(lane_idle[n]), .resting_o(lane_resting[n]), .cycle_i(cycles[31:0]), .enable_i(enable),
+      .test_mode_i(test_mode), .seed_valid_i(seed_valid), .seed_i(seed), .seeded_o(lane_seeded[n]),
       .window_base_i(window_base), .window_end_i(window_end), .window_enable_i(window_enable),
-      .reg_addr_i(reg_addr), .reg_wr_i(reg_wr), .reg_wdata_i(reg_wdata), .reg_rdata_o(lane_rdata[32*l +: 32]),
-      .reg_hit_o(lane_hit[l]), .total_o(lane_total[64*l +: 64]), .total_hit_o(lane_total_hit[l]),
-      .error_o(lane_error[10*l +: 10]), .bus_error_o(lane_bus_error[l]),
-      .bus_error_addr_o(lane_bus_error_addr[64*l +: 64]), .completed_o(lane_completed[l]),
-      .lk_valid_o(lk_valid[l]), .lk_ready_i(lk_ready[l]), .lk_encap_o(lk_encap[l]), .lk_index_o(lk_index[32*l +: 32]),
-      .lk_spi_o(lk_spi[32*l +: 32]), .lk_seq_o(lk_seq[32*l +: 32]), .lk_ah_o(lk_ah[l]), .lk_udp_o(lk_udp[l]),
-      .lk_v6_o(lk_v6[l]), .lk_src_o(lk_src[128*l +: 128]), .lk_dst_o(lk_dst[128*l +: 128]),
-      .lk_len_o(lk_len[16*l +: 16]), .lk_hdr_len_o(lk_hdr_len[8*l +: 8]), .lk_dst_size_o(lk_dst_size[16*l +: 16]),
-      .lk_fragment_o(lk_fragment[l]),
-      .lr_valid_i(lr_valid[l]), .lr_status_i(lr_status), .lr_found_i(lr_found), .lr_epoch_i(lr_epoch),
+      .reg_addr_i(reg_addr), .reg_wr_i(reg_wr), .reg_wdata_i(reg_wdata), .reg_rdata_o(lane_rdata[32*n +: 32]),
+      .reg_hit_o(lane_hit[n]), .total_o(lane_total[64*n +: 64]), .total_hit_o(lane_total_hit[n]),
+      .error_o(lane_error[10*n +: 10]), .bus_error_o(lane_bus_error[n]),
+      .bus_error_addr_o(lane_bus_error_addr[64*n +: 64]), .completed_o(lane_completed[n]),
+      .lk_valid_o(lk_valid[n]), .lk_ready_i(lk_ready[n]), .lk_encap_o(lk_encap[n]), .lk_index_o(lk_index[32*n +: 32]),
+      .lk_spi_o(lk_spi[32*n +: 32]), .lk_seq_o(lk_seq[32*n +: 32]), .lk_ah_o(lk_ah[n]), .lk_udp_o(lk_udp[n]),
+      .lk_v6_o(lk_v6[n]), .lk_src_o(lk_src[128*n +: 128]), .lk_dst_o(lk_dst[128*n +: 128]),
+      .lk_len_o(lk_len[16*n +: 16]), .lk_hdr_len_o(lk_hdr_len[8*n +: 8]), .lk_dst_size_o(lk_dst_size[16*n +: 16]),
+      .lk_fragment_o(lk_fragment[n]),
+      .lr_valid_i(lr_valid[n]), .lr_status_i(lr_status), .lr_found_i(lr_found), .lr_epoch_i(lr_epoch),
       .lr_index_i(lr_index), .lr_spi_i(lr_spi), .lr_seq_i(lr_seq), .lr_ip_id_i(lr_ip_id), .lr_out_len_i(lr_out_len),
       .lr_transport_i(lr_transport), .lr_ah_i(lr_ah), .lr_outer_v6_i(lr_outer_v6), .lr_natt_i(lr_natt),
       .lr_esn_i(lr_esn), .lr_inner_v4_i(lr_inner_v4), .lr_inner_v6_i(lr_inner_v6), .lr_cipher_i(lr_cipher),
@@ -243,18 +244,18 @@ module card_core #(
       .lr_ecn_clear_i(lr_ecn_clear), .lr_ttl_i(lr_ttl), .lr_udp_src_i(lr_udp_src), .lr_udp_dst_i(lr_udp_dst),
       .lr_src_i(lr_src), .lr_dst_i(lr_dst), .lr_enc_key_i(lr_enc_key), .lr_istate_i(lr_istate),
       .lr_ostate_i(lr_ostate),
-      .up_valid_o(up_valid[l]), .up_ready_i(up_ready[l]), .up_index_o(up_index[32*l +: 32]), .up_epoch_o(up_epoch[l]),
-      .up_auth_o(up_auth[l]), .up_ok_o(up_ok[l]), .up_status_o(up_status[8*l +: 8]), .up_seq_o(up_seq[64*l +: 64]),
-      .up_bytes_o(up_bytes[16*l +: 16]), .ur_valid_i(ur_valid[l]), .ur_status_i(ur_status),
-      .ew_valid_i(ew_valid && l == 0), .ew_ready_o(lane_ew_ready[l]), .ew_addr_i(ew_addr), .ew_data_i(ew_data),
-      .ew_strb_i(ew_strb), .ew_done_o(lane_ew_done[l]), .ew_done_err_o(lane_ew_done_err[l]),
-      .awvalid_o(m_axi_awvalid_o[l]), .awready_i(m_axi_awready_i[l]), .awaddr_o(m_axi_awaddr_o[64*l +: 64]),
-      .awlen_o(m_axi_awlen_o[8*l +: 8]), .wvalid_o(m_axi_wvalid_o[l]), .wready_i(m_axi_wready_i[l]),
-      .wdata_o(m_axi_wdata_o[512*l +: 512]), .wstrb_o(m_axi_wstrb_o[64*l +: 64]), .wlast_o(m_axi_wlast_o[l]),
-      .bvalid_i(m_axi_bvalid_i[l]), .bready_o(m_axi_bready_o[l]), .bresp_i(m_axi_bresp_i[2*l +: 2]),
-      .arvalid_o(m_axi_arvalid_o[l]), .arready_i(m_axi_arready_i[l]), .araddr_o(m_axi_araddr_o[64*l +: 64]),
-      .arlen_o(m_axi_arlen_o[8*l +: 8]), .rvalid_i(m_axi_rvalid_i[l]), .rready_o(m_axi_rready_o[l]),
-      .rdata_i(m_axi_rdata_i[512*l +: 512]), .rresp_i(m_axi_rresp_i[2*l +: 2])
+      .up_valid_o(up_valid[n]), .up_ready_i(up_ready[n]), .up_index_o(up_index[32*n +: 32]), .up_epoch_o(up_epoch[n]),
+      .up_auth_o(up_auth[n]), .up_ok_o(up_ok[n]), .up_status_o(up_status[8*n +: 8]), .up_seq_o(up_seq[64*n +: 64]),
+      .up_bytes_o(up_bytes[16*n +: 16]), .ur_valid_i(ur_valid[n]), .ur_status_i(ur_status),
+      .ew_valid_i(ew_valid && n == 0), .ew_ready_o(lane_ew_ready[n]), .ew_addr_i(ew_addr), .ew_data_i(ew_data),
+      .ew_strb_i(ew_strb), .ew_done_o(lane_ew_done[n]), .ew_done_err_o(lane_ew_done_err[n]),
+      .awvalid_o(m_axi_awvalid_o[n]), .awready_i(m_axi_awready_i[n]), .awaddr_o(m_axi_awaddr_o[64*n +: 64]),
+      .awlen_o(m_axi_awlen_o[8*n +: 8]), .wvalid_o(m_axi_wvalid_o[n]), .wready_i(m_axi_wready_i[n]),
+      .wdata_o(m_axi_wdata_o[512*n +: 512]), .wstrb_o(m_axi_wstrb_o[64*n +: 64]), .wlast_o(m_axi_wlast_o[n]),
+      .bvalid_i(m_axi_bvalid_i[n]), .bready_o(m_axi_bready_o[n]), .bresp_i(m_axi_bresp_i[2*n +: 2]),
+      .arvalid_o(m_axi_arvalid_o[n]), .arready_i(m_axi_arready_i[n]), .araddr_o(m_axi_araddr_o[64*n +: 64]),
+      .arlen_o(m_axi_arlen_o[8*n +: 8]), .rvalid_i(m_axi_rvalid_i[n]), .rready_o(m_axi_rready_o[n]),
+      .rdata_i(m_axi_rdata_i[512*n +: 512]), .rresp_i(m_axi_rresp_i[2*n +: 2])
     );
   end
 

@@ -8,7 +8,8 @@
 
 namespace tb = esplanade::tb;
 
-TEST_CASE("counters equal plain counts, also back to back, after a reset in between, and from the first cycle on") {
+TEST_CASE(
+    "counters equal plain counts, also back to back, after a reset in between, and from the first cycle on") {
   tb::Clocked<Vlane_counters> dut;
   tb::Random rng(70);
   for (unsigned run = 0; run < 3; ++run) {

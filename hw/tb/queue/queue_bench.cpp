@@ -19,7 +19,8 @@ template <class Port>
 void set_bits(Port& port, unsigned at, unsigned n, unsigned __int128 v) {
   for (unsigned i = 0; i < n; ++i) {
     const unsigned bit = at + i;
-    port[bit / 32] = (port[bit / 32] & ~(1u << (bit % 32))) | (static_cast<std::uint32_t>(v >> i & 1) << (bit % 32));
+    port[bit / 32] =
+        (port[bit / 32] & ~(1u << (bit % 32))) | (static_cast<std::uint32_t>(v >> i & 1) << (bit % 32));
   }
 }
 template <class Port>
@@ -63,8 +64,8 @@ Descriptor Descriptor::decode(const Beat& b) {
 
 QueueBench::QueueBench(std::uint64_t salt) : rng(salt) {
   windows = {{0x1'0000'0000, 0x20'0000, true},
-             {0x7f00'0000'0040, 0x1'0020, true},                                       // ends inside a beat
-             {0xffff'ffff'ffff'0000, 0x1'0000, true},                                  // ends at 2^64
+             {0x7f00'0000'0040, 0x1'0020, true},       // ends inside a beat
+             {0xffff'ffff'ffff'0000, 0x1'0000, true},  // ends at 2^64
              {0, static_cast<unsigned __int128>(1) << 64, false}};
   apply_windows();
   dut->enable_i = 1;
@@ -129,21 +130,25 @@ Expected QueueBench::judge(const Beat& raw, bool in_order) const {
   };
   bool reserved = (raw[1] & 0xfe) != 0;
   for (unsigned i = 48; i < 64; ++i) reserved = reserved || raw[i] != 0;
-  if (reserved || d.op > 2 || (d.host_iv && d.op != 1) || d.num_src > 8 || d.num_dst > 8) return fail(kBadDescriptor);
+  if (reserved || d.op > 2 || (d.host_iv && d.op != 1) || d.num_src > 8 || d.num_dst > 8)
+    return fail(kBadDescriptor);
   if (d.op == 0) return e;
   if (d.src % 64 != 0 || d.dst % 64 != 0) return fail(kBadAlign);
   if (d.src_len < 20 || d.src_len > kMaxPacket) return fail(kBadLength);
-  if (!in_window(d.src, d.num_src != 0 ? whole(16ull * d.num_src) : whole(d.src_len))) return fail(kBadAddress);
+  if (!in_window(d.src, d.num_src != 0 ? whole(16ull * d.num_src) : whole(d.src_len)))
+    return fail(kBadAddress);
   if (!in_window(d.dst, d.num_dst != 0 ? whole(16ull * d.num_dst) : d.dst_size)) return fail(kBadAddress);
   if (d.host_iv && !test_mode) return fail(kHostIvRefused);
-  const auto list = [&](std::uint64_t at, unsigned n, std::uint64_t total, std::vector<Segment>& out) -> std::uint8_t {
+  const auto list = [&](std::uint64_t at, unsigned n, std::uint64_t total,
+                        std::vector<Segment>& out) -> std::uint8_t {
     std::uint64_t sum = 0;
     for (unsigned i = 0; i < n; ++i) {
       const std::uint64_t row = at + 64ull * (i / 4);
       if (fails(row)) return kBusError;
       const Beat b = beat_at(row);
       const unsigned o = 16 * (i % 4);
-      const Segment s{le(b, o, 8), static_cast<std::uint32_t>(le(b, o + 8, 4)), static_cast<std::uint32_t>(le(b, o + 12, 4))};
+      const Segment s{le(b, o, 8), static_cast<std::uint32_t>(le(b, o + 8, 4)),
+                      static_cast<std::uint32_t>(le(b, o + 12, 4))};
       if (s.unused != 0 || s.len == 0) return kBadDescriptor;
       if (s.addr % 64 != 0 || (i + 1 < n && s.len % 64 != 0)) return kBadAlign;
       if (!in_window(s.addr, whole(s.len))) return kBadAddress;
@@ -247,7 +252,8 @@ void QueueBench::drive_memory() {
 void QueueBench::drive_consumer() {
   dut.settle();  // a record with data is taken only beside its header beat, as the lane does
   const bool has_data = dut->pd_status_o == kOk && dut->pd_op_o != 0;
-  dut->pd_ready_i = consume && (!has_data || (dut->hb_valid_o && want_hb_.empty())) && !rng.percent(out_stall);
+  dut->pd_ready_i = consume && (!has_data || hold_headers || (dut->hb_valid_o && want_hb_.empty())) &&
+                    !rng.percent(out_stall);
   dut->db_ready_i = !hold_data && !want_db_.empty() && !rng.percent(out_stall);
   dut->hb_ready_i = !hold_headers && !want_hb_.empty() && !rng.percent(out_stall);
   dut->seg_ready_i = !hold_segments && !want_seg_.empty() && !rng.percent(out_stall);
@@ -272,7 +278,8 @@ void QueueBench::drive_consumer() {
   for (unsigned q = 0; q < kQueues; ++q) {
     if ((issue >> q & 1) == 0) continue;
     Queue& s = queues[q];
-    const std::uint64_t at = static_cast<std::uint64_t>(dut->cpl_addr_o[2 * q + 1]) << 32 | dut->cpl_addr_o[2 * q];
+    const std::uint64_t at =
+        static_cast<std::uint64_t>(dut->cpl_addr_o[2 * q + 1]) << 32 | dut->cpl_addr_o[2 * q];
     if (at != s.cq + 64ull * (s.issued & (s.size - 1))) complain("completion address");
     if ((dut->cpl_phase_o >> q & 1) != ((s.issued / s.size) % 2 == 0 ? 1u : 0u)) complain("completion phase");
     ++s.issued;
@@ -288,10 +295,13 @@ void QueueBench::take(unsigned q, std::deque<Expected>& from, unsigned life) {
   if (dut->pd_status_o != e.status)
     complain("status " + std::to_string(dut->pd_status_o) + ", expected " + std::to_string(e.status));
   ++by_status[e.status];
-  if (dut->pd_in_order_o != e.in_order || dut->pd_op_o != e.d.op || dut->pd_host_iv_o != e.d.host_iv) complain("pd flags");
+  if (dut->pd_in_order_o != e.in_order || dut->pd_op_o != e.d.op || dut->pd_host_iv_o != e.d.host_iv)
+    complain("pd flags");
   if (dut->pd_sa_index_o != e.d.sa_index || dut->pd_cookie_o != e.d.cookie) complain("pd index or cookie");
-  if (dut->pd_dst_addr_o != (e.d.dst & ~63ull) || dut->pd_dst_size_o != e.d.dst_size) complain("pd destination");
-  if (dut->pd_src_len_o != (e.d.src_len & 0xffff) || dut->pd_iv_o != load_be64(e.d.iv.data())) complain("pd source or IV");
+  if (dut->pd_dst_addr_o != (e.d.dst & ~63ull) || dut->pd_dst_size_o != e.d.dst_size)
+    complain("pd destination");
+  if (dut->pd_src_len_o != (e.d.src_len & 0xffff) || dut->pd_iv_o != load_be64(e.d.iv.data()))
+    complain("pd source or IV");
   if (dut->pd_dst_segments_o != (data ? e.d.num_dst : 0)) complain("pd segments");
   if (dut->cycle_o - dut->pd_cycle_o > 1000000) complain("pd cycle");
   if (data) {
@@ -321,7 +331,8 @@ void QueueBench::step() {
   drive_consumer();
   dut.settle();
   // AXI read address
-  if (ar_held_ && (!dut->arvalid_o || dut->araddr_o != ar_held_addr_ || dut->arlen_o != ar_held_len_)) complain("AR changed");
+  if (ar_held_ && (!dut->arvalid_o || dut->araddr_o != ar_held_addr_ || dut->arlen_o != ar_held_len_))
+    complain("AR changed");
   ar_held_ = dut->arvalid_o && !dut->arready_i;
   ar_held_addr_ = dut->araddr_o;
   ar_held_len_ = dut->arlen_o;
@@ -329,7 +340,8 @@ void QueueBench::step() {
   if (dut->arvalid_o && dut->arready_i) {
     const std::uint64_t addr = dut->araddr_o;
     const unsigned n = dut->arlen_o + 1u;
-    if (addr % 64 != 0 || addr / 4096 != (addr + 64ull * n - 1) / 4096) complain("burst crosses 4 KiB or is not aligned");
+    if (addr % 64 != 0 || addr / 4096 != (addr + 64ull * n - 1) / 4096)
+      complain("burst crosses 4 KiB or is not aligned");
     if (!in_window(addr, 64ull * n)) complain("read outside the windows");
     bursts_.push_back({addr, n, 0, dut.cycle() + latency});
     most_outstanding = std::max<std::uint64_t>(most_outstanding, bursts_.size());
@@ -345,7 +357,10 @@ void QueueBench::step() {
     want_db_.pop_front();
     ++beats_consumed;
     if (dut->db_err_o != fails(o.addr)) complain("db_err");
-    if (!fails(o.addr) && steady(o.addr) && !same(dut->db_data_o, beat_at(o.addr))) complain("db_data " + std::to_string(o.addr) + " next " + std::to_string(want_db_.empty() ? 0 : want_db_.front().addr) + " left " + std::to_string(want_db_.size()));
+    if (!fails(o.addr) && steady(o.addr) && !same(dut->db_data_o, beat_at(o.addr)))
+      complain("db_data " + std::to_string(o.addr) + " next " +
+               std::to_string(want_db_.empty() ? 0 : want_db_.front().addr) + " left " +
+               std::to_string(want_db_.size()));
   }
   if (dut->hb_valid_o && dut->hb_ready_i) {
     const Out o = want_hb_.front();
@@ -369,7 +384,8 @@ void QueueBench::step() {
     if (q >= kQueues) {
       complain("pd_queue");
     } else if (skipped < queues[q].former.size()) {
-      queues[q].former.erase(queues[q].former.begin(), queues[q].former.begin() + static_cast<std::ptrdiff_t>(skipped));
+      queues[q].former.erase(queues[q].former.begin(),
+                             queues[q].former.begin() + static_cast<std::ptrdiff_t>(skipped));
       take(q, queues[q].former, queues[q].life - 1);
     } else if (queues[q].expected.empty() || (queues[q].consumed == queues[q].rung)) {
       complain("unexpected descriptor of queue " + std::to_string(q));

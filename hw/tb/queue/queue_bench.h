@@ -1,5 +1,5 @@
-// Bench of the queue side: a host with rings, a read-only memory behind AXI, and a consumer that holds every record,
-// beat and segment against a model of its own.
+// Bench of the queue side: a host with rings, a read-only memory behind AXI, and a consumer that holds every
+// record, beat and segment against a model of its own.
 #pragma once
 
 #include <Vqueue_side.h>
@@ -25,7 +25,15 @@ inline constexpr std::uint64_t kMaxPacket = 9216;
 inline constexpr std::uint64_t kRings = 0x1'0000'0000, kLists = 0x1'0010'0000, kPackets = 0x1'0018'0000;
 using Beat = std::array<std::uint8_t, 64>;
 
-enum Status : std::uint8_t { kOk = 0, kBadDescriptor = 1, kBadAddress = 2, kBadAlign = 3, kBadLength = 4, kBusError = 6, kHostIvRefused = 22 };
+enum Status : std::uint8_t {
+  kOk = 0,
+  kBadDescriptor = 1,
+  kBadAddress = 2,
+  kBadAlign = 3,
+  kBadLength = 4,
+  kBusError = 6,
+  kHostIvRefused = 22
+};
 
 struct Window {
   std::uint64_t base;
@@ -81,7 +89,9 @@ class QueueBench {
   // --- host
   void write(std::uint16_t addr, std::uint32_t value);  // runs the clock
   std::uint32_t read(std::uint16_t addr);
-  std::uint16_t reg(unsigned q, std::uint16_t base) const { return static_cast<std::uint16_t>(base + 64 * q); }
+  std::uint16_t reg(unsigned q, std::uint16_t base) const {
+    return static_cast<std::uint16_t>(base + 64 * q);
+  }
   void start(unsigned q, std::uint64_t sq, unsigned log2, bool in_order, std::uint64_t cq = 0x1'0008'0000);
   void stop(unsigned q) { write(reg(q, 0x1010), 0); }
   /// Puts a descriptor in the ring; ring() tells the card. False when the ring is full.
@@ -99,18 +109,19 @@ class QueueBench {
     bool running = false, in_order = false;
     std::uint64_t sq = 0, cq = 0;
     std::uint32_t size = 0, tail = 0, rung = 0, done = 0, acked = 0, consumed = 0, issued = 0;
-    std::deque<Expected> expected, former;  // former: of the life before, may still come before the new life's first
+    std::deque<Expected> expected,
+        former;  // former: of the life before, may still come before the new life's first
     unsigned life = 0;
   };
   std::array<Queue, kQueues> queues;
   std::vector<std::string> complaints;
   std::uint64_t consumed = 0, beats_consumed = 0, bad_doorbells = 0, bad_configs = 0;
   std::array<std::uint64_t, 32> by_status{};
-  std::vector<std::uint64_t> pd_cycles;          // of each record's leaving
+  std::vector<std::uint64_t> pd_cycles;  // of each record's leaving
   std::uint64_t most_outstanding = 0, first_ring_beat = 0, first_packet_ar = 0;
   bool consume = true;
   bool hold_data = false, hold_headers = false, hold_segments = false;  // the lane does not take these
-  void forget();                                 // soft reset: nothing is on its way any more
+  void forget();  // soft reset: nothing is on its way any more
 
  private:
   void complain(const std::string& what);

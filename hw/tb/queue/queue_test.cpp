@@ -1,4 +1,5 @@
-// The queue side as a whole: what leaves it equals the model, at the promised rate, whatever host and memory do.
+// The queue side as a whole: what leaves it equals the model, at the promised rate, whatever host and memory
+// do.
 #include <doctest/doctest.h>
 
 #include "hw/tb/queue/queue_bench.h"
@@ -86,26 +87,59 @@ tb::Beat bad(QueueBench& b) {
     const std::uint64_t i = b.rng.between(0, n - 1), row = at + 64 * (i / 4), o = 16 * (i % 4);
     tb::Beat beat = b.beat_at(row);
     switch (b.rng.between(0, 5)) {
-      case 0: beat[o + 12 + b.rng.between(0, 3)] ^= static_cast<std::uint8_t>(1u << b.rng.between(0, 7)); break;
-      case 1: beat[o] ^= static_cast<std::uint8_t>(1u << b.rng.between(0, 5)); break;
-      case 2: std::fill_n(&beat[o + 8], 4, std::uint8_t{0}); break;
-      case 3: beat[o + 8 + b.rng.between(0, 3)] ^= static_cast<std::uint8_t>(1u << b.rng.between(0, 7)); break;
-      case 4: beat[o + b.rng.between(2, 7)] ^= static_cast<std::uint8_t>(1u << b.rng.between(0, 7)); break;
-      default: b.fail(row);
+      case 0:
+        beat[o + 12 + b.rng.between(0, 3)] ^= static_cast<std::uint8_t>(1u << b.rng.between(0, 7));
+        break;
+      case 1:
+        beat[o] ^= static_cast<std::uint8_t>(1u << b.rng.between(0, 5));
+        break;
+      case 2:
+        std::fill_n(&beat[o + 8], 4, std::uint8_t{0});
+        break;
+      case 3:
+        beat[o + 8 + b.rng.between(0, 3)] ^= static_cast<std::uint8_t>(1u << b.rng.between(0, 7));
+        break;
+      case 4:
+        beat[o + b.rng.between(2, 7)] ^= static_cast<std::uint8_t>(1u << b.rng.between(0, 7));
+        break;
+      default:
+        b.fail(row);
     }
     b.store(row, beat);
   };
   switch (b.rng.between(0, 9)) {
-    case 0: d.op = static_cast<std::uint8_t>(b.rng.between(0, 255)); break;
-    case 1: d.src += b.rng.between(1, 63); break;
-    case 2: d.dst += b.rng.between(1, 63); break;
-    case 3: d.src_len = b.rng.percent(50) ? static_cast<std::uint32_t>(b.rng.bits()) : static_cast<std::uint32_t>(b.rng.between(0, 1) ? b.rng.between(9210, 9230) : b.rng.between(0, 25)); break;
-    case 4: d.src = (d.src & 63) | (b.rng.bits() & ~63ull); break;
-    case 5: d.dst = (d.dst & 63) | (b.rng.bits() & ~63ull); break;
-    case 6: d.num_src = static_cast<std::uint8_t>(b.rng.between(0, 12)); break;
-    case 7: d.num_dst = static_cast<std::uint8_t>(b.rng.between(0, 12)); break;
-    case 8: if (d.num_src != 0) break_list(d.src, d.num_src); break;
-    default: if (d.num_dst != 0) break_list(d.dst, d.num_dst);
+    case 0:
+      d.op = static_cast<std::uint8_t>(b.rng.between(0, 255));
+      break;
+    case 1:
+      d.src += b.rng.between(1, 63);
+      break;
+    case 2:
+      d.dst += b.rng.between(1, 63);
+      break;
+    case 3:
+      d.src_len = b.rng.percent(50)
+                      ? static_cast<std::uint32_t>(b.rng.bits())
+                      : static_cast<std::uint32_t>(b.rng.between(0, 1) ? b.rng.between(9210, 9230)
+                                                                       : b.rng.between(0, 25));
+      break;
+    case 4:
+      d.src = (d.src & 63) | (b.rng.bits() & ~63ull);
+      break;
+    case 5:
+      d.dst = (d.dst & 63) | (b.rng.bits() & ~63ull);
+      break;
+    case 6:
+      d.num_src = static_cast<std::uint8_t>(b.rng.between(0, 12));
+      break;
+    case 7:
+      d.num_dst = static_cast<std::uint8_t>(b.rng.between(0, 12));
+      break;
+    case 8:
+      if (d.num_src != 0) break_list(d.src, d.num_src);
+      break;
+    default:
+      if (d.num_dst != 0) break_list(d.dst, d.num_dst);
   }
   if (b.rng.percent(3)) {  // just past the end of a window
     const tb::Window& w = b.windows[b.rng.between(0, 2)];
@@ -140,7 +174,9 @@ bool feed(QueueBench& b, std::uint64_t n, Make make) {
 
 }  // namespace
 
-TEST_CASE("every descriptor, good or bad, leaves in the order of its ring with the model's verdict, data and segments") {
+TEST_CASE(
+    "every descriptor, good or bad, leaves in the order of its ring with the model's verdict, data and "
+    "segments") {
   for (const unsigned stall : {0u, 30u, 70u}) {
     CAPTURE(stall);
     QueueBench b(1 + stall);
@@ -184,7 +220,9 @@ TEST_CASE("random octets as descriptors touch nothing outside the windows and ha
       raw[24] &= 0xc0;
       if (b.rng.percent(70)) {  // lists of rubbish
         const std::uint64_t src = place(b, 128), dst = place(b, 128);
-        for (unsigned i = 0; i < 8; ++i) raw[16 + i] = static_cast<std::uint8_t>(src >> 8 * i), raw[24 + i] = static_cast<std::uint8_t>(dst >> 8 * i);
+        for (unsigned i = 0; i < 8; ++i)
+          raw[16 + i] = static_cast<std::uint8_t>(src >> 8 * i),
+                   raw[24 + i] = static_cast<std::uint8_t>(dst >> 8 * i);
         raw[33] &= 15;
       }
     }
@@ -208,7 +246,8 @@ TEST_CASE("a lane that takes nothing for a long time loses nothing and stops the
       for (unsigned q = 0; q < 2; ++q) {
         while (b.submit(q, [&] {
           Descriptor d = good(b, what == 3 ? 70 : 10);
-          if (round % 2 == 0 && d.num_src == 0) d.src_len = static_cast<std::uint32_t>(b.rng.between(20, 64)), d.src = tb::kPackets;
+          if (round % 2 == 0 && d.num_src == 0)
+            d.src_len = static_cast<std::uint32_t>(b.rng.between(20, 64)), d.src = tb::kPackets;
           return d.encode();
         }())) {
         }
@@ -277,7 +316,8 @@ TEST_CASE("long packets keep the bus busy: a beat a cycle but for the descriptor
   while (b.beats_consumed < 500) b.step();
   const std::uint64_t from = b.dut.cycle(), beats = b.beats_consumed;
   while (b.beats_consumed < 6500) b.step();
-  const double rate = static_cast<double>(b.beats_consumed - beats) / static_cast<double>(b.dut.cycle() - from);
+  const double rate =
+      static_cast<double>(b.beats_consumed - beats) / static_cast<double>(b.dut.cycle() - from);
   MESSAGE("beats a cycle: " << rate);
   CHECK(rate > 0.92);
   check_clean(b);
@@ -358,15 +398,23 @@ TEST_CASE("a queue switched off and on under load begins afresh once its former 
 
 TEST_CASE("impossible doorbells and rings outside the windows are refused") {
   QueueBench b(50);
-  const auto wait = [&] { for (unsigned i = 0; i < 40; ++i) b.step(); };
+  const auto wait = [&] {
+    for (unsigned i = 0; i < 40; ++i) b.step();
+  };
   // Rings
   const std::uint64_t end = b.windows[0].base + static_cast<std::uint64_t>(b.windows[0].size);
-  struct Case { std::uint64_t sq, cq; unsigned log2; bool good; };
-  for (const Case& c : {Case{end - 1024, kRings, 4, true}, Case{end - 1024, kRings, 5, false}, Case{kRings, end - 960, 4, false},
-                        Case{kRings + 32, kRings, 4, false}, Case{kRings, kRings + 8, 4, false}, Case{0, kRings, 0, false},
-                        Case{0xffff'ffff'ffff'fc00, kRings, 4, true}, Case{0xffff'ffff'ffff'fc00, kRings, 5, false},
-                        Case{0x7f00'0000'0040, kRings, 10, true}, Case{0x7f00'0000'0080, kRings, 10, false},
-                        Case{kRings, 0x8000'0000'0000, 15, false}, Case{kRings, kRings, 15, true}}) {
+  struct Case {
+    std::uint64_t sq, cq;
+    unsigned log2;
+    bool good;
+  };
+  for (const Case& c :
+       {Case{end - 1024, kRings, 4, true}, Case{end - 1024, kRings, 5, false},
+        Case{kRings, end - 960, 4, false}, Case{kRings + 32, kRings, 4, false},
+        Case{kRings, kRings + 8, 4, false}, Case{0, kRings, 0, false},
+        Case{0xffff'ffff'ffff'fc00, kRings, 4, true}, Case{0xffff'ffff'ffff'fc00, kRings, 5, false},
+        Case{0x7f00'0000'0040, kRings, 10, true}, Case{0x7f00'0000'0080, kRings, 10, false},
+        Case{kRings, 0x8000'0000'0000, 15, false}, Case{kRings, kRings, 15, true}}) {
     CAPTURE(c.sq);
     CAPTURE(c.log2);
     const auto before = b.bad_configs;
@@ -391,7 +439,7 @@ TEST_CASE("impossible doorbells and rings outside the windows are refused") {
     CHECK(b.read(b.reg(2, 0x101c)) == 0);
   }
   CHECK(feed(b, 100, [&] { return good(b, 0).encode(); }));
-  b.write(b.reg(2, 0x1014), 99);   // back
+  b.write(b.reg(2, 0x1014), 99);  // back
   wait();
   CHECK(b.read(b.reg(2, 0x1014)) == 100);
   b.write(b.reg(2, 0x101c), 101);  // never completed
@@ -406,7 +454,8 @@ TEST_CASE("impossible doorbells and rings outside the windows are refused") {
   b.stop(2);
   b.start(1, ring_at(2), 5, false);
   CHECK(feed(b, 400, [&] {
-    b.write(b.reg(2, static_cast<std::uint16_t>(0x1000 + 4 * b.rng.between(0, 3))), static_cast<std::uint32_t>(b.rng.bits()));
+    b.write(b.reg(2, static_cast<std::uint16_t>(0x1000 + 4 * b.rng.between(0, 3))),
+            static_cast<std::uint32_t>(b.rng.bits()));
     b.write(b.reg(2, 0x1014), static_cast<std::uint32_t>(b.rng.bits()));
     return good(b, 10).encode();
   }));
