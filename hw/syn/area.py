@@ -27,7 +27,6 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FORMAT = 1  # of a kept result
 WORST_PATHS = 10
-SUPERSEDED = ("lane", "ring", "sa", "top")  # folders of the one-lane card that hw/rtl/card replaces
 
 
 class SynthesisError(Exception):
@@ -35,9 +34,8 @@ class SynthesisError(Exception):
 
 
 def rtl_index():
-    """Module or package name -> file. A name that stands in two folders is taken from the one that is not SUPERSEDED."""
-    files = sorted((ROOT / "hw/rtl").rglob("*.sv"), key=lambda f: (f.parent.name not in SUPERSEDED, f))
-    return {file.stem: file for file in files}
+    """Module or package name -> file."""
+    return {file.stem: file for file in sorted((ROOT / "hw/rtl").rglob("*.sv"))}
 
 
 def find_files(module, index):
