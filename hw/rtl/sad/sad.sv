@@ -6,7 +6,7 @@
 // RAM, so operations on one entry never wait for each other. An inbound lookup sees the row as it stood before the
 // last four or so operations: that is a moment in their order too, and the update checks again.
 // Sustained, also with all packets of one SA: an outbound lookup and a release every 2 cycles, or an inbound
-// lookup and an inbound update every 2 cycles. Lookup 9 or 10 cycles from lk_valid_i to lr_valid_o, update the same.
+// lookup and an inbound update every 2 cycles. Lookup 9 to 11 cycles from lk_valid_i to lr_valid_o, update the same.
 // Commands find the pipeline empty and hold it about 20 cycles. Not here: checks of a new entry (sad_command).
 //
 // Stages: 0 arbitration, 1 ready and payload, 2-3 parameters' RAM, 4-5 checks against them, 4-5 dynamic row's RAM,
@@ -517,13 +517,14 @@ module sad #(
   end
 
   // ------------------------------------------------------------------------------- stage 7: verdict and the new row
-  logic window_ok, ahead7, mark7, bad7, poisoned7;
+  logic window_ok, ahead7, mark7, bad7, poisoned7, told7;
   sad_window #(.Size(ReplayWindow), .SeqBits(64)) u_window (
     .clk_i(clk_i), .en_i(even6), .seq_i(seq6), .top_i(r6.seq), .window_i(r6.window), .bitmap_i(map6),
     .take_i(mark7), .ok_o(window_ok), .ahead_o(ahead7), .bitmap_o(map7)
   );
   assign bad7      = par_bad7_q || dyn_bad7_q != '0 || force7;
   assign poisoned7 = bad7 || r7_q.poisoned;
+  assign told7     = r7_q.poisoned && dyn_bad7_q == '0;  // poisoned, and not because that very flag is the flipped bit
   assign mark7     = upd_q[7] && auth7_q && !poisoned7;
 
   logic        can7, healthy7, aged7, limits7, expired7, allot7, over7, admit7, refused7, count7, reached7;
@@ -576,7 +577,7 @@ module sad #(
     events7[5] = aged7 && !r7_q.told_hs;
     events7[6] = allot7 && soon7_q && !r7_q.told_soon;
     events7[7] = over7 && !r7_q.told_over;
-    events7[8] = bad7 && !r7_q.poisoned && (upd_q[7] || ((can7 || scan_q[7]) && valid7_q && !closed_all_q));
+    events7[8] = bad7 && !told7 && (upd_q[7] || ((can7 || scan_q[7]) && valid7_q && !closed_all_q));
   end
 
   // Rows that a command writes
@@ -731,7 +732,7 @@ module sad #(
       proto8_q    <= proto7_q;
       expired8_q  <= r7_q.expired || hs7_q;
       poisoned8_q <= poisoned7;
-      sticky8_q   <= r7_q.poisoned;
+      sticky8_q   <= told7;
       bad8_q      <= bad7;
       check8_q    <= r7_q.window != '0;
       less8_q     <= num7_q < left7_q;

@@ -98,6 +98,8 @@ class SadBench {
   std::vector<ModelEntry> model;
   std::vector<EventSeen> events;           // seen so far
   std::multiset<std::pair<unsigned, std::uint32_t>> expected;  // type, index
+  // Of these, what time alone brought: the scan tells it when it comes by, unless the entry is closed before.
+  std::multiset<std::pair<unsigned, std::uint32_t>> untouched, optional;
   unsigned poison_pulses = 0;
   std::uint64_t lookups_answered = 0, updates_answered = 0;
   unsigned event_stall = 0;                // percent of cycles without room for events
@@ -161,6 +163,7 @@ class SadBench {
   void note(ModelEntry& e, unsigned index, unsigned type);
   void remember(ModelEntry& e);
   bool clock_of(ModelEntry& e, unsigned index);
+  void close(std::uint32_t index);
   unsigned out_len(const SaSetting& sa, const Lookup& l) const;
   void on_command(unsigned op);
 
