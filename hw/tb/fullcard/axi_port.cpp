@@ -66,7 +66,7 @@ void AxiPort::sample() {
   }
   if (w_held_) {
     if (!*p_.wvalid || *p_.wstrb != w_held_beat_.strobe || (*p_.wlast != 0) != w_held_beat_.last ||
-        !std::ranges::equal(w_held_beat_.data, std::span(reinterpret_cast<const Byte*>(p_.wdata), 64)))
+        !std::ranges::equal(w_held_beat_.data, std::span(p_.wdata, w_held_beat_.data.size())))
       complain("W changed before it was taken", aw_.empty() ? 0 : aw_.front().address);
     w_held_ = false;
   }

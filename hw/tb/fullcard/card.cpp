@@ -106,6 +106,12 @@ void Card::run(std::uint64_t n) {
   for (std::uint64_t i = 0; i < n; ++i) tick();
 }
 
+bool Card::skip_seconds(std::uint32_t seconds) {
+  for (const std::uint64_t until = cycles_ + kCycleLimit; cycles_ < until; tick())
+    if (model_->skip(std::uint64_t{seconds} * clock_hz, clock_hz)) return true;
+  return false;
+}
+
 // s_axi_control is a slave: it answers what was asked, once.
 void Card::control_checks() {
   const ControlPins& c = model_->control;

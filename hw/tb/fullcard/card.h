@@ -73,6 +73,8 @@ class Card {
 
   void tick();
   void run(std::uint64_t cycles);
+  /// Lets seconds of the card's time pass while it is at rest; false where the model cannot.
+  bool skip_seconds(std::uint32_t seconds);
   std::uint32_t read32(std::uint32_t offset);
   std::uint64_t read64(std::uint32_t lo) { return read32(lo) | std::uint64_t{read32(lo + 4)} << 32; }
   void write32(std::uint32_t offset, std::uint32_t value);

@@ -40,6 +40,12 @@ class CardModel {
   virtual void open_waves(const std::string& file) = 0;
   virtual void dump_waves(std::uint64_t time) = 0;
 
+  /// Moves the card's time on without simulating; only while it is at rest. False where the model cannot.
+  virtual bool skip(std::uint64_t cycles, std::uint32_t clock_hz) {
+    static_cast<void>(cycles), static_cast<void>(clock_hz);
+    return false;
+  }
+
   CData *clk = nullptr, *rst_n = nullptr;
   const CData* interrupt = nullptr;
   ControlPins control{};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "common/esp/ip.h"
 
@@ -67,8 +68,9 @@ Traffic::Traffic(Card& card, Coverage& coverage, const Mix& mix, std::uint64_t s
   for (unsigned q = 0; q < card.queues; ++q)
     card_.start_queue(q, static_cast<unsigned>(4 + gen_.below(5)), mix.in_order != 0 && q % mix.in_order == 0);
   for (unsigned i = 0; i < mix.sas; ++i) {
-    (void)make(true, false);
-    (void)make(false, false);
+    const bool limited = mix.limits && i % 4 == 3;
+    (void)make(true, limited);
+    (void)make(false, limited);
   }
   next_churn_ = mix.churn;
 }
@@ -81,7 +83,8 @@ void Traffic::fail(const std::string& what, const Done* done, const Expect* e) {
     text += fmt::format("; queue {} cookie {} status {} sa {} seq {} out_len {}", done->queue, done->cookie, card::name_of(done->status),
                         static_cast<std::int32_t>(done->sa_index), done->seq, done->out_len);
   if (e != nullptr) {
-    text += fmt::format("; {} {} source {}", e->encap ? "encap" : "decap", e->kind, e->source.size());
+    text += fmt::format("; {} {} source {} ({})", e->encap ? "encap" : "decap", e->kind, e->source.size(),
+                        to_hex(ByteView(e->source).first(std::min<std::size_t>(e->source.size(), 128))));
     if (e->sa) {
       const auto& p = e->sa->params;
       text += fmt::format("; index {} spi {:#x} {} {} cipher {} auth {} outer v{}{}{} window {}", e->sa->index, p.spi,
@@ -152,7 +155,9 @@ Traffic::SaPtr Traffic::pick(bool outbound, unsigned queue) {
   const std::size_t from = gen_.below(all.size());
   for (std::size_t i = 0; i < all.size(); ++i) {
     const SaPtr& sa = all[(from + i) % all.size()];
-    if (sa->queue == queue) return sa;
+    if (sa->queue != queue) continue;
+    if (sa->limited && sa->golden->expired() && !gen_.percent(10)) continue;  // refusals only: some are enough
+    return sa;
   }
   return nullptr;
 }
@@ -520,6 +525,8 @@ void Traffic::decap(unsigned queue) {
 void Traffic::step_submit(unsigned queue) {
   const std::uint64_t kind = gen_.below(100);
   if (mix_.damage && kind < 3) {
+    // A queue without an SA would bring nothing else.
+    if (!pick(true, queue) && !pick(false, queue)) return;
     (void)bad_descriptor(queue);
   } else if (kind < 50) {
     encap(queue);
@@ -628,6 +635,23 @@ void Traffic::check_encap(const Done& done, Expect& e) {
   }
 }
 
+// Of an inner packet the card looks at family and length (Status BadInner), the reference also at checksum and extension
+// headers. They differ only where damage gets so far: without an ICV. What was let through must be what was inside.
+bool Traffic::loose_inner(const Done& done, const Expect& e, Errc why) const {
+  const esp::SaParams& p = e.sa->params;
+  const Bytes& got = done.packet;
+  if (why != Errc::kBadInner || p.auth != esp::Auth::kNone || p.mode != esp::Mode::kTunnel || got.size() < 20) return false;
+  const unsigned version = version_of(got);
+  const bool known = (version == 4 && done.next_header == 4 && p.inner_v4) || (version == 6 && done.next_header == 41 && p.inner_v6 && got.size() >= 40);
+  if (!known || got.size() != (version == 4 ? load_be16(&got[2]) : load_be16(&got[4]) + 40u)) return false;
+  const auto ip = esp::parse_ip(e.source);
+  if (!ip) return false;
+  const Bytes inside = open_wire(p, ByteView(e.source).first(ip->total_len)).body;
+  // Congestion marks of the outer header may stand in the second octet and, for IPv4, in the checksum.
+  return inside.size() >= got.size() && inside[0] == got[0] && std::equal(got.begin() + 2, got.begin() + 10, inside.begin() + 2) &&
+         std::equal(got.begin() + 12, got.end(), inside.begin() + 12);
+}
+
 void Traffic::check_decap(const Done& done, Expect& e) {
   Sa& sa = *e.sa;
   const bool short_dst = e.result_len != 0 && e.dst_size < e.result_len;
@@ -635,6 +659,12 @@ void Traffic::check_decap(const Done& done, Expect& e) {
   if (short_dst && done.status == Status::kDstTooSmall) return;  // the window does not move
   const auto model = sa.golden->decap(e.source);
   if (done.status == Status::kOk) {
+    if (!model && loose_inner(done, e, model.error().code)) {
+      ++sa.packets;
+      sa.bytes += done.out_len;
+      coverage_.count("decision", "inner header that only the reference looks at, without an ICV");
+      return;
+    }
     if (!model) return fail("let through what the reference refuses: " + model.error().detail, &done, &e);
     if (short_dst) fail("a result larger than its destination", &done, &e);
     if (model->packet != done.packet) fail("other octets than the reference's", &done, &e);
@@ -674,7 +704,13 @@ void Traffic::churn() {
   if (kind < 40) {
     auto& all = gen_.percent(50) ? out_ : in_;
     if (all.size() < 2) return;
-    const SaPtr sa = all[gen_.below(all.size())];
+    SaPtr sa = all[gen_.below(all.size())];
+    // As a host does: what has expired goes first.
+    if (gen_.percent(80))
+      for (auto* list : {&out_, &in_})
+        for (const SaPtr& other : *list)
+          if (other->limited && other->golden->expired()) sa = other;
+    if ((sa->params.outbound ? out_ : in_).size() < 2) return;
     sa->closing = true;
     command_ = Command::kRemove;
     command_sa_ = sa;
@@ -866,11 +902,26 @@ void Traffic::finish() {
   }
   for (const auto* list : {&live, &retired_})
     for (const SaPtr& sa : *list) take_limits(*sa);
+  // A packet that passed its lookup before one hard limit closed an inbound SA may still run into the other limit: the
+  // card tells that too, once. The reference has nothing in flight and sees only the first.
+  for (const auto* list : {&live, &retired_})
+    for (const SaPtr& sa : *list) {
+      const esp::SaParams& p = sa->params;
+      if (p.outbound || !sa->limited || !sa->golden->expired()) continue;
+      const std::pair bytes{card::EventType::kHardBytes, p.spi}, packets{card::EventType::kHardPackets, p.spi};
+      for (const auto& [first, second, limit] : {std::tuple{packets, bytes, p.hard.bytes}, std::tuple{bytes, packets, p.hard.packets}})
+        if (limit != 0 && want_events_[first] == 1 && want_events_[second] == 0 && got_events_[second] == 1) {
+          want_events_[second] = 1;
+          coverage_.count("decision", "second hard limit by a packet in flight");
+        }
+    }
+  std::erase_if(want_events_, [](const auto& e) { return e.second == 0; });
+  std::erase_if(got_events_, [](const auto& e) { return e.second == 0; });
   if (want_events_ != got_events_) {
     for (const auto& [key, n] : want_events_)
       if (got_events_[key] != n) fail(fmt::format("event {} of SPI {:#x}: {}, expected {}", card::name_of(key.first), key.second, got_events_[key], n));
     for (const auto& [key, n] : got_events_)
-      if (want_events_[key] != n) fail(fmt::format("event {} of SPI {:#x}: {}, expected {}", card::name_of(key.first), key.second, n, want_events_[key]));
+      if (!want_events_.contains(key) || want_events_[key] == 0) fail(fmt::format("event {} of SPI {:#x}: {}, expected {}", card::name_of(key.first), key.second, n, want_events_[key]));
   }
   for (const auto& violation : card_.memory.violations) fail(violation);
   if (card_.memory.num_violations > 20) fail(fmt::format("{} violations in all", card_.memory.num_violations));

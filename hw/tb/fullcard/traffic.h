@@ -86,6 +86,7 @@ class Traffic {
   void check(const Done& done);
   void check_encap(const Done& done, Expect& e);
   void check_decap(const Done& done, Expect& e);
+  bool loose_inner(const Done& done, const Expect& e, Errc why) const;
   void churn();
   void churn_poll();
   void take_limits(Sa& sa);

@@ -21,7 +21,7 @@
 namespace esplanade::fullcard {
 
 template <class Verilated>
-class VerilatedCard final : public CardModel {
+class VerilatedCard : public CardModel {
  public:
   VerilatedCard() : card_(&context_) {
     auto& c = card_;

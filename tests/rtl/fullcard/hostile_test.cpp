@@ -293,6 +293,43 @@ TEST_CASE("fullcard/hostile: of a packet with a wrong ICV no plaintext ever reac
   }
 }
 
+TEST_CASE("fullcard/hostile: every single bit of an ICV counts, and the last of them as well as the first") {
+  for (const Build& build : builds()) {
+    CAPTURE(build.name);
+    Bench b(build, {.read_latency = 5, .write_latency = 5});
+    unsigned kinds = 0;
+    for (const auto protocol : {esp::Protocol::kEsp, esp::Protocol::kAh})
+      for (const auto auth : {esp::Auth::kHmacSha1_96, esp::Auth::kHmacMd5_96}) {
+        esp::SaParams sa = params(true, 32 * b.sa_entries + 40 + kinds);
+        sa.protocol = protocol;
+        sa.auth = auth;
+        if (protocol == esp::Protocol::kAh) {
+          sa.cipher = esp::Cipher::kNull;
+          sa.enc_key = Secret();
+        }
+        sa.auth_key = Secret(Bytes(esp::key_len(auth), 0x5c));
+        if (!b.can(sa)) continue;
+        esp::SaParams in = copy_of(sa);
+        in.outbound = false;
+        REQUIRE(b.install(40 + kinds++, in) == card::SaResult::kOk);
+        auto sender = esp::SoftSa::create(std::move(sa));
+        REQUIRE(sender);
+        const Bytes wire = sender->encap(b.gen.ipv4(60, 0, false))->packet;
+        const std::size_t icv = protocol == esp::Protocol::kAh ? protection_at(wire) + 12 : wire.size() - 12;
+        for (std::size_t bit = 0; bit < 96; ++bit) {
+          CAPTURE(bit);
+          Bytes wrong = wire;
+          wrong[icv + bit / 8] ^= static_cast<Byte>(0x80u >> (bit % 8));
+          CHECK(b.status(0, {.op = card::Op::kDecap, .source = wrong, .dst_size = 256}) == "BadIcv");
+        }
+        // None of them took the packet's number.
+        CHECK(b.status(0, {.op = card::Op::kDecap, .source = wire, .dst_size = 256}) == "Ok");
+      }
+    CHECK(kinds > 0);
+    b.clean();
+  }
+}
+
 TEST_CASE("fullcard/hostile: no key can be read back, from any register or from memory") {
   for (const Build& build : builds()) {
     CAPTURE(build.name);

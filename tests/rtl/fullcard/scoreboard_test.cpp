@@ -138,3 +138,93 @@ TEST_CASE("fullcard/scoreboard: numbers of one SA on all queues have no gap and 
     for (const auto& v : card.memory.violations) FAIL_CHECK(v);
   }
 }
+
+TEST_CASE("fullcard/scoreboard: lifetimes in seconds end with an event, with and without traffic") {
+  Card card(make_card_x1(), {.seed = seed_of_run()});
+  if (!card.has(reg::kCapsLifetimes)) return;
+  card.start_queue(0, 4);
+  Generator gen(card, seed_of_run() + 2);
+  std::map<std::uint32_t, esp::SaParams> sas;  // by index
+  const auto install = [&](std::uint32_t index, bool outbound, std::uint32_t hard) {
+    esp::SaParams p = gen.sa(index);
+    p.outbound = outbound;
+    if (!outbound) p.ip_id = 0;
+    p.seq = 0;
+    p.soft.seconds = 2;
+    p.hard.seconds = hard;
+    REQUIRE(card.install(index, p) == card::SaResult::kOk);
+    sas.emplace(index, std::move(p));
+  };
+  // The card walks over its table all the time, from entry 0 on; what it has yet to come to is seen without traffic.
+  const std::uint32_t far = card.sa_entries - 1;
+  install(40, true, 0);
+  install(41, false, 0);
+  install(90, true, 5);
+  install(91, false, 5);
+  install(far, true, 5);
+  std::map<std::pair<card::EventType, std::uint32_t>, unsigned> events;
+  const auto collect = [&](std::size_t want) {
+    for (const std::uint64_t until = card.cycles() + 400'000; events.size() < want && card.cycles() < until; card.run(500))
+      for (const Event& e : card.take_events()) ++events[{e.type, e.sa_index}];
+    CHECK(events.size() == want);
+  };
+  const auto has = [&](card::EventType type, std::uint32_t index) { return events.contains({type, index}); };
+  const auto status = [&](std::uint32_t index) {
+    return std::string(card::name_of(card.run_one(0, {.source = gen.packet(sas.at(index), 100), .sa_index = index, .dst_size = 512}).status));
+  };
+  card.run(5'000);
+  CHECK(card.take_events().empty());
+  REQUIRE(card.skip_seconds(3));
+  collect(2);
+  CHECK(has(card::EventType::kSoftSeconds, 40));
+  CHECK(has(card::EventType::kSoftSeconds, 41));
+  REQUIRE(card.skip_seconds(3));
+  collect(6);
+  for (const std::uint32_t index : {90u, 91u}) {
+    CHECK(has(card::EventType::kSoftSeconds, index));
+    CHECK(has(card::EventType::kHardSeconds, index));
+  }
+  CHECK(status(40) == "Ok");
+  CHECK(status(90) == "Expired");
+  CHECK(status(far) == "Expired");  // the packet itself finds it
+  collect(8);
+  CHECK(has(card::EventType::kHardSeconds, far));
+  CHECK(status(far) == "Expired");
+  CHECK(status(90) == "Expired");
+  card.run(5'000);
+  CHECK(card.take_events().empty());
+  for (const auto& [key, n] : events) CHECK(n == 1);
+  CHECK(card::get(card.view(90), card::sa_view::kExpired) == 1);
+  CHECK(card::get(card.view(40), card::sa_view::kExpired) == 0);
+  CHECK(card::get(card.view(40), card::sa_view::kAgeSeconds) >= 6);
+  for (const auto& v : card.memory.violations) FAIL_CHECK(v);
+}
+
+TEST_CASE("fullcard/scoreboard: IPv4 headers with the largest sums are taken with a good checksum and refused with a bad one") {
+  Card card(make_card_x1(), {.seed = seed_of_run()});
+  card.start_queue(0, 5);
+  esp::SaParams sa;
+  sa.spi = 16 * card.sa_entries;
+  sa.enc_key = Secret(*from_hex("0123456789abcdeffedcba987654321089abcdef01234567"));
+  sa.auth_key = Secret(Bytes(20, 7));
+  REQUIRE(card.install(3, sa) == card::SaResult::kOk);
+  Generator gen(card, seed_of_run());
+  for (std::size_t options = 0; options <= 40; options += 4)
+    for (unsigned fill = 0; fill < 6; ++fill) {
+      CAPTURE(options);
+      CAPTURE(fill);
+      Bytes p = gen.ipv4(100, options, false);
+      // From words of 0 to words of ff ff: what a sum of 20 or more bits must hold.
+      for (std::size_t i = 12; i < 20 + options; ++i) p[i] = fill < 5 ? static_cast<Byte>(fill * 51) : Byte{0xff};
+      fix_checksum(p);
+      const auto status = [&] { return std::string(card::name_of(card.run_one(0, {.source = p, .sa_index = 3, .dst_size = 512}).status)); };
+      CHECK(status() == "Ok");
+      for (unsigned bit = 0; bit < 16; ++bit) {
+        Bytes good = p;
+        p[10 + bit / 8] ^= static_cast<Byte>(1u << (bit % 8));
+        CHECK(status() == "BadHeader");
+        p = std::move(good);
+      }
+    }
+  for (const auto& v : card.memory.violations) FAIL_CHECK(v);
+}

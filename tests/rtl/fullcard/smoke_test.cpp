@@ -69,6 +69,28 @@ TEST_CASE("fullcard/smoke: the bench notices a write that nobody allowed, and an
   CHECK(card.memory.num_violations >= 3);  // one read, one write
 }
 
+TEST_CASE("fullcard/smoke: the port's checker takes a beat that waits unchanged, and notices one that does not") {
+  CData one = 1, zero = 0, len = 0, size = 6, burst = 1, last = 1, out[10] = {};
+  QData address = Memory::kBase, strobe = ~QData{0};
+  EData data[16] = {1, 2, 3}, rdata[16] = {};
+  AxiPins pins{&one, &len, &size, &burst, &zero, &one, &last, &one, &zero, &len, &size, &burst, &zero, &one, &address, &address,
+               &strobe, data, &out[0], &out[1], &out[2], &out[3], &out[4], &out[5], &out[6], &out[7], &out[8], &out[9], rdata};
+  Memory memory;
+  memory.windows = {{Memory::kBase, Memory::kSize}};
+  AxiPort port(0, pins, memory, 1);
+  for (unsigned i = 0; i < 4; ++i) port.sample();  // AW and W wait: neither is ready
+  CHECK(memory.num_violations == 0);
+  data[15] = 9;
+  port.sample();
+  CHECK(memory.num_violations == 1);
+  strobe = 1;
+  port.sample();
+  CHECK(memory.num_violations == 2);
+  address += 64;
+  port.sample();
+  CHECK(memory.num_violations == 3);
+}
+
 TEST_CASE("fullcard/smoke: what the generator makes is good, and its tools open, measure and seal it") {
   Card card(make_card_x1(), {.seed = seed_of_run()});
   // As if the build offered everything: no packet goes to the card here.
