@@ -232,7 +232,7 @@ module front_header (
   // Sum of the IPv4 header as it stands in the header words; decap: without the protocol
   logic        sum_now, sum_v_q;
   logic [16:0] part0_q, part1_q, fold_q;
-  logic [19:0] sum_q;
+  logic [20:0] sum_q;            // 30 halves of a 60-octet header
   assign sum_now = run && ip && !second_q && t_q <= ip_last_w;
   always_ff @(posedge clk_i) if (!rst_ni) sum_v_q <= 1'b0; else sum_v_q <= sum_now;
   logic [15:0] top;
@@ -243,8 +243,8 @@ module front_header (
       part1_q <= ip_last && odd ? 17'd0 : 17'(word[31:16]) + 17'(word[15:0]);
     end
     if (start_i) sum_q <= '0;
-    else if (sum_v_q) sum_q <= sum_q + 20'(part0_q) + 20'(part1_q);
-    fold_q <= 17'(sum_q[15:0]) + 17'(sum_q[19:16]);
+    else if (sum_v_q) sum_q <= sum_q + 21'(part0_q) + 21'(part1_q);
+    fold_q <= 17'(sum_q[15:0]) + 17'(sum_q[20:16]);
   end
   assign hsum_o   = fold_q[15:0] + 16'(fold_q[16]);
   assign done_o   = (state_q == StIdle || (run && last && (second_q || !slow_i))) && !sum_now && !sum_v_q;

@@ -132,11 +132,11 @@ module front_parse (
   logic [1:0]  in_hdr;
   logic [16:0] part0_q, part1_q;
   logic        part_v_q;
-  logic [19:0] sum_q;
+  logic [20:0] sum_q;            // 30 halves of a 60-octet header
   logic        sum_ok;
   assign in_hdr = {{1'b0, at_q, 1'b0} < {2'd0, ihl_q}, {1'b0, at_q, 1'b1} < {2'd0, ihl_q}};
   // The sum of a whole header is 0xffff, carries added back; there are too few of them for a second carry.
-  assign sum_ok = sum_q[15:4] == 12'hfff && sum_q[3:0] == ~sum_q[19:16];
+  assign sum_ok = sum_q[15:5] == 11'h7ff && sum_q[4:0] == ~sum_q[20:16];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -204,7 +204,7 @@ module front_parse (
       ext_bad_q <= 1'b0;
       ah_len_q  <= 1'b0;
     end else if (issue && hb_err_i) err_q <= 1'b1;
-    if (part_v_q) sum_q <= sum_q + 20'(part0_q) + 20'(part1_q);
+    if (part_v_q) sum_q <= sum_q + 21'(part0_q) + 21'(part1_q);
     if (v_q && at_q == 4'd0) begin
       have_q  <= 1'b1;
       ver_q   <= word_q[63:60];
