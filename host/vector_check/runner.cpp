@@ -108,15 +108,10 @@ Result<std::optional<Runner::Sequence>> Runner::decap_sequence(esp::SaParams sa,
   if (!handle) return std::optional<Sequence>();
   Sequence out{};
   for (const Bytes& packet : packets) {
-    auto given = backend_.submit_decap(packet, next_cookie_);
-    if (!given && given.error().code == Errc::kRingFull) {
-      ESPLANADE_CHECK(drain(out.outcomes));
-      given = backend_.submit_decap(packet, next_cookie_);
-    }
-    ESPLANADE_CHECK(given);
+    ESPLANADE_CHECK(backend_.submit_decap(packet, next_cookie_));
     ++next_cookie_;
+    ESPLANADE_CHECK(drain(out.outcomes));
   }
-  ESPLANADE_CHECK(drain(out.outcomes));
   ESPLANADE_TRY(view, backend_.view(*handle));
   out.view = view;
   ESPLANADE_CHECK(backend_.remove(*handle));

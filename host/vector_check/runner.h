@@ -28,8 +28,8 @@ class Runner {
   /// Waits for what is in flight, compares, and removes the SAs.
   Status finish();
 
-  /// Outcomes of `packets` through one inbound SA, in order, and its state afterwards; nothing else may be in
-  /// flight. No value where the backend lacks the SA (a skip, reported).
+  /// Outcomes of `packets` through one inbound SA, one at a time, so that each meets the window that those before it
+  /// left, and its state afterwards; nothing else may be in flight. No value where the backend lacks the SA (a skip, reported).
   struct Sequence {
     std::vector<Outcome> outcomes;
     SaView view;
