@@ -164,22 +164,31 @@ module crypto_hash #(
   assign m2_rd_o = s1_valid_q && !s1_q[1];
   assign row_o   = s1_q[11 +: RowBits];
 
-  // Of a slot: last inner block, outer block, block in which the octets behind the stream begin and where, length of the
-  // message with pad block, ESN.
+  // Of a slot: last inner block, block in which the octets behind the stream begin and where, length of the message with
+  // pad block, and these octets (high number of ESN, then 80): at their place in 64 bits, of which 32-bit words with
+  // even numbers take the upper half and odd ones the lower.
   logic [13:0] w_len;
-  logic [7:0]  w_last, r_last, r_outer, r_tail;
+  logic [7:0]  w_last, r_last, r_tail;
   logic [5:0]  r_at;
   logic [13:0] r_len;
-  logic        r_esn, r_head;
-  logic [31:0] r_seq_hi;
+  logic        r_head;
+  logic [31:0] w_high;
+  logic [63:0] w_behind, r_behind;
   logic [5:0]  unused_low;
-  assign w_len = open_len_i + (open_esn_i ? 14'd68 : 14'd64);
+  assign w_len  = open_len_i + (open_esn_i ? 14'd68 : 14'd64);
+  assign w_high = 32'({open_seq_hi_i, open_seq_hi_i} >> {open_len_i[1:0], 3'd0});
   assign {w_last, unused_low} = open_len_i + (open_esn_i ? 14'd12 : 14'd8);
-  slot_ram #(.Width(8 + 8 + 14 + 14 + 1 + 1 + 32), .Depth(Slots)) u_record (
+  for (genvar j = 0; j < 8; j++) begin : gen_behind
+    logic [2:0] from;  // octet j is this one of those behind the stream
+    assign from = 3'(j) - open_len_i[2:0];
+    assign w_behind[63-8*j -: 8] = (open_esn_i && !from[2] ? w_high[31-8*(j%4) -: 8] : 8'd0) |
+                                   {from == {open_esn_i, 2'd0}, 7'd0};
+  end
+  slot_ram #(.Width(8 + 14 + 14 + 1 + 64), .Depth(Slots)) u_record (
     .clk_i(clk_i),
     .wr_en_i(open_i), .wr_addr_i(open_slot_i),
-    .wr_data_i({w_last, w_last + 8'd1, open_len_i, w_len, open_esn_i, open_head_i, open_seq_hi_i}),
-    .rd_en_i(s1_valid_q), .rd_addr_i(s1_slot), .rd_data_o({r_last, r_outer, r_tail, r_at, r_len, r_esn, r_head, r_seq_hi})
+    .wr_data_i({w_last, open_len_i, w_len, open_head_i, w_behind}),
+    .rd_en_i(s1_valid_q), .rd_addr_i(s1_slot), .rd_data_o({r_last, r_tail, r_at, r_len, r_head, r_behind})
   );
   logic [159:0] istate, ostate, chain;
   logic [127:0] head;
@@ -196,49 +205,58 @@ module crypto_hash #(
     .rd_en_i(s2_valid_q && s2_k == 8'd0), .rd_addr_i(s2_slot), .rd_data_o(head)
   );
 
-  // What stage 3 takes from where: the row up to octet `at` (all of it while full), or the inner digest.
-  logic        full_q, part_q, outer_q, first_q, head_q, last_q, wrap_q, esn_q;
-  logic [63:0] below_q;  // bit j: octet j is before `at`, first octet on top
-  logic [5:0]  at_q;
-  logic [31:0] seq_hi_q;
-  logic [13:0] len_q;
+  // What stage 3 takes from where: the row up to octet `at` (all of it while full), or the inner digest. The octets
+  // behind go into the 32-bit word at `at` and the next one. The message's length goes to the end of the last block.
+  logic         outer, full_q, part_q, outer_q, first_q, head_q, wrap_q;
+  logic [7:0]   s2_before_q;          // block before s2_k
+  logic [7:0]   below8_q, same8_q;    // bit n: word n of 64 bits is before `at`, holds it
+  logic [7:0]   below_q;              // bit n: octet n of a word of 64 bits is before `at` in its own
+  logic [15:0]  put_q;                // bit n: 32-bit word n is the one at `at` or the next
+  logic [63:0]  behind_q;
+  logic [16:3]  bits, sha1_bits_q, md5_bits_q;
+  assign outer = s2_before_q == r_last;
+  assign bits  = outer ? (s2_q[0] ? 14'd80 : 14'd84) : s2_k == r_last ? r_len : 14'd0;  // 64, and the inner digest
   always_ff @(posedge clk_i) begin
+    if (s1_valid_q) s2_before_q <= s1_q[10:3] - 8'd1;
     if (s2_valid_q) begin
       full_q   <= s2_k < r_tail;
       part_q   <= s2_k == r_tail;
-      outer_q  <= s2_k == r_outer;
-      last_q   <= s2_k == r_last;
-      wrap_q   <= s2_k > r_tail;
+      outer_q  <= outer;
+      wrap_q   <= s2_k > r_tail && !outer && r_at[5:2] == 4'd15;
       first_q  <= s2_k == 8'd0;
       head_q   <= r_head && s2_k == 8'd0;
-      at_q     <= r_at;
-      esn_q    <= r_esn;
-      seq_hi_q <= r_seq_hi;
-      len_q    <= r_len;
-      for (int j = 0; j < 64; j++) below_q[63-j] <= 6'(j) < r_at;
+      behind_q <= !outer ? r_behind : s2_q[0] ? {8'h80, 56'd0} : {32'd0, 8'h80, 24'd0};  // words 4, 5
+      for (int n = 0; n < 8; n++) begin
+        below8_q[n] <= 3'(n) < r_at[5:3];
+        same8_q[n]  <= 3'(n) == r_at[5:3];
+        below_q[n]  <= 3'(n) < r_at[2:0];
+      end
+      for (int n = 0; n < 16; n++) put_q[n] <= r_at[5:2] == 4'(n) || (n != 0 && r_at[5:2] == 4'(n - 1));
+      sha1_bits_q <= s2_q[0] ? 14'd0 : bits;
+      md5_bits_q  <= s2_q[0] ? bits : 14'd0;
     end
   end
 
-  // ---- Stage 4 (a): the data octets; what comes behind them, ready to be put in ------------------------------------------
+  // ---- Stage 4 (a): the block -----------------------------------------------------------------------------------------
   logic         a_valid_q, b_valid_q, a_move, md5;
   logic [511:0] a_data_q;
-  logic [63:0]  a_tail_q;      // octets behind the stream, from the 32-bit word on in which they begin
-  logic [15:0]  a_lo_q, a_hi_q; // 32-bit word that takes the first, the second half of them; word 0 on top
-  logic [63:0]  a_bits_q;      // message length at the block's end
   logic [159:0] a_state_q;
   logic         a_md5_q;
   logic [SlotBits-1:0] a_slot_q;
-  logic [63:0]  keep;          // bit j: data octet, first on top
-  logic [39:0]  tail;
-  logic [3:0]   tail_at;
-  logic [1:0]   tail_off;
-  logic [16:0]  bits;
-  assign md5     = s3_q[0];
-  assign keep    = outer_q ? {16'hffff, {4{!md5}}, 44'd0} : below_q & {64{part_q}} | {64{full_q}};
-  assign tail    = (esn_q && !outer_q) ? {seq_hi_q, 8'h80} : {8'h80, 32'd0};
-  assign tail_at = !outer_q ? at_q[5:2] : md5 ? 4'd4 : 4'd5;
-  assign tail_off = outer_q ? 2'd0 : at_q[1:0];
-  assign bits    = !outer_q ? {len_q, 3'd0} : md5 ? 17'd640 : 17'd672;  // 512 and the inner digest
+  logic [63:0]  keep;          // bit j: data octet j, first on top
+  logic [15:0]  put;           // bit n: word n takes octets of behind_q; word 0 on top
+  logic [63:0]  bits_at;       // message length in the last two words
+  assign md5 = s3_q[0];
+  for (genvar j = 0; j < 64; j++) begin : gen_keep
+    assign keep[63-j] = full_q || (part_q && (below8_q[j/8] || (same8_q[j/8] && below_q[j%8]))) ||
+                        (outer_q && (j < 16 || (j < 20 && !md5)));
+  end
+  for (genvar n = 0; n < 16; n++) begin : gen_put
+    assign put[15-n] = (part_q && put_q[n]) || (n == 0 && wrap_q) ||
+                       (outer_q && (n == 5 || (n == 4 && md5) || (n == 6 && !md5)));
+  end
+  // MD5 puts the lowest octet first.
+  assign bits_at = {md5_bits_q[7:3], 3'd0, md5_bits_q[15:8], 7'd0, md5_bits_q[16], 23'd0, sha1_bits_q, 3'd0};
 
   // The octets of each 32-bit number turned round: MD5 counts the first as the lowest.
   function automatic logic [127:0] turned(input logic [127:0] x);
@@ -246,27 +264,14 @@ module crypto_hash #(
   endfunction
 
   logic [511:0] row;
-  logic [63:0]  tail_shifted;
   assign row[511:384] = head_q ? head : outer_q ? chain[159:32] : s3_q[1] ? m1_data_i[511:384] : m2_data_i[511:384];
   assign row[383:352] = outer_q ? chain[31:0] : s3_q[1] ? m1_data_i[383:352] : m2_data_i[383:352];
   assign row[351:0]   = s3_q[1] ? m1_data_i[351:0] : m2_data_i[351:0];
-  always_comb begin
-    case (tail_off)
-      2'd0: tail_shifted = {tail, 24'd0};
-      2'd1: tail_shifted = {8'd0, tail, 16'd0};
-      2'd2: tail_shifted = {16'd0, tail, 8'd0};
-      default: tail_shifted = {24'd0, tail};
-    endcase
-  end
   always_ff @(posedge clk_i) begin
     if (s3_valid_q) begin
-      for (int j = 0; j < 64; j++) a_data_q[8*j +: 8] <= row[8*j +: 8] & {8{keep[j]}};
-      a_tail_q <= tail_shifted;
-      for (int n = 0; n < 16; n++) begin
-        a_lo_q[15-n] <= (part_q || outer_q) && tail_at == 4'(n);
-        a_hi_q[15-n] <= n == 0 ? wrap_q && !outer_q && at_q[5:2] == 4'd15 : (part_q || outer_q) && tail_at == 4'(n - 1);
-      end
-      a_bits_q  <= !(last_q || outer_q) ? 64'd0 : md5 ? {bits[7:0], bits[15:8], 7'd0, bits[16], 40'd0} : {47'd0, bits};
+      for (int j = 0; j < 64; j++)
+        a_data_q[8*j +: 8] <= (row[8*j +: 8] & {8{keep[j]}}) | (behind_q[8*(j%8) +: 8] & {8{put[j/4]}}) |
+                              (j < 8 ? bits_at[8*(j%8) +: 8] : 8'd0);
       a_state_q <= first_q ? istate : outer_q ? ostate : md5 ? {turned(chain[159:32]), 32'd0} : chain;
       a_md5_q   <= md5;
       a_slot_q  <= s3_slot;
@@ -276,24 +281,18 @@ module crypto_hash #(
   // ---- Stage 5 (w): waiting room ----------------------------------------------------------------------------------------------
   logic         w_valid_q, w_md5_q, w_move;
   logic [511:0] w_data_q;
-  logic [63:0]  w_tail_q, w_bits_q;
-  logic [15:0]  w_lo_q, w_hi_q;
   logic [159:0] w_state_q;
   logic [SlotBits-1:0] w_slot_q;
   always_ff @(posedge clk_i) begin
     if (a_move) begin
       w_data_q  <= a_data_q;
-      w_tail_q  <= a_tail_q;
-      w_lo_q    <= a_lo_q;
-      w_hi_q    <= a_hi_q;
-      w_bits_q  <= a_bits_q;
       w_state_q <= a_state_q;
       w_md5_q   <= a_md5_q;
       w_slot_q  <= a_slot_q;
     end
   end
 
-  // ---- Stage 6 (b): the block, until a ring takes it -----------------------------------------------------------------------
+  // ---- Stage 6 (b): until a ring takes it -----------------------------------------------------------------------
   logic [511:0]        b_block_q;
   logic [159:0]        b_state_q;
   logic                b_md5_q, sha1_ready, md5_ready;
@@ -314,9 +313,7 @@ module crypto_hash #(
   end
   always_ff @(posedge clk_i) begin
     if (w_move) begin
-      for (int n = 0; n < 16; n++)
-        b_block_q[32*n +: 32] <= w_data_q[32*n +: 32] | (w_tail_q[63:32] & {32{w_lo_q[n]}}) |
-                                 (w_tail_q[31:0] & {32{w_hi_q[n]}}) | (n == 0 ? w_bits_q[31:0] : n == 1 ? w_bits_q[63:32] : 32'd0);
+      b_block_q <= w_data_q;
       b_state_q <= w_state_q;
       b_md5_q   <= w_md5_q;
       b_slot_q  <= w_slot_q;

@@ -4,6 +4,7 @@
 // after acceptance, always, so results keep the order of acceptance.
 // K + M and then + A are worked out ahead; what is left of a step is two adders with a rotation between them, the
 // shortest loop that MD5 has. A stage changes only when it holds a block.
+// A block in its last two steps has no use for the first adders; the one that takes its place begins in them.
 module md5_ring #(
   parameter int TagWidth = 8
 ) (
@@ -32,9 +33,10 @@ module md5_ring #(
     endcase
   endfunction
 
-  // Field n of these vectors is what stage n works on; turn: 0 to 3, how often the block went round already.
+  // Field n of these vectors is what stage n works on; turn: 0 to 3, how often the block went round already, 3 where
+  // there is none.
   logic [Stages-1:0]     valid_q;
-  logic [2*Stages-1:0]   turn_q /*verilator split_var*/;
+  logic [2*Stages-1:0]   turn_q;
   logic [32*Stages-1:0]  b_q    /*verilator split_var*/;
   logic [32*Stages-1:0]  c_q    /*verilator split_var*/;
   logic [32*Stages-1:0]  d_q    /*verilator split_var*/;
@@ -42,9 +44,9 @@ module md5_ring #(
   logic [32*Stages-1:0]  v_q    /*verilator split_var*/;  // K + M of the next
   logic [512*Stages-1:0] m_q    /*verilator split_var*/;  // the block as numbers, word 0 on top
 
-  // ---- Entry: first sums of an accepted block. It is in stage 0 two cycles after acceptance.
+  // ---- Entry. A block is taken while its turn is in stage 14, empty or with step 62 of the block before; two cycles
+  // later it is in stage 0.
   logic         take, ready_q, in_valid_q;
-  logic [31:0]  in_km_q, in_v_q;
   logic [127:0] in_state_q;
   logic [511:0] in_m_q, in_m_d;
   for (genvar i = 0; i < 16; i++) begin : gen_word
@@ -53,17 +55,15 @@ module md5_ring #(
 
   assign ready_o = ready_q;
   assign take    = valid_i && ready_q;
-  // Who is in stage Stages-3 now would be in stage 0 three cycles from now, and so would a block taken in the next.
+  // Who is in stage 13 now is in stage 14 in the next cycle.
   always_ff @(posedge clk_i) begin
-    ready_q    <= !rst_ni || !valid_q[Stages-3] || turn_q[2*(Stages-3) +: 2] == 2'd3;
+    ready_q    <= !rst_ni || turn_q[2*(Stages-3) +: 2] == 2'd3;
     in_valid_q <= rst_ni && take;
   end
   always_ff @(posedge clk_i) begin
     if (take) begin
       in_state_q <= state_i;
       in_m_q     <= in_m_d;
-      in_km_q    <= in_m_d[511:480] + md5_pkg::k(6'd0);
-      in_v_q     <= in_m_d[479:448] + md5_pkg::k(6'd1);
     end
   end
 
@@ -71,8 +71,13 @@ module md5_ring #(
   assign last  = valid_q[Stages-1] && turn_q[2*Stages-2 +: 2] == 2'd3;
   assign again = valid_q[Stages-1] && !last;
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) valid_q <= '0;
-    else valid_q <= {valid_q[Stages-2:0], again || in_valid_q};
+    if (!rst_ni) begin
+      valid_q <= '0;
+      turn_q  <= '1;
+    end else begin
+      valid_q <= {valid_q[Stages-2:0], again || in_valid_q};
+      turn_q  <= {turn_q[2*Stages-3:0], again ? turn_q[2*Stages-2 +: 2] + 2'd1 : {2{!in_valid_q}}};
+    end
   end
 
   // ---- The stages. Stage n does steps n, n + 16, n + 32 and n + 48 and writes field n + 1, the last one field 0.
@@ -81,14 +86,14 @@ module md5_ring #(
     localparam logic [5:0] Ahead0 = 6'(n + 2);   // K and M are for two steps ahead, in each of the four turns
     localparam logic [5:0] Ahead1 = 6'(n + 18);
     localparam logic [5:0] Ahead2 = 6'(n + 34);
-    localparam logic [5:0] Ahead3 = 6'(n + 50);  // past step 63: not used
+    localparam logic [5:0] Ahead3 = 6'(n + 50);  // past step 63: step 0, 1 of the next block
     localparam int M0 = word_at(n + 2);
     localparam int M1 = word_at(n + 18);
     localparam int M2 = word_at(n + 34);
     localparam int M3 = word_at(n + 50);
     localparam logic [1:0] Step = 2'(n);
     logic [1:0]   turn;
-    logic [31:0]  b, c, d, x, b_d, u_d, v_d, k_less_1, word;
+    logic [31:0]  a_next, b, c, d, x, b_d, u_d, v_d, k_less_1, word, word3;
     logic [511:0] m;
     assign turn = turn_q[2*n +: 2];
     assign b    = b_q[32*n +: 32];
@@ -99,16 +104,17 @@ module md5_ring #(
     // K + M as (K - 1) - ~M: so the choice of the word and the adder share LUTs, 32 less a stage.
     assign k_less_1 = turn[1] ? (turn[0] ? md5_pkg::k(Ahead3) - 32'd1 : md5_pkg::k(Ahead2) - 32'd1)
                               : (turn[0] ? md5_pkg::k(Ahead1) - 32'd1 : md5_pkg::k(Ahead0) - 32'd1);
-    assign word = turn[1] ? (turn[0] ? m[M3 +: 32] : m[M2 +: 32]) : (turn[0] ? m[M1 +: 32] : m[M0 +: 32]);
+    assign word3  = n == Stages - 2 ? in_m_d[511:480] : n == Stages - 1 ? in_m_q[479:448] : m[M3 +: 32];
+    assign word   = turn[1] ? (turn[0] ? word3 : m[M2 +: 32]) : (turn[0] ? m[M1 +: 32] : m[M0 +: 32]);
+    assign a_next = (n == Stages - 1 && turn == 2'd3) ? in_state_q[127:96] : d;  // D becomes A
     assign x    = u_q[32*n +: 32] + md5_pkg::f(turn, b, c, d);
     assign b_d  = b + md5_pkg::rol(turn, Step, x);
-    assign u_d  = d + v_q[32*n +: 32];           // D becomes A
+    assign u_d  = a_next + v_q[32*n +: 32];
     assign v_d  = k_less_1 - ~word;
 
     if (n < Stages - 1) begin : gen_next
       always_ff @(posedge clk_i) begin
-        if (valid_q[n]) begin
-          turn_q[2*(n+1) +: 2]  <= turn;
+        if (valid_q[n] || (n == Stages - 2 && take)) begin
           b_q[32*(n+1) +: 32]   <= b_d;
           c_q[32*(n+1) +: 32]   <= b;
           d_q[32*(n+1) +: 32]   <= c;
@@ -120,22 +126,13 @@ module md5_ring #(
     end else begin : gen_first
       assign b_last = b_d;
       always_ff @(posedge clk_i) begin
-        if (in_valid_q) begin
-          turn_q[1:0] <= 2'd0;
-          b_q[31:0]   <= in_state_q[95:64];
-          c_q[31:0]   <= in_state_q[63:32];
-          d_q[31:0]   <= in_state_q[31:0];
-          u_q[31:0]   <= in_state_q[127:96] + in_km_q;
-          v_q[31:0]   <= in_v_q;
-          m_q[511:0]  <= in_m_q;
-        end else if (again) begin
-          turn_q[1:0] <= turn + 2'd1;
-          b_q[31:0]   <= b_d;
-          c_q[31:0]   <= b;
-          d_q[31:0]   <= c;
+        if (again || in_valid_q) begin
+          b_q[31:0]   <= in_valid_q ? in_state_q[95:64] : b_d;
+          c_q[31:0]   <= in_valid_q ? in_state_q[63:32] : b;
+          d_q[31:0]   <= in_valid_q ? in_state_q[31:0] : c;
           u_q[31:0]   <= u_d;
           v_q[31:0]   <= v_d;
-          m_q[511:0]  <= m;
+          m_q[511:0]  <= in_valid_q ? in_m_q : m;
         end
       end
     end
