@@ -18,7 +18,7 @@ constexpr std::size_t kAhHeader = 12;                // RFC 4302 s2, without the
 constexpr std::size_t kMaxPacket = 65535;
 constexpr std::uint64_t kSeqMax = 0xffffffffu;
 constexpr std::uint64_t kEsnMax = ~std::uint64_t{0};
-constexpr std::uint64_t kSeqSoon = kSeqMax - (1u << 28);
+constexpr std::uint64_t kSeqSoon = kSeqMax - (1u << 28) + 1;
 
 std::uint64_t monotonic_seconds() {
   using namespace std::chrono;
