@@ -28,6 +28,7 @@ class Daemon {
   void perform(InstallSa& i) { pfkey_->request(std::move(i)); }
   void perform(RemoveSa& r) { pfkey_->request(r); }
   void perform(Event& e);
+  void perform(CredentialRequest& r);
   void on_natt_packet(ByteView packet);
   void stop(Status result);
   void finish_when_idle(int rounds_left);
