@@ -49,12 +49,14 @@ int main(int argc, char** argv) {
   harden();
   auto config = ike::load_config(path);
   if (!config) return fail(config.error());
+  auto holder = ike::LocalHolder::load(config->secrets_file, *config);
+  if (!holder) return fail(holder.error());
   if (check) {
     std::printf("%s: ok, %zu connections\n", path.c_str(), config->connections.size());
     return 0;
   }
   log_setup("keyd", level_of(config->log_level));
-  ike::Daemon daemon(std::move(*config));
+  ike::Daemon daemon(std::move(*config), std::move(*holder));
   if (auto status = daemon.open(); !status) return fail(status.error());
   if (auto status = daemon.run(); !status) {
     log_error("{}", status.error().detail);

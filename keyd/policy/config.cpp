@@ -245,7 +245,8 @@ void read_ike(TomlReader& in, Config& c) {
 }
 
 void read_root(TomlReader& in, const std::string& folder, Config& c) {
-  c.secrets_file = in.text("secrets").value_or("");
+  c.secrets_file = in.text("secrets").value_or("keyd-secrets.toml");
+  if (!c.secrets_file.starts_with('/')) c.secrets_file.insert(0, folder);
   in.table("espd", [&](TomlReader& t) {
     c.pfkey_socket = t.text("pfkey", true).value_or("");
     c.natt_socket = t.text("natt", true).value_or("");

@@ -31,16 +31,21 @@ Secret natt_packet(const Path& path, ByteView ike, bool keepalive) {
 
 void Daemon::SystemRng::fill(MutableBytes out) { crypto::random_bytes(out); }
 
-Daemon::Daemon(Config config)
+Daemon::Daemon(Config config, LocalHolder holder)
     : config_(std::make_shared<const Config>(std::move(config))),
       signals_(io_, SIGINT, SIGTERM),
       timer_(io_),
       stop_timer_(io_),
+      holder_(std::move(holder)),
       engine_(config_, rng_),
       udp_(io_, [this](const Path& path, ByteView octets) {
         engine_.on_datagram(path, octets, clock());
         turn();
-      }) {}
+      }) {
+  engine_.set_wall_clock([] {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  });
+}
 
 Time Daemon::clock() {
   return std::chrono::duration_cast<Time>(std::chrono::steady_clock::now().time_since_epoch());
@@ -151,6 +156,10 @@ void Daemon::perform(Event& e) {
     case Event::Kind::kFailed:
       return log_warn("{}: failed: {}", who, e.text);
   }
+}
+
+void Daemon::perform(CredentialRequest& r) {
+  if (r.ticket != 0) engine_.on_credential(r.ticket, holder_.answer(r), clock());
 }
 
 void Daemon::on_natt_packet(ByteView packet) {

@@ -1,6 +1,7 @@
 // keyd's thin shell: sockets, clock, random octets and signals around the sans-I/O engine.
 #pragma once
 
+#include "keyd/holder/local_holder.h"
 #include "keyd/sa/engine.h"
 #include "keyd/shell/pfkey_client.h"
 #include "keyd/shell/udp.h"
@@ -9,7 +10,7 @@ namespace esplanade::ike {
 
 class Daemon {
  public:
-  explicit Daemon(Config config);
+  Daemon(Config config, LocalHolder holder);
 
   /// Connects to espd and binds the ports. Errors: kIo, kPermission, with what to do.
   Status open();
@@ -43,6 +44,7 @@ class Daemon {
   asio::signal_set signals_;
   asio::steady_timer timer_;
   asio::steady_timer stop_timer_;
+  LocalHolder holder_;
   Engine engine_;
   UdpSockets udp_;
   std::unique_ptr<PfkeyClient> pfkey_;
