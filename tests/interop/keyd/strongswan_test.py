@@ -95,7 +95,7 @@ def make_pki(folder):
     folder.mkdir(parents=True, exist_ok=True)
 
     def pki(*args, out):
-        (folder / out).write_bytes(subprocess.run(["pki", *map(str, args), "--outform", "pem"], check=True, stdout=subprocess.PIPE).stdout)
+        (folder / out).write_bytes(subprocess.run(["pki", *map(str, args), "--outform", "pem"], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
 
     for name in ("ca", "foreign", "keyd", "swan"):
         pki("--gen", "--type", "rsa", "--size", "2048", out=f"{name}.key")
@@ -153,10 +153,10 @@ def run_case(name, ike, esp, start, args, folder):
         values = dict(dir=here.folder, keyd=KEYD_ADDRESS, swan=SWAN_ADDRESS, ike=ike, esp=esp, start=start,
                       psk="wrong" if name == "wrong-secret" else "the secret of the test")
         values.update(credentials(name, args.pki))
-        swan_config = SWANCTL.format(**values)
-        if name.startswith("rsa"):
-            swan_config += f"secrets {{{{ private-1 {{{{ file = {args.pki}/swan.key }}}} }}}}".replace("{{", "{").replace("}}", "}")
-        swan = StrongSwan(peer, swan_config)
+        if name.startswith("rsa"):  # swanctl looks for keys beside its file
+            (peer.folder / "private").mkdir(parents=True)
+            shutil.copy(args.pki / "swan.key", peer.folder / "private")
+        swan = StrongSwan(peer, SWANCTL.format(**values))
         config = here.folder / "keyd.toml"
         secrets = here.folder / "keyd-secrets.toml"
         secrets.write_text(SECRETS_TOML.format(**values))
@@ -182,7 +182,6 @@ def run_case(name, ike, esp, start, args, folder):
             wait_for("keyd to refuse", lambda: re.search(r"failed to authenticate 3 times: .*(self.signed|unable to get)", keyd.log.read_text()), 15, [keyd, stub])
             expect(not stub_events(stub, "ADD"), "an SA came up under a foreign authority")
             expect(not swan.established(), "strongSwan installed an SA")
-            expect("INVALID_CERT_AUTHORITY" in (peer.folder / "charon-detail.log").read_text() or "N(CRIT)" not in "", "strongSwan was not told")
             expect(here.stop(keyd) == 0, "keyd did not end with 0")
             return
         if start == "none":
@@ -223,7 +222,7 @@ def main():
     args.pki = None
     base = Path(args.keep or tempfile.mkdtemp(prefix="keyd-interop-"))
     failed = []
-    cases = [c for c in CASES if args.only in (None, c[0])]
+    cases = [c for c in CASES if args.only is None or c[0].startswith(args.only)]
     if any(c[0].startswith("rsa") for c in cases):
         args.pki = make_pki(base / "pki")
     for case in cases:
