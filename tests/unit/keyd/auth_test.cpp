@@ -1,4 +1,5 @@
 // Main mode by its three methods: what authenticates, what must not, and the wait for the holder of the secrets.
+#include "keyd/exchange/auth.h"
 #include "keyd/keymat/main_mode_keys.h"
 #include "keyd/policy/identity.h"
 #include "keyd/wire/payload_gss.h"
@@ -653,15 +654,9 @@ TEST_CASE("ike/auth: intermediates sent with the certificate complete its chain;
   check_nothing(other);
 }
 
-TEST_CASE("[R54] a responder takes peers at any address by group secret, certificate or Kerberos, and picks the method "
-          "by the offer") {
-  const Setup cert = side("pubkey", false), gss = side("gss", false);
-  Setup r = side("psk", false);
-  r.peer = "%any";
-  r.keys = cert.keys;
-  r.principal = gss.principal;
-  auto connection = [](const char* name, const Setup& s) {
-    return fmt::format(R"(
+namespace {
+std::string responder_connection(const char* name, const Setup& s) {
+  return fmt::format(R"(
 [connections.{0}]
 local_addrs = "192.0.2.2"
 remote_addrs = "%any"
@@ -677,9 +672,18 @@ esp_proposals = "3des-sha1"
 reqid = 7
 start_action = "none"
 )",
-                       name, s.local, s.remote);
-  };
-  r.more = connection("cert", cert) + connection("kerberos", gss);
+                     name, s.local, s.remote);
+}
+}  // namespace
+
+TEST_CASE("[R54] a responder takes peers at any address by group secret, certificate or Kerberos, and picks the method "
+          "by the offer") {
+  const Setup cert = side("pubkey", false), gss = side("gss", false);
+  Setup r = side("psk", false);
+  r.peer = "%any";
+  r.keys = cert.keys;
+  r.principal = gss.principal;
+  r.more = responder_connection("cert", cert) + responder_connection("kerberos", gss);
   for (const char* method : kMethods) {
     CAPTURE(method);
     World w(25, starting(side(method, true)), r);
@@ -688,6 +692,80 @@ start_action = "none"
     const char* name = method[0] == 'g' ? "kerberos" : method[1] == 'u' ? "cert" : "peer";
     CHECK(std::ranges::any_of(w.right().events, [&](const Event& e) { return e.connection == name; }));
   }
+}
+
+TEST_CASE("ike/auth: among connections with certificates the peer's identity decides, and its authority counts for that one alone") {
+  const Identity other_ca = make_certificate(authority_spec("O=Other, CN=Root"));
+  const Identity guest = make_certificate(peer_spec("O=Other, CN=guest", {"DNS:guest.example"}), &other_ca);
+  Setup r = pki().side(pki().right, "", "id = \"nobody.example\"");
+  r.peer = "%any";
+  r.more = responder_connection("left", pki().side(pki().right, "", "id = \"left.example\"")) +
+           responder_connection("guests", pki().side(pki().right, "", "", {}, {other_ca.certificate}));
+  auto run = [&](const Identity& who, const char* id) -> std::string {
+    Setup l = pki().side(who, fmt::format("id = \"{}\"", id));
+    World w(42, starting(l), r);
+    w.start();
+    if (!w.run(9s, [&] { return w.up(); })) return "";
+    for (const Event& e : w.right().events)
+      if (e.kind == Event::Kind::kMainModeUp) return e.connection;
+    return "";
+  };
+  CHECK(run(pki().left, "left.example") == "left");
+  CHECK(run(guest, "guest.example") == "guests");
+  CHECK(run(pki().left, "192.0.2.1") == "");  // not of the guests' authority
+  // The guests' authority may not speak for "left".
+  const Identity fake = make_certificate(peer_spec("O=Other, CN=left", {"DNS:left.example"}), &other_ca);
+  CHECK(run(fake, "left.example") == "guests");
+}
+
+TEST_CASE("ike/auth: certificates may come as PKCS #7; other encodings, too many and none are refused") {
+  // Message 6 as an initiator checks it, built by hand.
+  MmSa mm;
+  auto c = std::make_shared<Connection>(*make_config(true, side("pubkey", true)).connections.front());
+  mm.connection = c;
+  mm.suite = {kMmTripleDesCbc, kMmSha1, 1};
+  mm.keys.skeyid = Secret(Bytes(20, 1));
+  AuthState::Claim claim;
+  claim.id_b = build_id(Id{IdType::kFqdn, 0, 0, Bytes{'r', 'i', 'g', 'h', 't', '.', 'e', 'x', 'a', 'm', 'p', 'l', 'e'}});
+  const std::string& pem = pki().right.key_pem;
+  auto key = crypto::RsaPrivateKey::from_pem(text_octets(pem));
+  REQUIRE(key);
+  const Bytes signature = *key->sign_raw(hash_of(mm, false, claim.id_b));
+  auto verdict = [&](const std::vector<std::pair<int, Bytes>>& certificates) -> std::string {
+    ChainBuilder chain;
+    for (const auto& [encoding, der] : certificates) {
+      Bytes body{static_cast<Byte>(encoding)};
+      body.insert(body.end(), der.begin(), der.end());
+      chain.add(PayloadType::kCert, body);
+    }
+    chain.add(PayloadType::kSignature, signature);
+    auto payloads = split_payloads(chain.first(), chain.octets(), false);
+    REQUIRE(payloads);
+    auto proved = authenticator(AuthMethod::kPubkey).check_proof(mm, claim, *payloads, kWallClock);
+    if (!proved) return proved.error().detail;
+    REQUIRE(*proved);
+    return to_string(**proved);
+  };
+  const Bytes& right = pki().right.certificate;
+  CHECK(verdict({{4, right}}) == "right.example");
+  CHECK(verdict({{1, crypto::testing::make_pkcs7({pki().ca.certificate, right})}}) == "right.example");
+  CHECK(verdict({{4, pki().ca.certificate}, {4, right}}) == "right.example");  // whatever the order
+  CHECK(verdict({{4, Bytes{1, 2, 3}}, {4, right}}) == "right.example");
+  CHECK(verdict({{9, right}, {4, right}}) == "right.example");
+  CHECK(contains(verdict({{9, right}}), "certificate encoding 9"));
+  CHECK(contains(verdict({{4, pki().left.certificate}}), "no certificate of the peer is for right.example"));
+  CHECK(contains(verdict({}), "sent no certificate"));
+  CHECK(verdict({{4, {}}}) != "right.example");
+  CHECK(contains(verdict({{1, right}}), "PKCS #7"));
+  CHECK(contains(verdict(std::vector<std::pair<int, Bytes>>(9, {4, right})), "more than 8"));
+  CHECK(contains(verdict({{1, crypto::testing::make_pkcs7({right, pki().ca.certificate, pki().left.certificate})},
+                          {4, right}, {4, right}, {4, right}, {4, right}, {4, right}, {4, right}}),
+                 "more than 8"));
+  // The same message under a pinned certificate that it does not carry.
+  auto pinned = std::make_shared<Connection>(*c);
+  pinned->remote_certs = {*crypto::Certificate::parse(right)};
+  mm.connection = pinned;
+  CHECK(verdict({}) == "right.example");
 }
 
 TEST_CASE("ike/auth: method 65001 of a peer without a vendor ID for GSS-API is XAUTH's, and refused") {
