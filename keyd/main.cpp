@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
   auto config = ike::load_config(path);
   if (!config) return fail(config.error());
   if (check) {
+    for (const std::string& warning : config->warnings) std::printf("%s: warning: %s\n", path.c_str(), warning.c_str());
     std::printf("%s: ok, %zu connections\n", path.c_str(), config->connections.size());
     return 0;
   }

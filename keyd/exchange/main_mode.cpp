@@ -68,6 +68,7 @@ MmSa* MainMode::on_message(const Header& header, const Path& path, ByteView data
     return nullptr;
   }
   MmSa& mm = *found;
+  mm.answered = true;
   if (digest_of(datagram) == mm.reliability.last_received) {
     // Only the responder answers: what an initiator waits for, it asks for by its own timer (R116).
     if (!mm.initiator) core_.answer_duplicate(mm.reliability, path);
@@ -172,6 +173,7 @@ Status MainMode::respond1(const Incoming& in) {
   MmSa& mm = core_.add_mm({in.header.cky_i, core_.random_cookie()}, false, in.path, connection);
   mm.suite = choice.suite;
   mm.life = choice.life;
+  mm.life_kilobytes = choice.kilobytes;
   mm.sai_b.assign(sai_b.begin(), sai_b.end());
   mm.expect = 2;
   mm.reliability.last_received = digest_of(in.datagram);
@@ -190,6 +192,7 @@ Status MainMode::got2(MmSa& mm, const Incoming& in) {
   core_.set_responder_cookie(mm, in.header.cky_r);
   mm.suite = choice.suite;
   mm.life = choice.life;
+  mm.life_kilobytes = choice.kilobytes;
   note_vendors(mm, in.payloads);
   mm.g_xi = dh.public_value();
   mm.dh = std::move(dh);
@@ -333,6 +336,8 @@ void MainMode::note_vendors(MmSa& mm, const Payloads& payloads) const {
     const Vendor v = vendor_of(p.body);
     if (v == Vendor::kRfc3947) mm.peer_natt = true;
     if (v == Vendor::kEsplanade || v == Vendor::kMicrosoft) mm.peer_commit = true;
+    if (v == Vendor::kEsplanade) mm.peer_keyd = true;
+    if (v == Vendor::kMicrosoft) mm.peer_microsoft = true;
   }
 }
 
@@ -380,12 +385,7 @@ void MainMode::on_retransmit(MmSa& mm) {
 }
 
 void MainMode::on_expire(MmSa& mm) {
-  if (mm.established) {
-    Informational(core_).send_delete_mm(mm);
-    core_.remove_mm(mm, "lifetime reached");
-  } else {
-    core_.remove_mm(mm, "the initiator went silent");
-  }
+  core_.remove_mm(mm, "the initiator went silent");
 }
 
 // A forged message 5 must not end a negotiation at once; several are more likely a wrong secret.

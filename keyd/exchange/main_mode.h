@@ -18,7 +18,7 @@ class MainMode {
   MmSa* on_message(const Header& header, const Path& path, ByteView datagram);
   /// Sends the last message again, or gives up.
   void on_retransmit(MmSa& mm);
-  /// The half-open responder's or the established SA's time is over.
+  /// The half-open responder's time is over.
   void on_expire(MmSa& mm);
 
  private:

@@ -57,6 +57,8 @@ struct Node {
   std::uint32_t next_spi = 0;
   std::vector<Event> events;
   bool espd_fails = false;
+  std::uint64_t packets = 0;  // what espd says of any SA
+  std::vector<std::pair<Time, AcquireFailed>> acquires_failed;
   std::uint64_t sent = 0;
 };
 
@@ -69,9 +71,13 @@ struct Setup {
   std::string start = "none";
   std::string psk = "correct horse battery staple";
   std::string mode = "tunnel";
-  std::string extra;
+  std::string extra;        // lines of the connection
+  std::string child_extra;  // lines of the child
   std::string ike_table;
 };
+
+/// "3des-sha1-modp1024" is short for "3des-sha1" with PFS, whose group is that of main mode.
+inline std::string without_group(const std::string& esp) { return esp.substr(0, esp.find("-modp")); }
 
 inline Config make_config(bool left, const Setup& s) {
   const std::string ts_l = s.mode == "transport" ? "192.0.2.1" : "10.1.0.0/16";
@@ -95,11 +101,13 @@ esp_proposals = "{}"
 mode = "{}"
 reqid = 7
 start_action = "{}"
+{}
 [secrets.one]
 secret = "{}"
 )",
                   s.ike_table, left ? "192.0.2.1" : "192.0.2.2", left ? "192.0.2.2" : "192.0.2.1", s.ike,
-                  s.extra, left ? ts_l : ts_r, left ? ts_r : ts_l, s.esp, s.mode, s.start, s.psk);
+                  s.extra, left ? ts_l : ts_r, left ? ts_r : ts_l, without_group(s.esp), s.mode, s.start,
+                  (without_group(s.esp) != s.esp ? "pfs = true\n" : "") + s.child_extra, s.psk);
   auto config = parse_config(text, "test.toml");
   const std::string why = config ? "" : config.error().detail;
   REQUIRE(why == "");
@@ -284,6 +292,15 @@ class World {
     });
   }
   void handle(Node& n, RemoveSa& r) { n.sas.erase({r.src == n.address, r.spi}); }
+  void handle(Node& n, QueryUse& q) {
+    const Ticket ticket = q.ticket;
+    const std::uint64_t packets = n.packets;
+    flight_.emplace(now_ + Time(1), [this, &n, ticket, packets] {
+      n.engine->on_use(ticket, packets, now_);
+      pump(n);
+    });
+  }
+  void handle(Node& n, AcquireFailed& a) { n.acquires_failed.push_back({now_, a}); }
   void handle(Node& n, Event& e) { n.events.push_back(std::move(e)); }
 
   LinkSettings link_;
