@@ -34,8 +34,9 @@ void Informational::on_message(const Header& header, const Path& path, ByteView 
     return;
   }
   MmSa& mm = *found;
-  auto opened = open(mm.keys, mm.suite.encryption, phase2_iv(mm.suite.hash, mm.iv, header.message_id), header,
-                     datagram);
+  const auto ours = mm.deletes.find(header.message_id);
+  const Iv iv = ours != mm.deletes.end() ? ours->second.iv : phase2_iv(mm.suite.hash, mm.iv, header.message_id);
+  auto opened = open(mm.keys, mm.suite.encryption, iv, header, datagram);
   Status status = opened ? check_step(kInformationalStep, opened->payloads) : Status(opened.error());
   if (status && opened->payloads.size() < 2)
     status = Error{Errc::kMalformed, "informational message without content"};
@@ -54,12 +55,12 @@ void Informational::on_message(const Header& header, const Path& path, ByteView 
   }
   if (!core_.remember_message_id(mm, header.message_id)) {  // a replay, or a duplicate
     ++core_.counters.duplicates;
-    if (core_.may_answer_stranger()) acknowledge_delete(mm, header.message_id, opened->payloads);
+    if (core_.may_answer_stranger()) acknowledge_delete(mm, header.message_id, *opened);
     return;
   }
   core_.count_octets(mm, datagram.size());
   follow(mm, path);
-  acknowledge_delete(mm, header.message_id, opened->payloads);
+  acknowledge_delete(mm, header.message_id, *opened);
   for (const RawPayload& p : opened->payloads) {
     if (p.type == PayloadType::kNotify) {
       auto notify = parse_notify(p.body);
@@ -176,7 +177,7 @@ bool Informational::on_delete(MmSa& mm, const Delete& del) {
   return true;
 }
 
-Bytes Informational::send_chain(MmSa& mm, std::uint32_t message_id, ByteView hash,
+Bytes Informational::send_chain(MmSa& mm, std::uint32_t message_id, Iv& iv, ByteView hash,
                                 const ChainBuilder& content) {
   Header h;
   h.cky_i = mm.cookies.first;
@@ -186,7 +187,6 @@ Bytes Informational::send_chain(MmSa& mm, std::uint32_t message_id, ByteView has
   ChainBuilder chain;
   chain.add(PayloadType::kHash, hash);
   chain.append(content);
-  Iv iv = phase2_iv(mm.suite.hash, mm.iv, message_id);
   auto message = protect(mm.keys, mm.suite.encryption, iv, h, chain);
   if (!message) return {};
   core_.count_octets(mm, message->size());
@@ -198,7 +198,9 @@ void Informational::send(MmSa& mm, PayloadType type, ByteView body) {
   ChainBuilder content;
   content.add(type, body);
   const std::uint32_t id = core_.new_message_id(mm);
-  (void)send_chain(mm, id, qm_hash1(mm.suite.hash, mm.keys.skeyid_a.reveal(), id, content.octets()), content);
+  Iv iv = phase2_iv(mm.suite.hash, mm.iv, id);
+  (void)send_chain(mm, id, iv, qm_hash1(mm.suite.hash, mm.keys.skeyid_a.reveal(), id, content.octets()),
+                   content);
 }
 
 // A Microsoft peer acknowledges a delete that brings a nonce (MS-IKEE s3.8); others get a plain one, once.
@@ -212,8 +214,9 @@ void Informational::send_delete(MmSa& mm, const Delete& del) {
   content.add(PayloadType::kNonce, d.ni_b);
   content.add(PayloadType::kDelete, body);
   const std::uint32_t id = core_.new_message_id(mm);
-  d.message =
-      send_chain(mm, id, qm_hash1(mm.suite.hash, mm.keys.skeyid_a.reveal(), id, content.octets()), content);
+  d.iv = phase2_iv(mm.suite.hash, mm.iv, id);
+  d.message = send_chain(mm, id, d.iv,
+                         qm_hash1(mm.suite.hash, mm.keys.skeyid_a.reveal(), id, content.octets()), content);
   mm.deletes[id] = std::move(d);
   core_.timers.arm({TimerKey::Kind::kDelete, mm.number, id}, core_.now + kDeleteWait);
 }
@@ -255,16 +258,17 @@ bool Informational::on_delete_ack(MmSa& mm, const Header& header, const Payloads
   return true;
 }
 
-void Informational::acknowledge_delete(MmSa& mm, std::uint32_t message_id, const Payloads& payloads) {
-  const RawPayload* del = find(payloads, PayloadType::kDelete);
-  const RawPayload* nonce = find(payloads, PayloadType::kNonce);
+void Informational::acknowledge_delete(MmSa& mm, std::uint32_t message_id, const Opened& opened) {
+  const RawPayload* del = find(opened.payloads, PayloadType::kDelete);
+  const RawPayload* nonce = find(opened.payloads, PayloadType::kNonce);
   if (!mm.peer_microsoft || del == nullptr || nonce == nullptr || nonce->body.size() < kNonceLenMin ||
       nonce->body.size() > kNonceLenMax)
     return;
   ChainBuilder content;
   content.add(PayloadType::kNonce, core_.random(kDeleteNonceLen));
   content.add(PayloadType::kDelete, del->body);
-  (void)send_chain(mm, message_id,
+  Iv iv = opened.next_iv;  // one exchange, one chain (RFC 2409 App. B)
+  (void)send_chain(mm, message_id, iv,
                    delete_ack_hash(mm.suite.hash, mm.keys.skeyid_a.reveal(), message_id, nonce->body,
                                    content.octets()),
                    content);

@@ -36,11 +36,11 @@ class Informational {
   void on_mm_lifetime(MmSa& mm, const Notify& notify);
   /// True when the message was the acknowledgement of a delete; `mm` may then be gone.
   bool on_delete_ack(MmSa& mm, const Header& header, const Payloads& payloads);
-  void acknowledge_delete(MmSa& mm, std::uint32_t message_id, const Payloads& payloads);
+  void acknowledge_delete(MmSa& mm, std::uint32_t message_id, const Opened& del);
   void send(MmSa& mm, PayloadType type, ByteView body);
   void send_delete(MmSa& mm, const Delete& del);
-  /// HASH, then `content`, protected and sent; the octets, empty on an error.
-  Bytes send_chain(MmSa& mm, std::uint32_t message_id, ByteView hash, const ChainBuilder& content);
+  /// HASH, then `content`, protected and sent; the octets, empty on an error. Moves `iv` on.
+  Bytes send_chain(MmSa& mm, std::uint32_t message_id, Iv& iv, ByteView hash, const ChainBuilder& content);
 
   Core& core_;
 };

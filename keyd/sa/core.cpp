@@ -83,6 +83,11 @@ MmSa* Core::find_mm(std::uint64_t number) {
   return it == by_number_.end() ? nullptr : it->second;
 }
 
+const MmSa* Core::find_mm(std::uint64_t number) const {
+  auto it = by_number_.find(number);
+  return it == by_number_.end() ? nullptr : it->second;
+}
+
 MmSa* Core::find_half_open(const Cookie& cky_i, const Endpoint& remote) {
   for (auto it = mms_.lower_bound({cky_i, kNoCookie}); it != mms_.end() && it->first.first == cky_i; ++it)
     if (!it->second->initiator && it->second->path.remote == remote) return it->second.get();

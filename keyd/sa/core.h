@@ -47,6 +47,7 @@ class Core {
   void set_responder_cookie(MmSa& mm, const Cookie& cky_r);
   MmSa* find_mm(const CookiePair& cookies);
   MmSa* find_mm(std::uint64_t number);
+  const MmSa* find_mm(std::uint64_t number) const;
   /// The responder's half-open SA for a message 1 that comes again.
   MmSa* find_half_open(const Cookie& cky_i, const Endpoint& remote);
   /// True when no quick mode may begin under it any more: expired, or its number of quick modes is reached.

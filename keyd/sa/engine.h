@@ -38,6 +38,8 @@ class Engine {
   /// What there is to do, in order.
   std::vector<Output> take_outputs() { return std::exchange(core_.out, {}); }
 
+  /// The tables, to look at.
+  const Core& core() const { return core_; }
   const Counters& counters() const { return core_.counters; }
   std::size_t num_main_modes() const { return core_.mm_numbers().size(); }
   const std::map<std::uint32_t, ChildSa>& children() const { return core_.children; }

@@ -129,6 +129,7 @@ struct MmSa {
   /// A delete that the peer has yet to acknowledge (MS-IKEE s3.8), by Message-ID.
   struct ReliableDelete {
     Bytes message;
+    Iv iv{};  // of the answer
     Bytes ni_b;
     std::uint32_t tries = 0;  // retransmissions
   };

@@ -46,6 +46,9 @@ struct LinkSettings {
 struct HeldSa {
   esp::SaParams sa;
   std::uint32_t reqid = 0;
+  std::uint64_t order = 0;  // of installation
+  std::uint64_t bytes = 0;
+  bool soft_told = false;
 };
 
 struct Node {
@@ -79,6 +82,10 @@ struct Setup {
 /// "3des-sha1-modp1024" is short for "3des-sha1" with PFS, whose group is that of main mode.
 inline std::string without_group(const std::string& esp) { return esp.substr(0, esp.find("-modp")); }
 
+inline std::string esp_line(const std::string& esp) {
+  return esp.empty() ? "" : fmt::format("esp_proposals = \"{}\"", without_group(esp));
+}
+
 inline Config make_config(bool left, const Setup& s) {
   const std::string ts_l = s.mode == "transport" ? "192.0.2.1" : "10.1.0.0/16";
   const std::string ts_r = s.mode == "transport" ? "192.0.2.2" : "10.2.0.0/16";
@@ -97,7 +104,7 @@ proposals = "{}"
 [connections.peer.children.net]
 local_ts = "{}"
 remote_ts = "{}"
-esp_proposals = "{}"
+{}
 mode = "{}"
 reqid = 7
 start_action = "{}"
@@ -106,7 +113,7 @@ start_action = "{}"
 secret = "{}"
 )",
                   s.ike_table, left ? "192.0.2.1" : "192.0.2.2", left ? "192.0.2.2" : "192.0.2.1", s.ike,
-                  s.extra, left ? ts_l : ts_r, left ? ts_r : ts_l, without_group(s.esp), s.mode, s.start,
+                  s.extra, left ? ts_l : ts_r, left ? ts_r : ts_l, esp_line(s.esp), s.mode, s.start,
                   (without_group(s.esp) != s.esp ? "pfs = true\n" : "") + s.child_extra, s.psk);
   auto config = parse_config(text, "test.toml");
   const std::string why = config ? "" : config.error().detail;
@@ -206,6 +213,25 @@ class World {
              right_.sas.contains({true, e.first}) && no_unequal_keys();
     });
   }
+  /// espd counts seconds and octets, and tells soft and hard limits.
+  bool espd_counts = false;
+  /// Sends a packet of `bytes` through the newest outbound SA. Its SPI, or nothing when it is lost: no SA here or
+  /// none with the same keys there.
+  std::optional<std::uint32_t> packet(Node& from, std::uint64_t bytes = 100) {
+    HeldSa* newest = nullptr;
+    for (auto& [key, held] : from.sas)
+      if (key.first && (newest == nullptr || held.order > newest->order)) newest = &held;
+    if (newest == nullptr) return std::nullopt;
+    const std::uint32_t spi = newest->sa.spi;
+    Node& to = other(from);
+    auto there = to.sas.find({false, spi});
+    if (there == to.sas.end() || !equal_sa(newest->sa, there->second.sa)) return std::nullopt;
+    ++from.packets;
+    ++to.packets;
+    count_bytes(from, true, spi, bytes);
+    count_bytes(to, false, spi, bytes);
+    return spi;
+  }
   /// Called for each datagram before the link; may change it. Returns false to swallow it.
   std::function<bool(const Node& from, Bytes& octets)> tap;
 
@@ -236,6 +262,29 @@ class World {
       auto it = b.sas.find({!e.first.first, e.first.second});
       return it == b.sas.end() || equal_sa(e.second.sa, it->second.sa);
     });
+  }
+  void limit(Node& n, bool outbound, std::uint32_t spi, bool hard) {
+    auto it = n.sas.find({outbound, spi});
+    if (it == n.sas.end() || (!hard && it->second.soft_told)) return;
+    it->second.soft_told = true;
+    if (hard) n.sas.erase(it);
+    expire(n, spi, hard);
+  }
+  void count_seconds(Node& n, const esp::SaParams& sa) {
+    for (bool hard : {false, true}) {
+      const auto seconds = std::chrono::seconds(hard ? sa.hard.seconds : sa.soft.seconds);
+      if (seconds.count() == 0) continue;
+      flight_.emplace(now_ + seconds,
+                      [this, &n, out = sa.outbound, spi = sa.spi, hard] { limit(n, out, spi, hard); });
+    }
+  }
+  void count_bytes(Node& n, bool outbound, std::uint32_t spi, std::uint64_t bytes) {
+    HeldSa& held = n.sas.at({outbound, spi});
+    held.bytes += bytes;
+    const auto& [soft, hard] = std::pair(held.sa.soft.bytes, held.sa.hard.bytes);
+    if (!espd_counts) return;
+    if (hard != 0 && held.bytes >= hard) return limit(n, outbound, spi, true);
+    if (soft != 0 && held.bytes >= soft) limit(n, outbound, spi, false);
   }
   double chance() { return std::uniform_real_distribution<double>(0, 1)(gen_); }
   Time some_delay() {
@@ -285,7 +334,8 @@ class World {
   void handle(Node& n, InstallSa& i) {
     CHECK(esp::validate(i.sa));
     const Ticket ticket = i.ticket;
-    n.sas[{i.sa.outbound, i.sa.spi}] = HeldSa{std::move(i.sa), i.reqid};
+    if (espd_counts) count_seconds(n, i.sa);
+    n.sas[{i.sa.outbound, i.sa.spi}] = HeldSa{std::move(i.sa), i.reqid, ++installs_};
     flight_.emplace(now_ + Time(1), [this, &n, ticket] {
       n.engine->on_installed(ticket, ok(), now_);
       pump(n);
@@ -307,6 +357,7 @@ class World {
   std::mt19937_64 gen_;
   Node left_, right_;
   Time now_{0};
+  std::uint64_t installs_ = 0;
   std::multimap<Time, std::function<void()>> flight_;
 };
 
