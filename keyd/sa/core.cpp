@@ -344,9 +344,13 @@ bool Core::remember_message_id(MmSa& mm, std::uint32_t message_id) {
 }
 
 std::uint32_t Core::new_message_id(MmSa& mm) {
+  if (mm.id_step == 0) {
+    mm.next_id = load_be32(random(4).data());
+    mm.id_step = load_be32(random(4).data()) | 1;
+  }
   for (;;) {
-    const std::uint32_t id = load_be32(random(4).data());
-    if (id != 0 && remember_message_id(mm, id)) return id;
+    mm.next_id += mm.id_step;
+    if (mm.next_id != 0 && remember_message_id(mm, mm.next_id)) return mm.next_id;
   }
 }
 

@@ -115,6 +115,9 @@ struct MmSa {
   std::uint32_t quick_modes = 0;  // begun by either side: R24; R100 and R101 distinguish the first
   std::map<std::uint32_t, QmExchange> exchanges;  // by Message-ID
   std::deque<std::uint32_t> done_order;           // finished exchanges still kept, oldest first
+  // Message-IDs of ours: next + step each time, step odd, both random: none twice in 2^32.
+  std::uint32_t next_id = 0;
+  std::uint32_t id_step = 0;
   std::set<std::uint32_t> seen_ids;      // Message-IDs used by either side: never again (RFC 2409 s5.5)
   std::deque<std::uint32_t> seen_order;  // to bound the set
 

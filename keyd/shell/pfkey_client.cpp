@@ -97,6 +97,7 @@ void PfkeyClient::report(const AcquireFailed& failed) {
   m.type = pfkey::Type::kAcquire;
   m.satype = pfkey::SaType::kEsp;
   m.error = failed.answered ? EACCES : ETIMEDOUT;
+  m.sa2 = pfkey::Sa2Ext{pfkey::kModeTunnel, 0, failed.reqid};
   send(std::move(m), it->second);
 }
 

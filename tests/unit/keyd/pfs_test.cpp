@@ -169,7 +169,7 @@ TEST_CASE("[R46][R93] session key PFS renews without main mode; each renewal has
   }
 }
 
-TEST_CASE("[R44][R107] master key PFS: a main mode of its own, with new cookies, nonces and values, for every quick mode") {
+TEST_CASE("[R44] master key PFS: a main mode of its own, with new cookies, nonces and values, for every quick mode") {
   Setup s = pfs(false);
   s.extra = "master_key_pfs = true";
   World w(7, starting(s), s);
@@ -193,7 +193,7 @@ TEST_CASE("[R44][R107] master key PFS: a main mode of its own, with new cookies,
   CHECK(cookies.size() == 10);
 }
 
-TEST_CASE("[R51] session key PFS and master key PFS are set apart from each other: all four ways do what each says") {
+TEST_CASE("[R51][R107] session key PFS and master key PFS are set apart from each other: all four ways do what each says") {
   for (bool session : {false, true})
     for (bool master : {false, true}) {
       CAPTURE(session);
@@ -272,20 +272,28 @@ TEST_CASE("[R40] PFS does not move the times of renewal") {
   CHECK(renewals[0] == renewals[1]);
 }
 
-TEST_CASE("[R42] the keys that protect messages and packets are no input of session keys: SKEYID_d alone is") {
+TEST_CASE("[R6][R42][R92] session keys follow from SKEYID_d, nonces and SPIs alone, for each direction cut into encryption and authentication key; keys that protect messages are no input, nor is anything of the pair before") {
   World w(12, starting(pfs(false)), pfs(false));
   Sniffer net(w);
   w.start();
   REQUIRE(w.run(5s, [&] { return w.up(); }));
-  const auto qm = quick_modes(net);
-  const MmSa* mm = mm_of(w, qm[0]->header);
-  const Bytes held = keys_of(w.left().sas.at({false, only_child(w.left())}));
-  auto with_key = [&](const Secret& key) {
-    return octets(derive_keymat(mm->suite.hash, key.reveal(), {}, ProtocolId::kEsp, only_child(w.left()),
-                                qm[0]->payload(PayloadType::kNonce)->body, qm[1]->payload(PayloadType::kNonce)->body,
-                                44));
-  };
-  CHECK(with_key(mm->keys.skeyid_d) == held);
-  CHECK(with_key(mm->keys.skeyid_a) != held);
-  CHECK(with_key(mm->keys.cipher) != held);
+  for (int round = 0; round < 3; ++round) {
+    const auto all = quick_modes(net);
+    REQUIRE(all.size() == 4 * static_cast<std::size_t>(round + 1));
+    const auto qm = std::span(all).last(4);
+    const MmSa* mm = mm_of(w, qm[0]->header);
+    const ChildSa& child = w.left().engine->children().begin()->second;
+    for (const auto& [outbound, spi] : {std::pair{false, child.spi_in}, {true, child.spi_out}}) {
+      const Bytes held = keys_of(w.left().sas.at({outbound, spi}));
+      auto with_key = [&, spi = spi](const Secret& key) {
+        return octets(derive_keymat(mm->suite.hash, key.reveal(), {}, ProtocolId::kEsp, spi,
+                                    qm[0]->payload(PayloadType::kNonce)->body,
+                                    qm[1]->payload(PayloadType::kNonce)->body, 44));
+      };
+      CHECK(with_key(mm->keys.skeyid_d) == held);
+      CHECK(with_key(mm->keys.skeyid_a) != held);
+      CHECK(with_key(mm->keys.cipher) != held);
+    }
+    renew(w, w.left());
+  }
 }
