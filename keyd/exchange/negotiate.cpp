@@ -397,8 +397,11 @@ Result<NotifiedLife> parse_notified_life(ByteView data, bool phase1) {
     }
   }
   NotifiedLife out;
-  if (lives.seconds) out.seconds = to_seconds(*lives.seconds);
-  out.kilobytes = lives.kilobytes;
+  // A peer may shorten a life, but not so far that the two do nothing but negotiate.
+  constexpr std::chrono::seconds kSecondsMin{30};
+  constexpr std::uint64_t kKilobytesMin = 4;
+  if (lives.seconds) out.seconds = std::max(to_seconds(*lives.seconds), kSecondsMin);
+  if (lives.kilobytes) out.kilobytes = std::max(*lives.kilobytes, kKilobytesMin);
   return out;
 }
 
