@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   auto holder = ike::LocalHolder::load(config->secrets_file, *config);
   if (!holder) return fail(holder.error());
   if (check) {
+    for (const std::string& warning : config->warnings) std::printf("%s: warning: %s\n", path.c_str(), warning.c_str());
     std::printf("%s: ok, %zu connections\n", path.c_str(), config->connections.size());
     return 0;
   }

@@ -108,9 +108,14 @@ std::vector<Message> PfkeyServer::answer(ClientId client, Message request) {
   std::vector<Message> out;
   if (request.type == Type::kAcquire) {
     // RFC 2367 s3.1.6: an ACQUIRE with an errno says that negotiation failed. It has no answer.
+    // ETIMEDOUT: the peer is silent; any other: it answers.
     const auto found =
         std::ranges::find_if(acquire_of_, [&](const auto& entry) { return entry.second == request.seq; });
-    if (request.error != 0 && found != acquire_of_.end()) hooks_.acquire_failed(found->first);
+    // Meanwhile the policy may have been asked for again: then it names itself.
+    const auto named = request.sa2 ? acquire_of_.find(request.sa2->reqid) : acquire_of_.end();
+    const auto meant = found != acquire_of_.end() ? found : named;
+    if (request.error != 0 && meant != acquire_of_.end())
+      hooks_.acquire_failed(meant->first, request.error == ETIMEDOUT);
     return out;
   }
   if (request.type == Type::kDump) return dump(request);

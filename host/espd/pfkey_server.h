@@ -15,7 +15,8 @@ class PfkeyServer {
  public:
   struct Hooks {
     std::function<void(std::uint32_t reqid)> outbound_ready;  // an outbound SA was installed
-    std::function<void(std::uint32_t reqid)> acquire_failed;  // the daemon gave up on an ACQUIRE
+    /// The daemon gave up on an ACQUIRE, or (`silent`) has had no answer from the peer so far.
+    std::function<void(std::uint32_t reqid, bool silent)> acquire_failed;
     std::function<void()> registered;                         // a daemon is there to take ACQUIREs
   };
   PfkeyServer(host::Backend& backend, Sad& sad, Counters& counters, Hooks hooks)

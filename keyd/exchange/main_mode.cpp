@@ -124,6 +124,7 @@ MmSa* MainMode::on_message(const Header& header, const Path& path, ByteView data
     return nullptr;
   }
   MmSa& mm = *found;
+  mm.answered = true;
   if (digest_of(datagram) == mm.reliability.last_received) {
     // Only the responder answers: what an initiator waits for, it asks for by its own timer (R116).
     if (!mm.initiator) core_.answer_duplicate(mm.reliability, path);
@@ -248,6 +249,7 @@ Status MainMode::respond1(const Incoming& in) {
   MmSa& mm = core_.add_mm({in.header.cky_i, core_.random_cookie()}, false, in.path, connection);
   mm.suite = choice->suite;
   mm.life = choice->life;
+  mm.life_kilobytes = choice->kilobytes;
   mm.sai_b.assign(sai_b.begin(), sai_b.end());
   mm.auth.peer_name = choice->gss_name;
   if (!choice->gss_name.empty()) mm.auth.own_name = build_gss_name(connection->gss_name);
@@ -278,6 +280,7 @@ Status MainMode::got2(MmSa& mm, const Incoming& in) {
   core_.set_responder_cookie(mm, in.header.cky_r);
   mm.suite = choice.suite;
   mm.life = choice.life;
+  mm.life_kilobytes = choice.kilobytes;
   note_vendors(mm, in.payloads);
   mm.g_xi = dh.public_value();
   mm.dh = std::move(dh);
@@ -520,6 +523,8 @@ void MainMode::note_vendors(MmSa& mm, const Payloads& payloads) const {
     if (v == Vendor::kRfc3947) mm.peer_natt = true;
     if (v == Vendor::kEsplanade || v == Vendor::kMicrosoft) mm.peer_commit = true;
     if (means_gss(v)) mm.peer_gss = true;
+    if (v == Vendor::kEsplanade) mm.peer_keyd = true;
+    if (v == Vendor::kMicrosoft) mm.peer_microsoft = true;
   }
 }
 
@@ -566,13 +571,8 @@ void MainMode::on_retransmit(MmSa& mm) {
 }
 
 void MainMode::on_expire(MmSa& mm) {
-  if (mm.established) {
-    Informational(core_).send_delete_mm(mm);
-    core_.remove_mm(mm, "lifetime reached");
-  } else {
-    const bool holder = mm.auth.wait != AuthState::Wait::kNothing;
-    core_.remove_mm(mm, holder ? "no answer from the holder of the secrets" : "the initiator went silent");
-  }
+  const bool holder = mm.auth.wait != AuthState::Wait::kNothing;
+  core_.remove_mm(mm, holder ? "no answer from the holder of the secrets" : "the initiator went silent");
 }
 
 // One forged message must not end a negotiation at once; several are more likely a wrong credential.

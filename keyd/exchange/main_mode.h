@@ -20,7 +20,7 @@ class MainMode {
   MmSa* on_credential(MmSa& mm, const Result<Credential>& result);
   /// Sends the last message again, or gives up.
   void on_retransmit(MmSa& mm);
-  /// The half-open responder's or the established SA's time is over.
+  /// The half-open responder's time is over.
   void on_expire(MmSa& mm);
 
  private:

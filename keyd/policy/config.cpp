@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::size_t kFileMax = 1 << 20;  // octets: a configuration of a thousand connections fits
 constexpr std::int64_t kDay = 86400;
+constexpr std::chrono::seconds kIdlePreset{300};
 
 constexpr std::size_t kCertFileMax = 1 << 20;
 constexpr std::size_t kCrlFileMax = 32 << 20;  // a large authority's list
@@ -64,9 +65,9 @@ void read_suites(TomlReader& in, const char* key, const char* preset, Result<T> 
   }
 }
 
-void read_selector(TomlReader& in, const char* key, Selector& out) {
+void read_selector(TomlReader& in, const char* key, std::optional<Selector>& out) {
   auto text = in.text(key, true);
-  if (!text) return;
+  if (!text || *text == "dynamic") return;
   if (auto selector = parse_selector(*text)) {
     out = *selector;
   } else {
@@ -74,19 +75,45 @@ void read_selector(TomlReader& in, const char* key, Selector& out) {
   }
 }
 
+constexpr std::uint32_t kKeyKilobytesMax = 100000;  // R23: 100 MB under one key
+constexpr std::chrono::seconds kShortQmLife{300};   // MS-FASP: the least that Windows takes
+
+// What is allowed but deserves caution: R23, R106, R115.
+void warn_of(const std::string& where, const Connection& connection, const ChildConfig& c,
+             std::vector<std::string>& warnings) {
+  auto warn = [&](std::string text) { warnings.push_back(fmt::format("{}: {}", where, text)); };
+  if (c.life_kilobytes == 0 || c.life_kilobytes > kKeyKilobytesMax)
+    warn(fmt::format("life_kbytes lets one key protect more than {} KB", kKeyKilobytesMax));
+  if (connection.quick_modes_max() == 0 && c.life < kShortQmLife)
+    warn("life_time is short and the connection has no qm_limit: many session keys from one master key");
+  const Connection preset;
+  const ChildConfig preset_child;
+  const bool set = connection.life != preset.life || c.life != preset_child.life;
+  if (set && std::max(connection.life, c.life) >= 4 * std::min(connection.life, c.life))
+    warn(fmt::format("life_time of the connection ({} s) and of the child ({} s) are far apart",
+                     connection.life.count(), c.life.count()));
+}
+
+void read_protocols(TomlReader& in, ChildConfig& c) {
+  if (in.has("ah_proposals")) read_suites(in, "ah_proposals", "sha1", parse_ah_suite, c.ah_suites);
+  if (in.has("esp_proposals") || c.ah_suites.empty())
+    read_suites(in, "esp_proposals", "3des-sha1", parse_esp_suite, c.suites);
+  c.bundle = in.boolean("bundle").value_or(false);
+  if (c.bundle && (c.suites.empty() || c.ah_suites.empty()))
+    in.fail("bundle", "needs both ah_proposals and esp_proposals");
+  c.pfs = in.boolean("pfs").value_or(false);
+}
+
 void read_child(TomlReader& in, ChildConfig& c) {
   read_selector(in, "local_ts", c.local_ts);
   read_selector(in, "remote_ts", c.remote_ts);
-  if (c.local_ts.first.version != c.remote_ts.first.version)
+  if (c.local_ts && c.remote_ts && c.local_ts->first.version != c.remote_ts->first.version)
     in.fail("remote_ts", "is of another IP version than local_ts");
   if (auto mode = in.text("mode")) {
     c.transport = *mode == "transport";
     if (!c.transport && *mode != "tunnel") in.fail("mode", "is neither tunnel nor transport");
   }
-  read_suites(in, "esp_proposals", "3des-sha1", parse_esp_suite, c.suites);
-  // RFC 2409 s5.5: one group for all transforms of an offer.
-  for (const QmSuite& s : c.suites)
-    if (s.group != c.suites.front().group) in.fail("esp_proposals", "differ in their group");
+  read_protocols(in, c);
   if (auto v = in.seconds("life_time", 60, 30 * kDay)) c.life = std::chrono::seconds(*v);
   if (auto v = in.integer("life_kbytes", 0, 0x7fffffff)) c.life_kilobytes = static_cast<std::uint32_t>(*v);
   if (auto v = in.integer("reqid", 1, 0xffffffff)) c.reqid = static_cast<std::uint32_t>(*v);
@@ -100,6 +127,13 @@ void read_child(TomlReader& in, ChildConfig& c) {
       c.start = StartAction::kStart;
     else
       in.fail("start_action", "is none of: none, trap, start");
+  }
+  // MS-FASP: 300 to 3,600 s, 300 if nothing is said. Only traffic brings a pair back, so only "trap" has the
+  // default.
+  if (c.start == StartAction::kTrap) c.idle = kIdlePreset;
+  if (auto v = in.seconds("idle_time", 0, 3600)) {
+    if (*v != 0 && *v < 300) in.fail("idle_time", "is neither 0 (never) nor 300 to 3600 s");
+    c.idle = std::chrono::seconds(*v);
   }
 }
 
@@ -208,6 +242,9 @@ void read_connection(TomlReader& in, const std::string& folder, Connection& c) {
   }
   read_suites(in, "proposals", "3des-sha1-modp1024", parse_mm_suite, c.suites);
   if (auto v = in.seconds("life_time", 60, 30 * kDay)) c.life = std::chrono::seconds(*v);
+  if (auto v = in.integer("life_kbytes", 0, 0x7fffffff)) c.life_kilobytes = static_cast<std::uint32_t>(*v);
+  if (auto v = in.integer("qm_limit", 0, 0x7fffffff)) c.qm_limit = static_cast<std::uint32_t>(*v);
+  c.master_key_pfs = in.boolean("master_key_pfs").value_or(false);
   Side local_side, remote_side;
   in.table("local", [&](TomlReader& t) { read_local(t, folder, c, local_side); });
   in.table("remote", [&](TomlReader& t) { read_remote(t, folder, c, remote_side); });
@@ -242,6 +279,7 @@ void read_ike(TomlReader& in, Config& c) {
   number("half_open_per_source_max", 1, 1000000, c.limits.half_open_per_source_max);
   millis("restart_delay_ms", 100, 3600000, c.limits.restart_delay);
   millis("keepalive_ms", 0, 3600000, c.limits.keepalive);
+  millis("no_answer_ms", 100, 600000, c.limits.no_answer);
 }
 
 void read_root(TomlReader& in, const std::string& folder, Config& c) {
@@ -265,6 +303,8 @@ void read_root(TomlReader& in, const std::string& folder, Config& c) {
     auto connection = std::make_shared<Connection>();
     connection->name = name;
     read_connection(t, folder, *connection);
+    for (const ChildConfig& child : connection->children)
+      warn_of(fmt::format("{}.children.{}", t.where(), child.name), *connection, child, c.warnings);
     c.connections.push_back(std::move(connection));
   });
   if (c.connections.empty()) in.fail("connections", "has no connection");

@@ -23,12 +23,16 @@ enum class StartAction : std::uint8_t {
 
 struct ChildConfig {
   std::string name;
-  Selector local_ts;
-  Selector remote_ts;
+  std::optional<Selector> local_ts;   // none: "dynamic", our address towards the peer
+  std::optional<Selector> remote_ts;  // none: "dynamic", the peer's address
   bool transport = false;
-  std::vector<QmSuite> suites;  // in order of preference
+  std::vector<QmSuite> suites;     // ESP, in order of preference
+  std::vector<QmSuite> ah_suites;  // AH
+  bool bundle = false;             // AH and ESP together; else the two lists are alternatives, ESP first
+  bool pfs = false;                // in the group of main mode (R38)
   std::chrono::seconds life{3600};
   std::uint32_t life_kilobytes = 100000;  // of 1,024 octets; 0: no limit
+  std::chrono::seconds idle{0};           // without traffic the pair is removed; 0: never
   std::uint32_t reqid = 0;
   StartAction start = StartAction::kTrap;
 };
@@ -60,8 +64,20 @@ struct Connection {
   std::string gss_name;                 // ours
   std::vector<std::string> gss_remote;  // the peers allowed; * stands for any characters but '@'
   std::chrono::seconds life{28800};
+  std::uint32_t life_kilobytes = 0;  // of IKE messages under one main mode SA; 0: no limit
+  std::uint32_t qm_limit = 0;        // quick modes under one main mode SA; 0: no limit
+  bool master_key_pfs = false;       // a main mode for every quick mode; qm_limit is then 1 (R27, R28)
   std::vector<ChildConfig> children;
+
+  /// Quick modes that one main mode SA may serve; 0: any number.
+  std::uint32_t quick_modes_max() const { return master_key_pfs ? 1 : qm_limit; }
 };
+
+/// How long before the end of a life its renewal begins, at most 5 % of it (R8): long enough for two or three
+/// retransmissions, or for all of them where the life allows.
+constexpr std::chrono::milliseconds life_margin(std::chrono::seconds life) {
+  return std::min<std::chrono::milliseconds>(std::chrono::milliseconds(life) / 20, std::chrono::seconds(60));
+}
 
 /// Limits of resources, and times. Defaults follow the facts of RFC and Windows practice.
 struct IkeLimits {
@@ -72,6 +88,7 @@ struct IkeLimits {
   std::uint32_t half_open_per_source_max = 35;
   std::chrono::milliseconds restart_delay{10000};  // of a child with start_action "start" after a failure
   std::chrono::milliseconds keepalive{20000};      // RFC 3948 s4; 0: none
+  std::chrono::milliseconds no_answer{3000};       // a silent peer is reported to espd after this (R81)
 };
 
 struct Config {
@@ -82,6 +99,7 @@ struct Config {
   std::string log_level = "info";
   IkeLimits limits;
   std::vector<std::shared_ptr<const Connection>> connections;
+  std::vector<std::string> warnings;  // settings that are allowed but deserve caution
 };
 
 /// Parses the text; `file` is for messages, and relative names of certificate files start from its folder.

@@ -17,7 +17,8 @@ constexpr std::size_t kExponentLen = 32;  // 256 random bits: enough for groups 
 Bytes source_key(const esp::IpAddress& a) { return Bytes(a.bytes().begin(), a.bytes().end()); }
 
 void cancel_mm_timers(TimerQueue& timers, std::uint64_t number) {
-  for (auto kind : {TimerKey::Kind::kMmRetransmit, TimerKey::Kind::kMmExpire, TimerKey::Kind::kKeepalive})
+  for (auto kind : {TimerKey::Kind::kMmRetransmit, TimerKey::Kind::kMmExpire, TimerKey::Kind::kKeepalive,
+                    TimerKey::Kind::kMmRekey, TimerKey::Kind::kNoAnswer})
     timers.cancel({kind, number, 0});
 }
 
@@ -82,9 +83,22 @@ MmSa* Core::find_mm(std::uint64_t number) {
   return it == by_number_.end() ? nullptr : it->second;
 }
 
+const MmSa* Core::find_mm(std::uint64_t number) const {
+  auto it = by_number_.find(number);
+  return it == by_number_.end() ? nullptr : it->second;
+}
+
 MmSa* Core::find_half_open(const Cookie& cky_i, const Endpoint& remote) {
   for (auto it = mms_.lower_bound({cky_i, kNoCookie}); it != mms_.end() && it->first.first == cky_i; ++it)
     if (!it->second->initiator && it->second->path.remote == remote) return it->second.get();
+  return nullptr;
+}
+
+MmSa* Core::find_established(const Connection& connection, const esp::IpAddress& remote) {
+  auto it = by_peer_.find(peer_key(connection, remote));
+  if (it == by_peer_.end()) return nullptr;
+  for (MmSa* mm : it->second | std::views::reverse)
+    if (mm->established && !mm->remove_when_acked) return mm;
   return nullptr;
 }
 
@@ -93,8 +107,8 @@ MmSa* Core::find_usable(const Connection& connection, const esp::IpAddress& remo
   if (it == by_peer_.end()) return nullptr;
   MmSa* negotiating = nullptr;
   for (MmSa* mm : it->second | std::views::reverse) {
-    if (mm->established) return mm;
-    if (mm->initiator) negotiating = mm;
+    if (mm->established && !used_up(*mm)) return mm;
+    if (!mm->established && mm->initiator) negotiating = mm;
   }
   return negotiating;
 }
@@ -117,12 +131,26 @@ void Core::move_to(MmSa& mm, const std::shared_ptr<const Connection>& connection
   by_peer_[peer_key(*mm.connection, mm.path.remote.address)].push_back(&mm);
 }
 
+// The initiator renews a main mode SA before its end; the responder later, should the initiator not do it.
+void Core::arm_life(const MmSa& mm) {
+  const Time life = mm.life;
+  const Time early = life_margin(mm.life) / (mm.initiator ? 1 : 2);
+  timers.arm({TimerKey::Kind::kMmExpire, mm.number, 0}, now + life);
+  timers.arm({TimerKey::Kind::kMmRekey, mm.number, 0}, now + life - early);
+}
+
 void Core::mark_established(MmSa& mm) {
   leave_half_open(mm);
   mm.established = true;
   ++counters.main_modes;
-  const auto life = std::min(mm.life, mm.connection->life);
-  timers.arm({TimerKey::Kind::kMmExpire, mm.number, 0}, now + life);
+  mm.shortened = mm.connection->life < mm.life;
+  mm.life = std::min(mm.life, mm.connection->life);
+  if (const std::uint64_t own = mm.connection->life_kilobytes;
+      own != 0 && (mm.life_kilobytes == 0 || own < mm.life_kilobytes)) {
+    mm.shortened = true;
+    mm.life_kilobytes = own;
+  }
+  arm_life(mm);
   if (mm.local_behind_nat && config->limits.keepalive.count() != 0)
     timers.arm({TimerKey::Kind::kKeepalive, mm.number, 0}, now + config->limits.keepalive);
   event(Event::Kind::kMainModeUp, *mm.connection, nullptr,
@@ -140,12 +168,13 @@ void Core::remove_mm(MmSa& mm, const std::string& why) {
     }
   }
   leave_half_open(mm);
+  for (const auto& [id, del] : mm.deletes) timers.cancel({TimerKey::Kind::kDelete, mm.number, id});
   if (mm.established) {
     event(Event::Kind::kMainModeDown, *mm.connection, nullptr, why);
   } else if (mm.initiator) {
     event(Event::Kind::kFailed, *mm.connection, nullptr, why);
   }
-  for (const MmSa::Pending& p : mm.pending) child_lost(*p.child);
+  for (const MmSa::Pending& p : mm.pending) negotiation_failed(p, mm.answered);
   std::erase_if(tickets, [&](const auto& t) { return t.second.mm_number == mm.number; });
   end_gss(mm);
   cancel_mm_timers(timers, mm.number);
@@ -186,41 +215,66 @@ void Core::drop_qm_state(MmSa& mm, QmExchange& qm) {
   mm.exchanges.erase(std::uint32_t{qm.message_id});
 }
 
-void Core::drop_qm(MmSa& mm, QmExchange& qm, const std::string& why) {
+void Core::drop_qm(MmSa& mm, QmExchange& qm, const std::string& why, bool goes_on) {
   const esp::IpAddress& local = mm.path.local.address;
   const esp::IpAddress& remote = mm.path.remote.address;
-  if (qm.spi_in != 0) out.push_back(RemoveSa{esp::Protocol::kEsp, qm.spi_in, remote, local});
-  if (qm.phase == QmExchange::Phase::kInstallOutbound)
-    out.push_back(RemoveSa{esp::Protocol::kEsp, qm.spi_out, local, remote});
-  event(Event::Kind::kFailed, *mm.connection, qm.child, why);
-  if (qm.replaces) {
-    if (auto it = children.find(*qm.replaces); it != children.end()) it->second.rekeying = false;
-  } else if (qm.initiator) {
-    child_lost(*qm.child);
+  for (std::size_t i = 0; i < qm.sas.size(); ++i) {
+    const QmSa& sa = qm.sas[i];
+    if (sa.spi_in != 0) out.push_back(RemoveSa{sa.protocol, sa.spi_in, remote, local});
+    if (qm.phase == QmExchange::Phase::kInstallOutbound && i <= qm.step)
+      out.push_back(RemoveSa{sa.protocol, sa.spi_out, local, remote});
   }
+  event(Event::Kind::kFailed, *mm.connection, qm.child, why);
+  if (qm.initiator && !goes_on) negotiation_failed({qm.child, qm.replaces, false, false}, true);
   drop_qm_state(mm, qm);
+}
+
+void Core::move_quick_modes(MmSa& mm) {
+  for (auto it = mm.exchanges.begin(); it != mm.exchanges.end();) {
+    QmExchange& qm = it->second;
+    ++it;
+    const bool early = qm.phase == QmExchange::Phase::kWantSpi || qm.phase == QmExchange::Phase::kWaitMessage2;
+    if (!qm.initiator || !early || qm.retried) continue;
+    wanted.push_back({mm.connection, mm.path.remote.address, {qm.child, qm.replaces, false, true}});
+    drop_qm(mm, qm, "its main mode SA ends; trying under another", true);
+  }
 }
 
 void Core::finish_qm(MmSa& mm, QmExchange& qm) {
   ChildSa child;
   child.connection = mm.connection;
   child.child = qm.child;
-  child.spi_in = qm.spi_in;
-  child.spi_out = qm.spi_out;
+  for (const QmSa& sa : qm.sas) {
+    if (qm.sas.size() > 1 && sa.protocol == esp::Protocol::kAh) {
+      child.ah = ChildSa::Spis{sa.spi_in, sa.spi_out};
+      continue;
+    }
+    child.protocol = sa.protocol;
+    child.spi_in = sa.spi_in;
+    child.spi_out = sa.spi_out;
+  }
+  child.local_ts = qm.local_ts;
+  child.remote_ts = qm.remote_ts;
+  child.number = next_child_++;
+  child.since = child.busy = now;
   child.local = mm.path.local.address;
   child.remote = mm.path.remote.address;
   child.peer_id = *mm.peer_id;
   child.initiator = qm.initiator;
-  children.insert_or_assign(qm.spi_in, std::move(child));
   ++counters.quick_modes;
   event(Event::Kind::kChildUp, *mm.connection, qm.child,
-        fmt::format("SPI in {:08x} out {:08x}, {}, {} <-> {}", qm.spi_in, qm.spi_out,
-                    to_string(qm.choice.suite), to_string(qm.local_ts), to_string(qm.remote_ts)));
+        fmt::format("SPI in {:08x} out {:08x}, {}, {} <-> {}", child.spi_in, child.spi_out,
+                    to_string(qm.choice), to_string(qm.local_ts), to_string(qm.remote_ts)));
+  if (qm.child->idle.count() != 0)
+    timers.arm({TimerKey::Kind::kIdle, child.spi_in, 0}, now + qm.child->idle);
+  children.insert_or_assign(child.spi_in, std::move(child));
   timers.cancel({TimerKey::Kind::kQmRetransmit, mm.number, qm.message_id});
   timers.cancel({TimerKey::Kind::kQmExpire, mm.number, qm.message_id});
   qm.phase = QmExchange::Phase::kDone;
-  qm.keymat_in = Secret();
-  qm.keymat_out = Secret();
+  for (QmSa& sa : qm.sas) {
+    sa.keymat_in = Secret();
+    sa.keymat_out = Secret();
+  }
   mm.done_order.push_back(qm.message_id);
   while (mm.done_order.size() > kDoneKept) {
     auto it = mm.exchanges.find(mm.done_order.front());
@@ -235,12 +289,63 @@ void Core::remove_child(std::uint32_t spi_in, const std::string& why) {
   const ChildSa& c = it->second;
   out.push_back(RemoveSa{c.protocol, c.spi_out, c.local, c.remote});
   out.push_back(RemoveSa{c.protocol, c.spi_in, c.remote, c.local});
+  if (c.ah) {
+    out.push_back(RemoveSa{esp::Protocol::kAh, c.ah->out, c.local, c.remote});
+    out.push_back(RemoveSa{esp::Protocol::kAh, c.ah->in, c.remote, c.local});
+  }
+  timers.cancel({TimerKey::Kind::kRenew, spi_in, 0});
+  timers.cancel({TimerKey::Kind::kIdle, spi_in, 0});
   event(Event::Kind::kChildDown, *c.connection, c.child, fmt::format("SPI in {:08x}: {}", spi_in, why));
+  std::erase_if(use_tickets, [&](const auto& t) { return c.has_spi(t.second); });
   const ChildConfig& child = *c.child;
   children.erase(it);
   const bool another =
       std::ranges::any_of(children, [&](const auto& other) { return other.second.child == &child; });
   if (!another) child_lost(child);
+}
+
+void Core::negotiation_failed(const MmSa::Pending& pending, bool answered) {
+  if (pending.child == nullptr || stopping) return;
+  if (!pending.replaces) {
+    out.push_back(AcquireFailed{pending.child->reqid, answered});
+    child_lost(*pending.child);
+  } else if (auto it = children.find(*pending.replaces); it != children.end()) {
+    it->second.rekeying = false;
+    timers.arm({TimerKey::Kind::kRenew, it->first, 0}, now + config->limits.restart_delay);
+  }
+}
+
+ChildSa* Core::find_child(std::uint32_t spi) {
+  auto it = children.find(spi);
+  if (it == children.end())
+    it = std::ranges::find_if(children, [&](const auto& c) { return c.second.has_spi(spi); });
+  return it == children.end() ? nullptr : &it->second;
+}
+
+bool Core::superseded(const ChildSa& child) const {
+  constexpr Time kSameTime{10000};  // two initiators that have not seen each other's messages
+  auto rank = [](const ChildSa& c) { return std::minmax(c.spi_in, c.spi_out); };
+  return std::ranges::any_of(children, [&](const auto& e) {
+    const ChildSa& other = e.second;
+    if (&other == &child || other.child != child.child || other.remote != child.remote ||
+        other.local_ts != child.local_ts || other.remote_ts != child.remote_ts)
+      return false;
+    const bool at_once = other.initiator != child.initiator && !other.rekeying &&
+                         std::chrono::abs(other.since - child.since) < kSameTime;
+    return at_once ? rank(other) > rank(child) : other.number > child.number;
+  });
+}
+
+void Core::count_octets(MmSa& mm, std::size_t octets) {
+  mm.octets += octets;
+  if (mm.established && mm.life_kilobytes != 0 && mm.octets >= mm.life_kilobytes * 1024)
+    timers.arm({TimerKey::Kind::kMmExpire, mm.number, 0}, now);
+}
+
+Ticket Core::new_use_ticket(std::uint32_t spi) {
+  const Ticket ticket = next_ticket_++;
+  use_tickets[ticket] = spi;
+  return ticket;
 }
 
 void Core::child_lost(const ChildConfig& child) {
@@ -261,9 +366,13 @@ bool Core::remember_message_id(MmSa& mm, std::uint32_t message_id) {
 }
 
 std::uint32_t Core::new_message_id(MmSa& mm) {
+  if (mm.id_step == 0) {
+    mm.next_id = load_be32(random(4).data());
+    mm.id_step = load_be32(random(4).data()) | 1;
+  }
   for (;;) {
-    const std::uint32_t id = load_be32(random(4).data());
-    if (id != 0 && remember_message_id(mm, id)) return id;
+    mm.next_id += mm.id_step;
+    if (mm.next_id != 0 && remember_message_id(mm, mm.next_id)) return mm.next_id;
   }
 }
 

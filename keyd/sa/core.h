@@ -50,14 +50,25 @@ class Core {
   void set_responder_cookie(MmSa& mm, const Cookie& cky_r);
   MmSa* find_mm(const CookiePair& cookies);
   MmSa* find_mm(std::uint64_t number);
+  const MmSa* find_mm(std::uint64_t number) const;
   /// The responder's half-open SA for a message 1 that comes again.
   MmSa* find_half_open(const Cookie& cky_i, const Endpoint& remote);
-  /// The newest established SA of a connection with a peer; else one that we are negotiating as initiator.
+  /// True when no quick mode may begin under it any more: expired, or its number of quick modes is reached.
+  static bool used_up(const MmSa& mm) {
+    const std::uint32_t max = mm.connection->quick_modes_max();
+    return mm.expired || (max != 0 && mm.quick_modes >= max);
+  }
+  /// The newest established SA of a connection with a peer, used up or not: to tell the peer something.
+  MmSa* find_established(const Connection& connection, const esp::IpAddress& remote);
+  /// The newest established SA of a connection with a peer that is not used up; else one that we are
+  /// negotiating as initiator.
   MmSa* find_usable(const Connection& connection, const esp::IpAddress& remote);
   /// True when there is no other main mode SA with this peer, not even a half-open one.
   bool is_only_one(const MmSa& mm) const;
   /// Another connection turns out to be the one of this peer.
   void move_to(MmSa& mm, const std::shared_ptr<const Connection>& connection);
+  /// Arms the timers of the end of its life, counted from now, and of its renewal before.
+  void arm_life(const MmSa& mm);
   /// Becomes usable for quick modes; its life starts.
   void mark_established(MmSa& mm);
   /// Removes the SA with its unfinished quick modes; installed pairs stay (R112). `mm` is gone afterwards.
@@ -74,19 +85,41 @@ class Core {
 
   // Quick modes and installed pairs.
   Ticket new_ticket(const MmSa& mm, const QmExchange& qm);
-  /// Ends an unfinished quick mode: its SPI and SAs go back to espd, the child is tried again where it should
-  /// be. `qm` is gone afterwards.
-  void drop_qm(MmSa& mm, QmExchange& qm, const std::string& why);
+  Ticket new_use_ticket(std::uint32_t spi);
+  /// Ends an unfinished quick mode: its SPIs and SAs go back to espd; then as negotiation_failed, unless the
+  /// negotiation `goes_on` under another main mode SA. `qm` is gone afterwards.
+  void drop_qm(MmSa& mm, QmExchange& qm, const std::string& why, bool goes_on = false);
+  /// Unfinished quick modes of ours go on under another main mode SA: what comes next removes `mm`.
+  void move_quick_modes(MmSa& mm);
   /// Records the installed pair; the exchange stays for a while to answer duplicates.
   void finish_qm(MmSa& mm, QmExchange& qm);
   /// Removes an installed pair from espd and from the table.
   void remove_child(std::uint32_t spi_in, const std::string& why);
   /// A child's negotiation failed or its pair went away: tried again later when it is one to keep up.
   void child_lost(const ChildConfig& child);
+  /// The negotiation of a pair failed: a renewal is tried again later; else espd is told, and the child tried
+  /// again where it should be. `answered`: the peer has spoken IKE.
+  void negotiation_failed(const MmSa::Pending& pending, bool answered);
+  /// The pair that an SPI of either direction belongs to.
+  ChildSa* find_child(std::uint32_t spi);
+  /// True when a newer pair serves the same traffic of the same peer. Of two made at the same time by two
+  /// initiators both ends name the same one.
+  bool superseded(const ChildSa& child) const;
+  /// Counts octets under the keys of a main mode SA; at its limit its time is over (R21).
+  void count_octets(MmSa& mm, std::size_t octets);
   /// A Message-ID of the peer. False when it was used before.
   bool remember_message_id(MmSa& mm, std::uint32_t message_id);
   /// A fresh one of ours.
   std::uint32_t new_message_id(MmSa& mm);
+
+  /// Negotiations to start once the input at hand is dealt with.
+  struct Wanted {
+    std::shared_ptr<const Connection> connection;
+    esp::IpAddress remote;
+    MmSa::Pending pending;
+  };
+  std::vector<Wanted> wanted;
+  std::map<Ticket, std::uint32_t> use_tickets;  // QueryUse: the SPI asked about
 
   // Children of the configuration by number, for timers.
   struct ConfiguredChild {
@@ -123,6 +156,7 @@ class Core {
   std::uint32_t half_open_ = 0;
   std::uint64_t next_number_ = 1;
   Ticket next_ticket_ = 1;
+  std::uint64_t next_child_ = 1;
   Time stranger_since_{0};
   std::uint32_t stranger_answers_ = 0;
 

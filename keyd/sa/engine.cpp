@@ -14,23 +14,49 @@ void Engine::start(Time now) {
 
 void Engine::start_child(const Core::ConfiguredChild& c, const esp::IpAddress& remote,
                          std::optional<std::uint32_t> replaces) {
-  if (core_.stopping) return;
-  const MmSa::Pending pending{c.child, replaces};
+  (void)start(c, remote, {c.child, replaces, false, false});
+}
+
+bool Engine::start(const Core::ConfiguredChild& c, const esp::IpAddress& remote,
+                   const MmSa::Pending& pending) {
+  if (core_.stopping) return false;
   MmSa* mm = core_.find_usable(*c.connection, remote);
-  if (mm == nullptr) {
-    main_.start(c.connection, remote, pending);
-  } else if (mm->established) {
+  if (mm != nullptr && mm->established) {
     const bool running = std::ranges::any_of(mm->exchanges, [&](const auto& e) {
       return e.second.initiator && e.second.child == c.child && e.second.phase != QmExchange::Phase::kDone;
     });
     if (!running) quick_.start(*mm, pending);
-  } else if (std::ranges::find(mm->pending, c.child, &MmSa::Pending::child) == mm->pending.end()) {
-    mm->pending.push_back(pending);
+    return !running;
   }
+  if (mm != nullptr) {
+    if (std::ranges::find(mm->pending, c.child, &MmSa::Pending::child) != mm->pending.end()) return false;
+    mm->pending.push_back(pending);
+  } else {
+    main_.start(c.connection, remote, pending);
+    mm = core_.find_usable(*c.connection, remote);
+  }
+  if (mm != nullptr && !mm->answered)
+    core_.timers.arm({TimerKey::Kind::kNoAnswer, mm->number, 0}, core_.now + core_.config->limits.no_answer);
+  return true;
+}
+
+void Engine::start_wanted() {
+  for (const Core::Wanted& w : std::exchange(core_.wanted, {}))
+    if (!start({w.connection, w.pending.child}, w.remote, w.pending))
+      core_.negotiation_failed(w.pending, true);
 }
 
 void Engine::on_established(MmSa& mm) {
-  for (const MmSa::Pending& p : std::exchange(mm.pending, {})) quick_.start(mm, p);
+  core_.timers.cancel({TimerKey::Kind::kNoAnswer, mm.number, 0});
+  if (!mm.initiator && mm.shortened) info_.send_mm_lifetime(mm);
+  for (const MmSa::Pending& p : std::exchange(mm.pending, {})) {
+    if (p.child == nullptr) continue;
+    if (Core::used_up(mm)) {  // R24: the limit is reached, the rest needs another main mode
+      core_.wanted.push_back({mm.connection, mm.path.remote.address, p});
+    } else {
+      quick_.start(mm, p);
+    }
+  }
 }
 
 void Engine::on_datagram(const Path& path, ByteView octets, Time now) {
@@ -45,11 +71,12 @@ void Engine::on_datagram(const Path& path, ByteView octets, Time now) {
   switch (header->exchange) {
     case Exchange::kMainMode:
       if (MmSa* mm = main_.on_message(*header, path, octets)) on_established(*mm);
-      return;
+      return start_wanted();
     case Exchange::kQuickMode:
       return on_quick_mode(*header, path, octets);
     case Exchange::kInformational:
-      return info_.on_message(*header, path, octets);
+      info_.on_message(*header, path, octets);
+      return start_wanted();
     default:
       // Aggressive mode and the rest are refused by silence (R62): an answer would help a forger of sources.
       ++core_.counters.unexpected;
@@ -109,23 +136,21 @@ void Engine::on_acquire(std::uint32_t reqid, const esp::IpAddress& remote, Time 
 
 void Engine::on_expire(std::uint32_t spi, bool hard, Time now) {
   core_.now = now;
-  auto it = std::ranges::find_if(core_.children,
-                                 [&](const auto& c) { return c.first == spi || c.second.spi_out == spi; });
-  if (it == core_.children.end()) return;
-  ChildSa& child = it->second;
+  ChildSa* child = core_.find_child(spi);
+  if (child == nullptr) return;
   if (hard) {
-    MmSa* mm = core_.find_usable(*child.connection, child.remote);
-    if (mm != nullptr && mm->established) info_.send_delete_sas(*mm, child.protocol, {child.spi_in});
-    core_.remove_child(child.spi_in, "lifetime reached");
-  } else if (!child.rekeying) {
-    child.rekeying = true;
-    start_child({child.connection, child.child}, child.remote, child.spi_in);
+    end_child(*child, "lifetime reached");
+  } else if (!child->rekeying) {
+    renew(*child);
   }
 }
 
 void Engine::on_timer(Time now) {
   core_.now = now;
-  while (auto key = core_.timers.pop_due(now)) fire(*key);
+  while (auto key = core_.timers.pop_due(now)) {
+    fire(*key);
+    start_wanted();
+  }
 }
 
 void Engine::fire(const TimerKey& key) {
@@ -136,13 +161,21 @@ void Engine::fire(const TimerKey& key) {
     if (!up) start_child(c, *c.connection->remote, std::nullopt);
     return;
   }
+  if (key.kind == TimerKey::Kind::kRenew) return on_renew_timer(static_cast<std::uint32_t>(key.owner));
+  if (key.kind == TimerKey::Kind::kIdle) return on_idle_timer(static_cast<std::uint32_t>(key.owner));
   auto [mm, qm] = find({key.owner, key.message_id});
   if (mm == nullptr) return;
   switch (key.kind) {
     case TimerKey::Kind::kMmRetransmit:
       return main_.on_retransmit(*mm);
     case TimerKey::Kind::kMmExpire:
-      return main_.on_expire(*mm);
+      return mm->established ? on_mm_end(*mm) : main_.on_expire(*mm);
+    case TimerKey::Kind::kMmRekey:
+      return on_mm_rekey_timer(*mm);
+    case TimerKey::Kind::kNoAnswer:
+      return on_no_answer(*mm);
+    case TimerKey::Kind::kDelete:
+      return info_.on_delete_timer(*mm, key.message_id);
     case TimerKey::Kind::kKeepalive:
       core_.out.push_back(SendKeepalive{mm->path});
       core_.timers.arm(key, core_.now + core_.config->limits.keepalive);
@@ -150,19 +183,12 @@ void Engine::fire(const TimerKey& key) {
     case TimerKey::Kind::kQmExpire:
       if (qm != nullptr) quick_.on_expire(*mm, *qm);
       return;
-    case TimerKey::Kind::kQmRetransmit: {
-      if (qm == nullptr) return;
-      const Core::ConfiguredChild child{mm->connection, qm->child};
-      const auto replaces = qm->replaces;
-      const esp::IpAddress remote = mm->path.remote.address;
-      const bool was_first = mm->quick_modes <= 1;
-      if (!quick_.on_retransmit(*mm, *qm) || was_first) return;  // R101: the first one only fails
-      // R100: a later quick mode without answer makes us negotiate main mode anew.
-      core_.remove_mm(*mm, "a quick mode had no answer");
-      start_child(child, remote, replaces);
+    case TimerKey::Kind::kQmRetransmit:
+      if (qm != nullptr) on_qm_retransmit(*mm, *qm);
       return;
-    }
     case TimerKey::Kind::kStartChild:
+    case TimerKey::Kind::kRenew:
+    case TimerKey::Kind::kIdle:
       return;
   }
 }
@@ -170,15 +196,18 @@ void Engine::fire(const TimerKey& key) {
 void Engine::shutdown(Time now) {
   core_.now = now;
   core_.stopping = true;
-  std::map<MmSa*, std::vector<std::uint32_t>> by_mm;
-  for (const auto& [spi_in, child] : core_.children)
-    if (MmSa* mm = core_.find_usable(*child.connection, child.remote); mm != nullptr && mm->established)
-      by_mm[mm].push_back(spi_in);
-  for (const auto& [mm, spis] : by_mm) info_.send_delete_sas(*mm, esp::Protocol::kEsp, spis);
+  std::map<std::pair<MmSa*, esp::Protocol>, std::vector<std::uint32_t>> by_mm;
+  for (const auto& [spi_in, child] : core_.children) {
+    MmSa* mm = core_.find_established(*child.connection, child.remote);
+    if (mm == nullptr) continue;
+    by_mm[{mm, child.protocol}].push_back(spi_in);
+    if (child.ah) by_mm[{mm, esp::Protocol::kAh}].push_back(child.ah->in);
+  }
+  for (const auto& [key, spis] : by_mm) info_.send_delete_sas(*key.first, key.second, spis);
   while (!core_.children.empty()) core_.remove_child(core_.children.begin()->first, "keyd stops");
   for (std::uint64_t number : core_.mm_numbers()) {
     MmSa* mm = core_.find_mm(number);
-    if (mm->established) info_.send_delete_mm(*mm);
+    if (mm->established && !mm->remove_when_acked) info_.send_delete_mm(*mm);
     core_.remove_mm(*mm, "keyd stops");
   }
 }

@@ -31,6 +31,8 @@ class Engine {
   void set_wall_clock(std::function<std::int64_t()> clock) { core_.wall_clock = std::move(clock); }
   /// SADB_ACQUIRE: traffic of the policy `reqid` waits for an SA with `remote`.
   void on_acquire(std::uint32_t reqid, const esp::IpAddress& remote, Time now);
+  /// How many packets the SA of a QueryUse has carried.
+  void on_use(Ticket ticket, std::uint64_t packets, Time now);
   /// SADB_EXPIRE of either SA of a pair: soft starts its renewal, hard ends it.
   void on_expire(std::uint32_t spi, bool hard, Time now);
 
@@ -40,6 +42,8 @@ class Engine {
   /// What there is to do, in order.
   std::vector<Output> take_outputs() { return std::exchange(core_.out, {}); }
 
+  /// The tables, to look at.
+  const Core& core() const { return core_; }
   const Counters& counters() const { return core_.counters; }
   std::size_t num_main_modes() const { return core_.mm_numbers().size(); }
   const std::map<std::uint32_t, ChildSa>& children() const { return core_.children; }
@@ -47,7 +51,21 @@ class Engine {
  private:
   void start_child(const Core::ConfiguredChild& child, const esp::IpAddress& remote,
                    std::optional<std::uint32_t> replaces);
+  /// False when a negotiation for this child with this peer is under way already.
+  bool start(const Core::ConfiguredChild& child, const esp::IpAddress& remote, const MmSa::Pending& pending);
+  void start_wanted();
   void on_established(MmSa& mm);
+
+  // Lifetimes: lifetimes.cpp.
+  /// Ends a pair with a delete to the peer (R109).
+  void end_child(const ChildSa& child, const std::string& why);
+  void renew(ChildSa& child);
+  void on_renew_timer(std::uint32_t spi_in);
+  void on_idle_timer(std::uint32_t spi_in);
+  void on_mm_rekey_timer(MmSa& mm);
+  void on_mm_end(MmSa& mm);
+  void on_no_answer(MmSa& mm);
+  void on_qm_retransmit(MmSa& mm, QmExchange& qm);
   void on_quick_mode(const Header& header, const Path& path, ByteView octets);
   void fire(const TimerKey& key);
   std::pair<MmSa*, QmExchange*> find(const TicketUse& use);

@@ -68,6 +68,20 @@ struct RemoveSa {
   esp::IpAddress src;
   esp::IpAddress dst;
 };
+/// Asks espd how many packets an SA has carried: answered with Engine::on_use.
+struct QueryUse {
+  Ticket ticket = 0;
+  esp::Protocol protocol = esp::Protocol::kEsp;
+  std::uint32_t spi = 0;
+  esp::IpAddress src;
+  esp::IpAddress dst;
+};
+/// Tells espd that no SA will come for the policy `reqid`, or not soon. `answered`: the peer speaks IKE but
+/// would not agree; then nothing may go in clear (R83).
+struct AcquireFailed {
+  std::uint32_t reqid = 0;
+  bool answered = false;
+};
 /// For logs, counters and tests.
 struct Event {
   enum class Kind : std::uint8_t { kMainModeUp, kMainModeDown, kChildUp, kChildDown, kFailed } kind;
@@ -76,6 +90,7 @@ struct Event {
   std::string text;
 };
 
-using Output = std::variant<SendDatagram, SendKeepalive, GetSpi, InstallSa, RemoveSa, Event, CredentialRequest>;
+using Output = std::variant<SendDatagram, SendKeepalive, GetSpi, InstallSa, RemoveSa, Event, CredentialRequest, QueryUse,
+                            AcquireFailed>;
 
 }  // namespace esplanade::ike

@@ -58,12 +58,22 @@ struct AuthState {
   Bytes tokens_got;
 };
 
+/// One protocol of a quick mode: a pair of SAs in the making.
+struct QmSa {
+  esp::Protocol protocol = esp::Protocol::kEsp;
+  QmSuite suite;
+  std::uint32_t spi_in = 0;
+  std::uint32_t spi_out = 0;
+  Secret keymat_in;
+  Secret keymat_out;
+};
+
 /// One quick mode in the making.
 struct QmExchange {
   enum class Phase : std::uint8_t {
-    kWantSpi,         // GetSpi is on its way
+    kWantSpi,         // GetSpi is on its way, for sas[step]
     kWaitMessage2,    // initiator
-    kInstallInbound,  // InstallSa of the inbound SA is on its way
+    kInstallInbound,  // InstallSa of the inbound SA of sas[step] is on its way
     kWaitMessage3,    // responder
     kWaitConnected,   // initiator, the responder set the commit bit
     kInstallOutbound,
@@ -79,19 +89,23 @@ struct QmExchange {
   Reliability reliability;
   std::vector<Proposal> offer;  // initiator's
   QmChoice choice;              // what was agreed
-  std::uint32_t spi_in = 0;
-  std::uint32_t spi_out = 0;
+  std::vector<QmSa> sas;        // initiator before message 2: a protocol each that is offered
+  std::size_t step = 0;
   Bytes ni_b;
   Bytes nr_b;
   std::optional<crypto::DhKey> dh;  // PFS
+  Bytes own_ke;                     // responder's public value
   Bytes peer_ke;
   Bytes idci_b;  // as on the wire; empty when the peer sent none
   Bytes idcr_b;
   bool commit = false;  // the responder set the commit bit in message 2
   bool connected = false;
-  Secret keymat_in;
-  Secret keymat_out;
   std::optional<std::uint32_t> replaces;  // inbound SPI of the pair that this one renews
+  bool pfs = false;                       // initiator: offer a group
+  bool retried = false;                   // its first attempt ended with its main mode SA
+  // What the two ends agreed on, not more than the child's own.
+  std::chrono::seconds life{0};
+  std::uint64_t kilobytes = 0;  // 0: no limit
 };
 
 using CookiePair = std::pair<Cookie, Cookie>;  // initiator's, responder's
@@ -110,6 +124,8 @@ struct MmSa {
   std::vector<Proposal> offer;  // initiator's
   MmSuite suite;
   std::chrono::seconds life{28800};
+  std::uint64_t life_kilobytes = 0;  // negotiated; 0: no limit
+  std::uint64_t octets = 0;          // of messages protected by these keys, sent and received
   Bytes sai_b;  // octets of the SA body of message 1
   Bytes ni_b;
   Bytes nr_b;
@@ -125,21 +141,42 @@ struct MmSa {
   bool local_behind_nat = false;
   bool remote_behind_nat = false;
   bool nat() const { return local_behind_nat || remote_behind_nat; }
-  Encap encap() const { return nat() ? Encap::kUdp : Encap::kPlain; }
+  bool natt_draft = false;  // the peer numbers UDP encapsulation as the drafts of RFC 3947
+  Encap encap() const { return !nat() ? Encap::kPlain : natt_draft ? Encap::kUdpDraft : Encap::kUdp; }
+  bool peer_keyd = false;       // keeps an SA for a while after its life, as we do
+  bool peer_microsoft = false;  // acknowledges deletes (MS-IKEE s3.8)
 
   std::optional<Id> peer_id;  // once proved
+  bool shortened = false;  // ends sooner than was agreed: our own limits are lower
+  bool answered = false;   // initiator: the peer has sent something
   bool established = false;
-  std::uint32_t quick_modes = 0;                  // started by us: R100 and R101 distinguish the first
+  bool expired = false;           // serves no new quick mode (R111, R118)
+  std::uint32_t quick_modes = 0;  // begun by either side: R24; R100 and R101 distinguish the first
   std::map<std::uint32_t, QmExchange> exchanges;  // by Message-ID
   std::deque<std::uint32_t> done_order;           // finished exchanges still kept, oldest first
+  // Message-IDs of ours: next + step each time, step odd, both random: none twice in 2^32.
+  std::uint32_t next_id = 0;
+  std::uint32_t id_step = 0;
   std::set<std::uint32_t> seen_ids;      // Message-IDs used by either side: never again (RFC 2409 s5.5)
   std::deque<std::uint32_t> seen_order;  // to bound the set
 
   struct Pending {
-    const ChildConfig* child = nullptr;
+    const ChildConfig* child = nullptr;  // null: main mode is all that is wanted
     std::optional<std::uint32_t> replaces;
+    bool with_pfs = false;  // whatever the child says
+    bool retried = false;   // the second attempt
   };
   std::vector<Pending> pending;  // quick modes to start when this is established
+
+  /// A delete that the peer has yet to acknowledge (MS-IKEE s3.8), by Message-ID.
+  struct ReliableDelete {
+    Bytes message;
+    Iv iv{};  // of the answer
+    Bytes ni_b;
+    std::uint32_t tries = 0;  // retransmissions
+  };
+  std::map<std::uint32_t, ReliableDelete> deletes;
+  bool remove_when_acked = false;  // the delete of this SA itself is among them
 };
 
 /// An authenticated datagram came by this path: behind NAT the peer's port may have changed (RFC 3947 s7).
@@ -147,18 +184,34 @@ inline void follow(MmSa& mm, const Path& path) {
   if (mm.remote_behind_nat && path.local.port == kNattPort) mm.path.remote.port = path.remote.port;
 }
 
-/// An installed pair of SAs.
+/// An installed pair of SAs, or two: AH around ESP. ESP's SPI names a bundle.
 struct ChildSa {
   std::shared_ptr<const Connection> connection;
   const ChildConfig* child = nullptr;
   esp::Protocol protocol = esp::Protocol::kEsp;
   std::uint32_t spi_in = 0;
   std::uint32_t spi_out = 0;
+  struct Spis {
+    std::uint32_t in = 0;
+    std::uint32_t out = 0;
+  };
+  std::optional<Spis> ah;  // the AH part of a bundle
   esp::IpAddress local;
   esp::IpAddress remote;
+  Selector local_ts;
+  Selector remote_ts;
   Id peer_id;
   bool initiator = true;
   bool rekeying = false;
+  std::uint64_t number = 0;  // in order of installation
+  Time since{0};             // of installation
+  std::uint64_t packets_in = 0;  // at the last look: for the idle time-out
+  std::uint64_t packets_out = 0;
+  Time busy{0};  // when packets were last seen to move
+
+  bool has_spi(std::uint32_t spi) const {
+    return spi == spi_in || spi == spi_out || (ah && (spi == ah->in || spi == ah->out));
+  }
 };
 
 }  // namespace esplanade::ike

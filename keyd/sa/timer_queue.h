@@ -17,9 +17,15 @@ struct TimerKey {
     kKeepalive,
     kQmRetransmit,
     kQmExpire,
-    kStartChild
+    kStartChild,
+    kMmRekey,
+    kNoAnswer,  // the peer has been silent for long enough to tell espd
+    kDelete,    // retransmission of a delete to a Microsoft peer
+    kRenew,     // a renewal that failed is tried again
+    kIdle
   } kind;
-  std::uint64_t owner = 0;       // number of the main mode SA, or of the child's configuration
+  // Number of the main mode SA, or of the child's configuration; kRenew, kIdle: inbound SPI of the pair.
+  std::uint64_t owner = 0;
   std::uint32_t message_id = 0;  // of the quick mode
   auto operator<=>(const TimerKey&) const = default;
 };

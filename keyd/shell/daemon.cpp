@@ -83,6 +83,10 @@ Status Daemon::connect_espd() {
     engine_.on_expire(spi, hard, clock());
     turn();
   };
+  handlers.on_use = [this](Ticket t, std::uint64_t packets) {
+    engine_.on_use(t, packets, clock());
+    turn();
+  };
   auto gone = [this](const std::string& why) {
     asio::post(io_, [this, why] {
       stop(Error{Errc::kIo, fmt::format("the connection to espd ended: {}", why)});
@@ -108,6 +112,7 @@ Status Daemon::run() {
     log_info("stopping on {}", number == SIGINT ? "SIGINT" : "SIGTERM");
     stop(ok());
   });
+  for (const std::string& warning : config_->warnings) log_warn("{}", warning);
   log_info("ready: {} connections, UDP port {}", config_->connections.size(), config_->port);
   engine_.start(clock());
   turn();

@@ -28,6 +28,8 @@ class Daemon {
   void perform(GetSpi& g) { pfkey_->request(g); }
   void perform(InstallSa& i) { pfkey_->request(std::move(i)); }
   void perform(RemoveSa& r) { pfkey_->request(r); }
+  void perform(QueryUse& q) { pfkey_->request(q); }
+  void perform(AcquireFailed& a) { pfkey_->report(a); }
   void perform(Event& e);
   void perform(CredentialRequest& r);
   void on_natt_packet(ByteView packet);

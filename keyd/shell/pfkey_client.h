@@ -2,6 +2,7 @@
 // common/pfkey/README.md lists them.
 #pragma once
 
+#include <map>
 #include <set>
 
 #include "common/pfkey/message.h"
@@ -18,6 +19,7 @@ class PfkeyClient {
     std::function<void(Ticket, const Status&)> on_installed;
     std::function<void(std::uint32_t reqid, const esp::IpAddress& remote)> on_acquire;
     std::function<void(std::uint32_t spi, bool hard)> on_expire;
+    std::function<void(Ticket, std::uint64_t packets)> on_use;
     PacketSocket::OnClosed on_closed;
   };
   PfkeyClient(asio::io_context& io, pfkey::Fd fd, Handlers handlers);
@@ -26,6 +28,10 @@ class PfkeyClient {
   void request(const GetSpi& get);
   void request(InstallSa install);
   void request(const RemoveSa& remove);
+  void request(const QueryUse& query);
+  /// SADB_ACQUIRE with an errno (RFC 2367 s3.1.6), if espd has asked for this policy: ETIMEDOUT when the peer is
+  /// silent, EACCES when it would not agree.
+  void report(const AcquireFailed& failed);
   /// True when nothing is queued and every SADB_DELETE was answered.
   bool idle() const { return socket_.idle() && deletes_.empty(); }
 
@@ -35,6 +41,7 @@ class PfkeyClient {
 
   Handlers handlers_;
   std::set<std::uint32_t> deletes_;  // sequence numbers waiting for an answer
+  std::map<std::uint32_t, std::uint32_t> acquires_;  // reqid -> seq of espd's last SADB_ACQUIRE
   std::uint32_t next_seq_;
   PacketSocket socket_;
 };

@@ -46,6 +46,7 @@ enum class PayloadType : std::uint8_t {  // RFC 2408 s3.1, RFC 3947 s3.2
   kNatD = 20,
   kNatOa = 21,
   kGss = 129,  // draft-ietf-ipsec-isakmp-gss-auth-07
+  kNatOaDraft = 131,  // drafts 00 to 03 of RFC 3947
   kFragment = 132,
 };
 

@@ -22,8 +22,8 @@ SKIPPED = 77
 KEYD_ADDRESS = "192.0.2.1"
 SWAN_ADDRESS = "192.0.2.2"
 
-# name, IKE suite, ESP suite as keyd writes it, who initiates. In those with "rsa" RSA signatures authenticate, else a
-# pre-shared key.
+# name, IKE suite, ESP suite as strongSwan writes it (with a group: PFS), who initiates. In those with "rsa" RSA signatures
+# authenticate, else a pre-shared key.
 CASES = [
     ("initiator-group2", "3des-sha1-modp1024", "3des-sha1", "start"),
     ("initiator-group14", "3des-sha1-modp2048", "3des-sha1", "start"),
@@ -60,7 +60,8 @@ id = "swan.example"
 [connections.swan.children.net]
 local_ts = "10.1.0.0/16"
 remote_ts = "10.2.0.0/16"
-esp_proposals = "{esp}"
+esp_proposals = "{keyd_esp}"
+pfs = {pfs}
 reqid = 1
 start_action = "{start}"
 """
@@ -151,6 +152,8 @@ def run_case(name, ike, esp, start, args, folder):
         peer.sh("ip", "addr", "add", "10.2.0.1/32", "dev", "lo")
         peer.sh("ip", "route", "add", "10.1.0.0/16", "via", KEYD_ADDRESS)
         values = dict(dir=here.folder, keyd=KEYD_ADDRESS, swan=SWAN_ADDRESS, ike=ike, esp=esp, start=start,
+                      keyd_esp=esp.partition("-modp")[0],
+                      pfs="true" if "-modp" in esp else "false",
                       psk="wrong" if name == "wrong-secret" else "the secret of the test")
         values.update(credentials(name, args.pki))
         if name.startswith("rsa"):  # swanctl looks for keys beside its file

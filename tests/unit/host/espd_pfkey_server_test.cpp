@@ -25,7 +25,11 @@ struct World {
     sad.emplace(*backend, policies);
     server.emplace(*backend, *sad, counters,
                    PfkeyServer::Hooks{[this](std::uint32_t reqid) { ready.push_back(reqid); },
-                                      [this](std::uint32_t reqid) { failed.push_back(reqid); }, [] {}});
+                                      [this](std::uint32_t reqid, bool silent) {
+                                        failed.push_back(reqid);
+                                        failed_silent.push_back(silent);
+                                      },
+                                      [] {}});
   }
 
   Message ask(Message m, ClientId client = kMe) {
@@ -89,6 +93,7 @@ struct World {
   std::optional<Sad> sad;
   std::optional<PfkeyServer> server;
   std::vector<std::uint32_t> ready, failed;
+  std::vector<bool> failed_silent;
 };
 
 }  // namespace
@@ -247,4 +252,21 @@ TEST_CASE("espd/pfkey: an ACQUIRE that failed is told on") {
   m.error = ETIMEDOUT;
   CHECK(w.server->answer(kMe, std::move(m)).empty());
   CHECK(w.failed == std::vector<std::uint32_t>{7});
+  CHECK(w.failed_silent == std::vector<bool>{true});
+  // Asked again meanwhile: an answer to the first one that names the policy still counts; other errors are not silence.
+  CHECK(w.server->acquire(w.policies.all()[0]));
+  m = {};
+  m.type = Type::kAcquire;
+  m.seq = 1;
+  m.error = EACCES;
+  m.sa2 = pfkey::Sa2Ext{pfkey::kModeTunnel, 0, 7};
+  CHECK(w.server->answer(kMe, std::move(m)).empty());
+  CHECK(w.failed_silent == std::vector<bool>{true, false});
+  m = {};
+  m.type = Type::kAcquire;
+  m.seq = 1;
+  m.error = ETIMEDOUT;
+  m.sa2 = pfkey::Sa2Ext{pfkey::kModeTunnel, 0, 8};  // never asked for
+  CHECK(w.server->answer(kMe, std::move(m)).empty());
+  CHECK(w.failed_silent.size() == 2);
 }

@@ -54,6 +54,13 @@ TEST_CASE("ike/config: the example in docs is right, and its defaults are the bu
   CHECK(c->limits.half_open_per_source_max == preset.half_open_per_source_max);
   CHECK(c->limits.restart_delay == preset.restart_delay);
   CHECK(c->limits.keepalive == preset.keepalive);
+  CHECK(c->limits.no_answer == preset.no_answer);
+  CHECK(conn.qm_limit == 0);
+  CHECK(conn.life_kilobytes == 0);
+  CHECK_FALSE(conn.master_key_pfs);
+  CHECK_FALSE(conn.children.at(0).pfs);
+  CHECK(conn.children.at(0).idle == std::chrono::minutes(5));
+  CHECK(c->warnings.empty());
 }
 
 TEST_CASE("[R15] Windows' names of the groups mean the right ones on the wire") {
@@ -82,6 +89,15 @@ TEST_CASE("ike/config: what is wrong is named with file, line and reason") {
       {"reqid = 1", "", "reqid: is missing"},
       {"life_time = \"1h\"", "life_time = \"1y\"", "is not a time from 60"},
       {"mode = \"tunnel\"", "mode = \"beet\"", "is neither tunnel nor transport"},
+      {"local_ts = \"10.1.0.0/16\"", "local_ts = \"10.1.0.9-10.1.0.5\"", "ends before it begins"},
+      {"local_ts = \"10.1.0.0/16\"", "local_ts = \"10.1.0.9-2001:db8::1\"", "not an address, subnet or range"},
+      {"\"3des-sha1\"]", "\"3des-sha1-modp1024\"]", "pfs = true"},
+      {"\"3des-sha1\"]", "\"null-none\"]", "neither encrypts nor authenticates"},
+      {"pfs = false", "bundle = true", "bundle: needs both ah_proposals and esp_proposals"},
+      {"pfs = false", "ah_proposals = \"sha256\"", "unknown integrity algorithm 'sha256' (known: md5, sha1)"},
+      {"idle_time = \"5m\"", "idle_time = 10", "neither 0 (never) nor 300 to 3600 s"},
+      {"qm_limit = 0", "qm_limit = -1", "qm_limit: is not an integer from 0 to 2147483647"},
+      {"master_key_pfs = false", "master_key_pfs = 1", "master_key_pfs"},
       {"start_action = \"trap\"", "start_action = \"go\"", "is none of: none, trap, start"},
       {"[espd]", "[espq]", "espd: is missing"},
       {"[log]", "[log", "keyd.toml:11:"},
@@ -102,6 +118,20 @@ TEST_CASE("ike/config: what is wrong is named with file, line and reason") {
     CHECK(says.find(c.says) != std::string::npos);
     CHECK(says.find('\n') == std::string::npos);
   }
+}
+
+TEST_CASE("ike/config: traffic is an address, a subnet, a range or dynamic, in IPv4 or IPv6, with protocol and port") {
+  auto ts = [](const char* text) {
+    auto c = parse_config(replaced(kExample, "\"10.2.0.0/16\"", std::string("\"") + text + '"'), "keyd.toml");
+    return !c ? "refused" : c->connections[0]->children[0].remote_ts ? to_string(*c->connections[0]->children[0].remote_ts) : "dynamic";
+  };
+  CHECK(ts("10.2.0.7") == "10.2.0.7");
+  CHECK(ts("10.2.0.0/24[17/1701]") == "10.2.0.0/24[17/1701]");
+  CHECK(ts("10.2.0.5-10.2.0.9") == "10.2.0.5-10.2.0.9");
+  CHECK(ts("10.2.0.5-10.2.0.9[6/0]") == "10.2.0.5-10.2.0.9[6/0]");
+  CHECK(ts("dynamic") == "dynamic");
+  CHECK(ts("2001:db8::/32") == "refused");  // the other end is IPv4
+  CHECK(ts("10.2.0.5-") == "refused");
 }
 
 TEST_CASE("ike/config: a cut-off file is refused at every length") {

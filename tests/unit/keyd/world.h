@@ -135,6 +135,9 @@ inline constexpr std::int64_t kWallClock = 1'700'000'000;
 struct HeldSa {
   esp::SaParams sa;
   std::uint32_t reqid = 0;
+  std::uint64_t order = 0;  // of installation
+  std::uint64_t bytes = 0;
+  bool soft_told = false;
 };
 
 struct Node {
@@ -146,6 +149,8 @@ struct Node {
   std::uint32_t next_spi = 0;
   std::vector<Event> events;
   bool espd_fails = false;
+  std::uint64_t packets = 0;  // what espd says of any SA
+  std::vector<std::pair<Time, AcquireFailed>> acquires_failed;
   std::uint64_t sent = 0;
   TestHolder holder;
   Time holder_delay{0};
@@ -160,7 +165,8 @@ struct Setup {
   std::string start = "none";
   std::string psk = "correct horse battery staple";
   std::string mode = "tunnel";
-  std::string extra;
+  std::string extra;        // lines of the connection
+  std::string child_extra;  // lines of the child
   std::string ike_table;
   std::string local;   // [connections.peer.local]
   std::string remote;  // [connections.peer.remote]
@@ -170,6 +176,13 @@ struct Setup {
   std::string principal;
   std::function<void(Connection&)> tweak;  // what no configuration file can say
 };
+
+/// "3des-sha1-modp1024" is short for "3des-sha1" with PFS, whose group is that of main mode.
+inline std::string without_group(const std::string& esp) { return esp.substr(0, esp.find("-modp")); }
+
+inline std::string esp_line(const std::string& esp) {
+  return esp.empty() ? "" : fmt::format("esp_proposals = \"{}\"", without_group(esp));
+}
 
 inline Config make_config(bool left, const Setup& s) {
   const std::string ts_l = s.mode == "transport" ? "192.0.2.1" : "10.1.0.0/16";
@@ -193,14 +206,15 @@ proposals = ["{}"]
 [connections.peer.children.net]
 local_ts = "{}"
 remote_ts = "{}"
-esp_proposals = "{}"
+{}
 mode = "{}"
 reqid = 7
 start_action = "{}"
 {}
 )",
                   s.ike_table, left ? "192.0.2.1" : "192.0.2.2", !s.peer.empty() ? s.peer : left ? "192.0.2.2" : "192.0.2.1",
-                  s.ike, s.extra, s.local, s.remote, left ? ts_l : ts_r, left ? ts_r : ts_l, s.esp, s.mode, s.start, s.more);
+                  s.ike, s.extra, s.local, s.remote, left ? ts_l : ts_r, left ? ts_r : ts_l, esp_line(s.esp), s.mode, s.start,
+                  (without_group(s.esp) != s.esp ? "pfs = true\n" : "") + s.child_extra, s.more);
   auto config = parse_config(text, "test.toml");
   const std::string why = config ? "" : config.error().detail;
   REQUIRE(why == "");
@@ -305,6 +319,25 @@ class World {
              right_.sas.contains({true, e.first}) && no_unequal_keys();
     });
   }
+  /// espd counts seconds and octets, and tells soft and hard limits.
+  bool espd_counts = false;
+  /// Sends a packet of `bytes` through the newest outbound SA. Its SPI, or nothing when it is lost: no SA here or
+  /// none with the same keys there.
+  std::optional<std::uint32_t> packet(Node& from, std::uint64_t bytes = 100) {
+    HeldSa* newest = nullptr;
+    for (auto& [key, held] : from.sas)
+      if (key.first && (newest == nullptr || held.order > newest->order)) newest = &held;
+    if (newest == nullptr) return std::nullopt;
+    const std::uint32_t spi = newest->sa.spi;
+    Node& to = other(from);
+    auto there = to.sas.find({false, spi});
+    if (there == to.sas.end() || !equal_sa(newest->sa, there->second.sa)) return std::nullopt;
+    ++from.packets;
+    ++to.packets;
+    count_bytes(from, true, spi, bytes);
+    count_bytes(to, false, spi, bytes);
+    return spi;
+  }
   /// Called for each datagram before the link; may change it. Returns false to swallow it.
   std::function<bool(const Node& from, Bytes& octets)> tap;
 
@@ -339,6 +372,29 @@ class World {
       auto it = b.sas.find({!e.first.first, e.first.second});
       return it == b.sas.end() || equal_sa(e.second.sa, it->second.sa);
     });
+  }
+  void limit(Node& n, bool outbound, std::uint32_t spi, bool hard) {
+    auto it = n.sas.find({outbound, spi});
+    if (it == n.sas.end() || (!hard && it->second.soft_told)) return;
+    it->second.soft_told = true;
+    if (hard) n.sas.erase(it);
+    expire(n, spi, hard);
+  }
+  void count_seconds(Node& n, const esp::SaParams& sa) {
+    for (bool hard : {false, true}) {
+      const auto seconds = std::chrono::seconds(hard ? sa.hard.seconds : sa.soft.seconds);
+      if (seconds.count() == 0) continue;
+      flight_.emplace(now_ + seconds,
+                      [this, &n, out = sa.outbound, spi = sa.spi, hard] { limit(n, out, spi, hard); });
+    }
+  }
+  void count_bytes(Node& n, bool outbound, std::uint32_t spi, std::uint64_t bytes) {
+    HeldSa& held = n.sas.at({outbound, spi});
+    held.bytes += bytes;
+    const auto& [soft, hard] = std::pair(held.sa.soft.bytes, held.sa.hard.bytes);
+    if (!espd_counts) return;
+    if (hard != 0 && held.bytes >= hard) return limit(n, outbound, spi, true);
+    if (soft != 0 && held.bytes >= soft) limit(n, outbound, spi, false);
   }
   double chance() { return std::uniform_real_distribution<double>(0, 1)(gen_); }
   Time some_delay() {
@@ -388,7 +444,8 @@ class World {
   void handle(Node& n, InstallSa& i) {
     CHECK(esp::validate(i.sa));
     const Ticket ticket = i.ticket;
-    n.sas[{i.sa.outbound, i.sa.spi}] = HeldSa{std::move(i.sa), i.reqid};
+    if (espd_counts) count_seconds(n, i.sa);
+    n.sas[{i.sa.outbound, i.sa.spi}] = HeldSa{std::move(i.sa), i.reqid, ++installs_};
     flight_.emplace(now_ + Time(1), [this, &n, ticket] {
       n.engine->on_installed(ticket, ok(), now_);
       pump(n);
@@ -404,12 +461,22 @@ class World {
     });
   }
   void handle(Node& n, RemoveSa& r) { n.sas.erase({r.src == n.address, r.spi}); }
+  void handle(Node& n, QueryUse& q) {
+    const Ticket ticket = q.ticket;
+    const std::uint64_t packets = n.packets;
+    flight_.emplace(now_ + Time(1), [this, &n, ticket, packets] {
+      n.engine->on_use(ticket, packets, now_);
+      pump(n);
+    });
+  }
+  void handle(Node& n, AcquireFailed& a) { n.acquires_failed.push_back({now_, a}); }
   void handle(Node& n, Event& e) { n.events.push_back(std::move(e)); }
 
   LinkSettings link_;
   std::mt19937_64 gen_;
   Node left_, right_;
   Time now_{0};
+  std::uint64_t installs_ = 0;
   std::multimap<Time, std::function<void()>> flight_;
 };
 
