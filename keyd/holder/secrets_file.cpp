@@ -91,6 +91,7 @@ void read_key(TomlReader& in, const std::string& name, Secrets& out) {
   if (uri && !uri->starts_with("pkcs11:")) return in.fail("pkcs11", "is not a URI of RFC 7512, \"pkcs11:...\"");
   auto key = file ? key_from_file(*file) : crypto::PrivateKey::from_pkcs11(*uri, *module, pin);
   if (!key) return in.fail(file ? "file" : "pkcs11", key.error().detail);
+  out.uses_token = out.uses_token || uri.has_value();
   out.keys.push_back({name, std::move(*key)});
 }
 

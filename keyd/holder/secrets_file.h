@@ -32,6 +32,7 @@ struct Secrets {
   std::vector<PskEntry> psks;
   std::vector<PrivateKeyEntry> keys;
   std::optional<KerberosSettings> kerberos;
+  bool uses_token = false;  // some key is on a PKCS #11 token
 };
 
 /// Parses the text and loads the private keys that it names. `file` is for messages.

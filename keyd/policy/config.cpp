@@ -196,6 +196,16 @@ void read_ike(TomlReader& in, Config& c) {
   millis("keepalive_ms", 0, 3600000, c.limits.keepalive);
 }
 
+void read_process(TomlReader& in, Config& c) {
+  if (auto user = in.text("user")) c.user = *user;
+  if (auto path = in.text("secrets")) c.secrets_path = *path;
+  if (auto path = in.text("control")) c.control_socket = *path;
+  if (c.user.empty()) in.fail("user", "is empty");
+  if (c.secrets_path.empty()) in.fail("secrets", "is empty");
+  if (c.control_socket.empty() || c.control_socket.size() > 107)
+    in.fail("control", "is not a path of 1 to 107 octets");
+}
+
 void read_root(TomlReader& in, Config& c) {
   in.table("espd", [&](TomlReader& t) {
     c.pfkey_socket = t.text("pfkey", true).value_or("");
@@ -209,13 +219,19 @@ void read_root(TomlReader& in, Config& c) {
     if (auto level = t.text("level")) c.log_level = *level;
     if (c.log_level != "debug" && c.log_level != "info" && c.log_level != "warn" && c.log_level != "error")
       t.fail("level", "is none of: debug, info, warn, error");
+    if (auto format = t.text("format")) {
+      c.log_json = *format == "json";
+      if (!c.log_json && *format != "text") t.fail("format", "is neither text nor json");
+    }
   });
+  in.table("process", [&](TomlReader& t) { read_process(t, c); });
   in.table("ike", [&](TomlReader& t) { read_ike(t, c); });
   std::vector<SecretEntry> secrets;
   read_secrets(in, secrets);
   in.tables("connections", [&](const std::string& name, TomlReader& t) {
     auto connection = std::make_shared<Connection>();
     connection->name = name;
+    connection->source = t.canonical();
     read_connection(t, *connection, secrets);
     c.connections.push_back(std::move(connection));
   });

@@ -46,6 +46,7 @@ struct Connection {
   Secret psk;
   std::chrono::seconds life{28800};
   std::vector<ChildConfig> children;
+  std::string source;  // its table in a canonical form: equal means unchanged
 };
 
 /// Limits of resources, and times. Defaults follow the facts of RFC and Windows practice.
@@ -64,6 +65,10 @@ struct Config {
   std::string natt_socket;
   std::uint16_t port = 500;
   std::string log_level = "info";
+  bool log_json = false;
+  std::string user = "keyd";  // whom the process that faces the network runs as
+  std::string secrets_path = "/etc/esplanade/keyd-secrets.toml";
+  std::string control_socket = "/run/esplanade/keyd.sock";
   IkeLimits limits;
   std::vector<std::shared_ptr<const Connection>> connections;
 };

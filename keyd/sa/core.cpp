@@ -108,6 +108,7 @@ void Core::mark_established(MmSa& mm) {
   leave_half_open(mm);
   mm.established = true;
   ++counters.main_modes;
+  if (key_log) key_log(mm.cookies.first, mm.keys.cipher.reveal());
   const auto life = std::min(mm.life, mm.connection->life);
   timers.arm({TimerKey::Kind::kMmExpire, mm.number, 0}, now + life);
   if (mm.local_behind_nat && config->limits.keepalive.count() != 0)

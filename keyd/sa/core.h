@@ -2,6 +2,8 @@
 // random octets. One thread; no I/O.
 #pragma once
 
+#include <functional>
+
 #include "keyd/policy/config.h"
 #include "keyd/sa/mm_sa.h"
 #include "keyd/sa/timer_queue.h"
@@ -40,6 +42,7 @@ class Core {
   std::map<std::uint32_t, ChildSa> children;  // by inbound SPI
   std::map<Ticket, TicketUse> tickets;
   bool stopping = false;
+  std::function<void(const Cookie& cky_i, ByteView key)> key_log;  // see Engine::log_keys
 
   // Main mode SAs.
   MmSa& add_mm(const CookiePair& cookies, bool initiator, const Path& path,
