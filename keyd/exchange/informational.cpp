@@ -22,6 +22,9 @@ std::uint8_t protocol_id(esp::Protocol p) {
 void Informational::on_message(const Header& header, const Path& path, ByteView datagram) {
   if (!header.encrypted()) return on_clear(header, path, datagram);
   MmSa* found = core_.find_mm({header.cky_i, header.cky_r});
+  if (found != nullptr && !found->established && found->initiator && !found->keys.cipher.empty() &&
+      path.remote.address == found->path.remote.address)
+    return on_early(*found, header, datagram);
   if (found == nullptr || !found->established || path.remote.address != found->path.remote.address) {
     ++core_.counters.unknown_sa;
     return;
@@ -57,6 +60,26 @@ void Informational::on_message(const Header& header, const Path& path, ByteView 
       if (del && !on_delete(mm, *del)) return;
     }
   }
+}
+
+// The sender has the keys of this negotiation, so it is who answered message 3: it can end what it can also leave
+// unanswered.
+void Informational::on_early(MmSa& mm, const Header& header, ByteView datagram) {
+  auto opened = open(mm.keys, mm.suite.encryption, phase2_iv(mm.suite.hash, mm.iv, header.message_id), header,
+                     datagram);
+  const RawPayload* payload = nullptr;
+  if (opened && check_step(kInformationalStep, opened->payloads) && opened->payloads.size() >= 2 &&
+      constant_time_equal(qm_hash1(mm.suite.hash, mm.keys.skeyid_a.reveal(), header.message_id,
+                                   after_hash(opened->payloads)),
+                          opened->payloads.front().body))
+    payload = find(opened->payloads, PayloadType::kNotify);
+  auto notify = payload != nullptr ? parse_notify(payload->body) : Result<Notify>(Error{Errc::kMalformed, ""});
+  if (!notify) {
+    ++core_.counters.bad_crypto;
+    return;
+  }
+  if (notify->type < 16384)  // an error, RFC 2408 s3.14.1
+    core_.remove_mm(mm, fmt::format("the peer refused: {}", notify_name(notify->type)));
 }
 
 void Informational::on_clear(const Header& header, const Path& path, ByteView datagram) {

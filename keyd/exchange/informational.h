@@ -21,6 +21,8 @@ class Informational {
   void send_notify(MmSa& mm, NotifyType type, std::uint32_t spi);
 
  private:
+  /// Takes a protected message of a peer whose identity is not proved yet: an error that ends our attempt.
+  void on_early(MmSa& mm, const Header& header, ByteView datagram);
   void on_clear(const Header& header, const Path& path, ByteView datagram);
   void on_notify(MmSa& mm, const Notify& notify);
   /// False when the delete removed `mm`.

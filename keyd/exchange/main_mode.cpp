@@ -6,6 +6,9 @@
 
 #include "common/base/log.h"
 #include "keyd/exchange/informational.h"
+#include "keyd/keymat/quick_mode_keys.h"
+#include "keyd/policy/identity.h"
+#include "keyd/wire/payload_gss.h"
 #include "keyd/wire/payload_notify.h"
 #include "keyd/wire/vendor_id.h"
 
@@ -13,7 +16,9 @@ namespace esplanade::ike {
 namespace {
 
 constexpr std::size_t kNonceLen = 20;     // octets of our nonces
-constexpr std::uint32_t kBadAuthMax = 3;  // messages 5 that fail before the negotiation is given up
+constexpr std::uint32_t kBadAuthMax = 3;  // messages 5 or 6 that fail before the negotiation is given up
+constexpr std::size_t kMessagesMax = 12;  // of a main mode with more rounds of tokens
+constexpr std::size_t kNotifyLen = kHeaderLen + kGenericHeaderLen + 8;  // an error of ours in clear
 
 Header mm_header(const CookiePair& cookies) {
   Header h;
@@ -23,14 +28,65 @@ Header mm_header(const CookiePair& cookies) {
   return h;
 }
 
-void add_vendors(ChainBuilder& chain) {
+void add_vendors(ChainBuilder& chain, AuthMethod method) {
   for (Vendor v : {Vendor::kRfc3947, Vendor::kEsplanade}) chain.add(PayloadType::kVendorId, vendor_id(v));
+  if (method != AuthMethod::kGss) return;
+  for (Vendor v : {Vendor::kGssApi, Vendor::kGssApiLong}) chain.add(PayloadType::kVendorId, vendor_id(v));
 }
 
-// RFC 2407 s4.6.2: protocol and port of a phase 1 identity.
-bool phase1_port_ok(const Id& id) {
-  if (id.protocol == 0) return id.port == 0;
-  return id.protocol == 17 && (id.port == 0 || id.port == 500 || id.port == kNattPort);
+bool means_gss(Vendor v) {
+  return v == Vendor::kGssApi || v == Vendor::kGssApiLong || v == Vendor::kGssApiRacoon || v == Vendor::kMicrosoft;
+}
+
+NotifyType notify_for(Errc code) {
+  switch (code) {
+    case Errc::kUnsupported:
+      return NotifyType::kNoProposalChosen;
+    case Errc::kBadKe:
+      return NotifyType::kInvalidKeyInformation;
+    case Errc::kBadId:
+      return NotifyType::kInvalidIdInformation;
+    case Errc::kBadCertificate:
+      return NotifyType::kInvalidCertificate;
+    case Errc::kUnknownAuthority:
+      return NotifyType::kInvalidCertAuthority;
+    case Errc::kBadSignature:
+      return NotifyType::kInvalidSignature;
+    case Errc::kTruncated:
+    case Errc::kMalformed:
+    case Errc::kBadLength:
+      return NotifyType::kPayloadMalformed;
+    default:
+      return NotifyType::kAuthenticationFailed;
+  }
+}
+
+// Rows of the table of GSS-API repeat at its end.
+const Step& step_at(std::span<const Step> steps, std::size_t index) {
+  return steps[index < steps.size() ? index : steps.size() - 2 + index % 2];
+}
+
+// Whom an initiator asks a ticket for: the name in message 2, if policy allows it; without one, the one that policy
+// names.
+Result<std::string> gss_target(const Connection& connection, ByteView gss_name) {
+  if (gss_name.empty()) {
+    const auto& names = connection.gss_remote;
+    const auto plain = std::ranges::find_if(names, [](const std::string& n) { return n.find('*') == n.npos; });
+    if (plain != names.end()) return *plain;
+    return Error{Errc::kBadAuth, "the peer does not name itself, and gss_name has patterns only"};
+  }
+  ESPLANADE_TRY(name, parse_gss_name(gss_name));
+  for (const std::string& pattern : connection.gss_remote)
+    if (principal_fits(pattern, name)) return name;
+  return Error{Errc::kBadAuth, fmt::format("the peer names itself {}, whom gss_name does not allow", printable(name))};
+}
+
+bool has_initial_contact(const Payloads& payloads) {
+  return std::ranges::any_of(payloads, [](const RawPayload& p) {
+    if (p.type != PayloadType::kNotify) return false;
+    auto notify = parse_notify(p.body);
+    return notify && notify->type == static_cast<std::uint16_t>(NotifyType::kInitialContact);
+  });
 }
 
 }  // namespace
@@ -46,7 +102,7 @@ void MainMode::start(const std::shared_ptr<const Connection>& connection, const 
   mm.expect = 1;
   ChainBuilder chain;
   chain.add(PayloadType::kSa, mm.sai_b);
-  add_vendors(chain);
+  add_vendors(chain, connection->auth);
   log_info("{}: main mode to {}", connection->name, to_string(mm.path.remote));
   send_step(mm, clear_message(mm_header(mm.cookies), chain));
 }
@@ -74,12 +130,14 @@ MmSa* MainMode::on_message(const Header& header, const Path& path, ByteView data
     return nullptr;
   }
   const auto steps = authenticator(mm.connection->auth).steps();
-  if (mm.expect >= steps.size() || steps[mm.expect].encrypted != header.encrypted()) {
+  // What comes while the holder of the secrets is asked is early, or forged.
+  if (mm.established || mm.auth.wait != AuthState::Wait::kNothing || mm.expect >= kMessagesMax ||
+      (mm.expect >= steps.size() && mm.connection->auth != AuthMethod::kGss) ||
+      step_at(steps, mm.expect).encrypted != header.encrypted()) {
     ++core_.counters.unexpected;
     return nullptr;
   }
-  const Step& step = steps[mm.expect];
-  const bool last_pair = mm.expect + 2 >= steps.size();
+  const Step& step = step_at(steps, mm.expect);
 
   // From here on nothing of `mm` changes until the message has proved good.
   Opened opened;
@@ -99,27 +157,32 @@ MmSa* MainMode::on_message(const Header& header, const Path& path, ByteView data
       status = result.error();
   }
   const Incoming in{header, path, datagram, step.encrypted ? opened.payloads : clear};
+  if (status && in.payloads.empty()) status = Error{Errc::kMalformed, "message without payload"};
   if (status) status = check_step(step, in.payloads);
+  const bool readable = static_cast<bool>(status);
   const std::size_t was = mm.expect;
-  if (status) {
-    if (last_pair) {
-      const Iv before = mm.iv;
-      mm.iv = opened.next_iv;
-      status = got_proof(mm, in);
-      if (!status) mm.iv = before;
-    } else {
-      status = was == 1 ? got2(mm, in) : was == 2 ? got3(mm, in) : got4(mm, in);
-    }
-  }
+  if (status)
+    status = was >= 4   ? got_proof(mm, in, opened.next_iv)
+             : was == 1 ? got2(mm, in)
+             : was == 2 ? got3(mm, in)
+                        : got4(mm, in);
   if (!status) {
     ++(step.encrypted ? core_.counters.bad_crypto : core_.counters.malformed);
     log_info("{}: message {} from {} dropped: {}", mm.connection->name, was + 1, to_string(path.remote),
              status.error().detail);
-    if (step.encrypted && !mm.initiator) bad_proof(mm);
+    if (step.encrypted) {
+      bad_proof(mm, readable, opened.next_iv, status.error());
+    } else if (datagram.size() >= kNotifyLen && core_.may_answer_stranger()) {
+      refuse(header, header.cky_r, path, notify_for(status.error().code));
+    }
     return nullptr;
   }
-  mm.reliability.last_received = digest_of(datagram);
-  return mm.established ? &mm : nullptr;
+  if (!step.encrypted) {
+    mm.reliability.last_received = digest_of(datagram);
+    mm.reliability.last_sent.clear();  // no answer to duplicates before the new one is ready
+    core_.timers.cancel({TimerKey::Kind::kMmRetransmit, mm.number, 0});
+  }
+  return advance(mm);
 }
 
 void MainMode::on_message1(const Header& header, const Path& path, ByteView datagram) {
@@ -144,41 +207,56 @@ void MainMode::on_message1(const Header& header, const Path& path, ByteView data
   if (status.error().code != Errc::kUnsupported) ++core_.counters.malformed;
   if (core_.may_answer_stranger()) {
     log_info("message 1 from {} refused: {}", to_string(path.remote), status.error().detail);
-    if (status.error().code == Errc::kUnsupported)
-      refuse(header, kNoCookie, path, NotifyType::kNoProposalChosen);
+    if (datagram.size() >= kNotifyLen) refuse(header, kNoCookie, path, notify_for(status.error().code));
   }
 }
 
-std::shared_ptr<const Connection> MainMode::connection_for(const Path& path) const {
-  std::shared_ptr<const Connection> any;
+// Those that name the peer's address; if there are none, those for any peer. In the order of the configuration.
+std::vector<std::shared_ptr<const Connection>> MainMode::connections_for(const Path& path) const {
+  std::vector<std::shared_ptr<const Connection>> exact, any;
   for (const auto& c : core_.config->connections) {
     if (c->local != path.local.address) continue;
-    if (c->remote == path.remote.address) return c;
-    if (!c->remote && !any) any = c;
+    if (c->remote == path.remote.address) exact.push_back(c);
+    if (!c->remote) any.push_back(c);
   }
-  return any;
+  return exact.empty() ? any : exact;
 }
 
 Status MainMode::respond1(const Incoming& in) {
-  auto connection = connection_for(in.path);
-  if (!connection) return Error{Errc::kUnsupported, "no connection is configured for this peer"};
+  const auto candidates = connections_for(in.path);
+  if (candidates.empty()) return Error{Errc::kUnsupported, "no connection is configured for this peer"};
   if (!core_.half_open_allowed(in.path.remote.address)) {
     ++core_.counters.half_open_refused;
     return ok();  // silence: the source may be forged
   }
   const ByteView sai_b = find(in.payloads, PayloadType::kSa)->body;
   ESPLANADE_TRY(offer, parse_sa(sai_b));
-  ESPLANADE_TRY(choice, choose_mm(offer, *connection));
+  const bool peer_gss = std::ranges::any_of(in.payloads, [](const RawPayload& p) {
+    return p.type == PayloadType::kVendorId && means_gss(vendor_of(p.body));
+  });
+  // Several connections may take this peer, with different methods: the offer decides.
+  Result<MmChoice> choice = Error{Errc::kUnsupported, "method 65001 of a peer that does not mean GSS-API by it"};
+  std::shared_ptr<const Connection> connection;
+  for (const auto& c : candidates) {
+    if (c->auth == AuthMethod::kGss && !peer_gss) continue;
+    choice = choose_mm(offer, *c);
+    if (!choice) continue;
+    connection = c;
+    break;
+  }
+  if (!connection) return choice.error();
   MmSa& mm = core_.add_mm({in.header.cky_i, core_.random_cookie()}, false, in.path, connection);
-  mm.suite = choice.suite;
-  mm.life = choice.life;
+  mm.suite = choice->suite;
+  mm.life = choice->life;
   mm.sai_b.assign(sai_b.begin(), sai_b.end());
+  mm.auth.peer_name = choice->gss_name;
+  if (!choice->gss_name.empty()) mm.auth.own_name = build_gss_name(connection->gss_name);
   mm.expect = 2;
   mm.reliability.last_received = digest_of(in.datagram);
   note_vendors(mm, in.payloads);
   ChainBuilder chain;
-  chain.add(PayloadType::kSa, build_sa({choice.reply}));
-  add_vendors(chain);
+  chain.add(PayloadType::kSa, build_sa({choice->reply}));
+  add_vendors(chain, connection->auth);
   send_step(mm, clear_message(mm_header(mm.cookies), chain));
   return ok();
 }
@@ -186,6 +264,16 @@ Status MainMode::respond1(const Incoming& in) {
 Status MainMode::got2(MmSa& mm, const Incoming& in) {
   ESPLANADE_TRY(reply, parse_sa(find(in.payloads, PayloadType::kSa)->body));
   ESPLANADE_TRY(choice, accept_mm(reply, mm.offer));
+  std::string target;
+  if (mm.connection->auth == AuthMethod::kGss) {
+    const auto gss = std::ranges::find_if(in.payloads, [](const RawPayload& p) {
+      return p.type == PayloadType::kVendorId && means_gss(vendor_of(p.body));
+    });
+    if (gss == in.payloads.end())
+      return Error{Errc::kUnsupported, "method 65001 of a peer that does not mean GSS-API by it"};
+    ESPLANADE_TRY(named, gss_target(*mm.connection, choice.gss_name));
+    target = std::move(named);
+  }
   ESPLANADE_TRY(dh, core_.new_dh(choice.suite.group));
   core_.set_responder_cookie(mm, in.header.cky_r);
   mm.suite = choice.suite;
@@ -194,10 +282,12 @@ Status MainMode::got2(MmSa& mm, const Incoming& in) {
   mm.g_xi = dh.public_value();
   mm.dh = std::move(dh);
   mm.ni_b = core_.random(kNonceLen);
+  if (!target.empty()) {
+    mm.auth.gss_target = std::move(target);
+    mm.auth.own_name = build_gss_name(mm.connection->gss_name);
+    mm.auth.peer_name = choice.gss_name;
+  }
   mm.expect = 3;
-  ChainBuilder chain;
-  add_ke_nonce_natd(mm, chain);
-  send_step(mm, clear_message(mm_header(mm.cookies), chain));
   return ok();
 }
 
@@ -205,98 +295,164 @@ Status MainMode::got3(MmSa& mm, const Incoming& in) {
   ESPLANADE_TRY(dh, core_.new_dh(mm.suite.group));
   mm.g_xr = dh.public_value();
   mm.dh = std::move(dh);
-  mm.nr_b = core_.random(kNonceLen);
   ESPLANADE_CHECK(take_ke_nonce(mm, in));
+  mm.nr_b = core_.random(kNonceLen);
   note_nat(mm, in);
-  ESPLANADE_CHECK(derive(mm));
   mm.expect = 4;
-  ChainBuilder chain;
-  add_ke_nonce_natd(mm, chain);
-  send_step(mm, clear_message(mm_header(mm.cookies), chain));
   return ok();
 }
 
 Status MainMode::got4(MmSa& mm, const Incoming& in) {
   ESPLANADE_CHECK(take_ke_nonce(mm, in));
   note_nat(mm, in);
-  ESPLANADE_CHECK(derive(mm));
   mm.expect = 5;
   if (mm.nat() &&
       mm.path.local.port != kNattPort) {  // RFC 3947 s4: the initiator changes ports with message 5
     mm.path.local.port = kNattPort;
     mm.path.remote.port = kNattPort;
   }
-  ESPLANADE_TRY(message, proof_message(mm, first_contact(mm)));
-  send_step(mm, std::move(message));
   return ok();
 }
 
-// Message 5 or 6. The IV has been moved on for the answer; the caller puts it back on an error.
-Status MainMode::got_proof(MmSa& mm, const Incoming& in) {
-  const ByteView id_b = find(in.payloads, PayloadType::kId)->body;
-  if (count(in.payloads, PayloadType::kId) != 1) return Error{Errc::kMalformed, "more than one identity"};
-  ESPLANADE_CHECK(authenticator(mm.connection->auth).check_proof(mm, id_b, in.payloads));
-  ESPLANADE_TRY(id, parse_id(id_b));
-  if (!phase1_port_ok(id)) return Error{Errc::kMalformed, "identity with a foreign protocol or port"};
-  if (mm.connection->remote_id &&
-      (mm.connection->remote_id->type != id.type || mm.connection->remote_id->data != id.data))
-    return Error{Errc::kMalformed, fmt::format("identity {} is not the configured one", to_string(id))};
-  if (!mm.initiator) {
-    ESPLANADE_TRY(message, proof_message(mm, false));
-    mm.path = in.path;  // the peer may have moved to port 4500
-    send_step(mm, std::move(message));
-  } else {
-    core_.timers.cancel({TimerKey::Kind::kMmRetransmit, mm.number, 0});
+// Message 5 or later.
+Status MainMode::got_proof(MmSa& mm, const Incoming& in, const Iv& next_iv) {
+  AuthState::Claim claim;
+  claim.digest = digest_of(in.datagram);
+  claim.next_iv = next_iv;
+  claim.path = in.path;
+  claim.initial_contact = has_initial_contact(in.payloads);
+  const std::size_t ids = count(in.payloads, PayloadType::kId);
+  if (ids != (mm.expect < 6 ? 1 : 0)) return Error{Errc::kMalformed, "an identity too many"};
+  const ByteView id_b = ids != 0 ? find(in.payloads, PayloadType::kId)->body : ByteView(mm.auth.id_b);
+  claim.id_b.assign(id_b.begin(), id_b.end());
+  auto id = parse_id(id_b);
+  if (!id) return Error{Errc::kBadId, id.error().detail};
+  ESPLANADE_CHECK(check_phase1_id(*id));
+  ESPLANADE_TRY(proved, authenticator(mm.connection->auth).check_proof(mm, claim, in.payloads, core_.wall_clock()));
+  if (mm.auth.claim) return ok();  // counts when its HASH has been unwrapped
+  if (proved && mm.connection->remote_id && !same_identity(*proved, *mm.connection->remote_id))
+    return Error{Errc::kBadId, fmt::format("identity {} is not the configured one", to_string(*proved))};
+  accept_proof(mm, claim, std::move(proved));
+  return ok();
+}
+
+void MainMode::accept_proof(MmSa& mm, const AuthState::Claim& claim, std::optional<Id> id) {
+  mm.iv = claim.next_iv;
+  mm.auth.id_b = claim.id_b;
+  mm.auth.initial_contact = mm.auth.initial_contact || claim.initial_contact;
+  if (id) {
+    mm.peer_id = std::move(id);
+    mm.auth.peer_proved = true;
   }
-  mm.peer_id = std::move(id);
-  mm.expect = authenticator(mm.connection->auth).steps().size();
-  for (const RawPayload& p : in.payloads) {
-    if (p.type != PayloadType::kNotify) continue;
-    auto notify = parse_notify(p.body);
-    if (notify && notify->type == static_cast<std::uint16_t>(NotifyType::kInitialContact)) drop_others(mm);
+  if (!mm.initiator) mm.path = claim.path;  // the peer may have moved to port 4500
+  mm.expect += 2;
+  mm.reliability.last_received = claim.digest;
+  mm.reliability.last_sent.clear();
+  core_.timers.cancel({TimerKey::Kind::kMmRetransmit, mm.number, 0});
+}
+
+MmSa* MainMode::on_credential(MmSa& mm, const Result<Credential>& result) {
+  const auto wait = std::exchange(mm.auth.wait, AuthState::Wait::kNothing);
+  if (wait == AuthState::Wait::kNothing) return nullptr;
+  if (mm.initiator) core_.timers.cancel({TimerKey::Kind::kMmExpire, mm.number, 0});
+  if (wait == AuthState::Wait::kUnwrap) return on_unwrapped(mm, result);
+  const Status status = result ? authenticator(mm.connection->auth).take(mm, *result) : Status(result.error());
+  if (status) return advance(mm);
+  fail(mm, status.error());
+  return nullptr;
+}
+
+// The peer's HASH under GSS-API.
+MmSa* MainMode::on_unwrapped(MmSa& mm, const Result<Credential>& result) {
+  const AuthState::Claim claim = std::move(*mm.auth.claim);
+  mm.auth.claim.reset();
+  if (!result || !constant_time_equal(hash_of(mm, false, claim.id_b), result->octets.reveal())) {
+    ++core_.counters.bad_crypto;
+    bad_proof(mm, true, claim.next_iv, {Errc::kBadAuth, "the peer's HASH is not what its context wraps"});
+    return nullptr;
   }
+  accept_proof(mm, claim, id_from_principal(mm.auth.principal));
+  return advance(mm);
+}
+
+MmSa* MainMode::advance(MmSa& mm) {
+  AuthState& a = mm.auth;
+  const Authenticator& auth = authenticator(mm.connection->auth);
+  auto ask = [&] {
+    auto what = auth.need(mm);
+    if (!what) return false;
+    if (const auto* step = std::get_if<GssStep>(&*what); step != nullptr && a.tokens_sent.empty())
+      ++core_.counters.gss_contexts;
+    core_.ask(mm, std::move(*what));
+    if (mm.initiator)  // a responder's time is limited anyhow
+      core_.timers.arm({TimerKey::Kind::kMmExpire, mm.number, 0}, core_.now + core_.config->limits.half_open_life);
+    return true;
+  };
+  if (ask()) return nullptr;
+  if (!a.g_xy.empty()) {
+    if (Status s = derive(mm); !s) return fail(mm, s.error()), nullptr;
+    if (ask()) return nullptr;
+  }
+  if (mm.initiator && a.peer_proved && a.proof_sent) return establish(mm);
+  auto message = next_message(mm);
+  if (!message) return fail(mm, message.error()), nullptr;
+  send_step(mm, std::move(*message));
+  return !mm.initiator && a.peer_proved && a.proof_sent ? establish(mm) : nullptr;
+}
+
+MmSa* MainMode::establish(MmSa& mm) {
+  if (mm.auth.initial_contact) drop_others(mm);
+  core_.end_gss(mm);
+  mm.auth = AuthState();
   core_.mark_established(mm);
-  return ok();
+  return &mm;
 }
 
-Status MainMode::take_ke_nonce(MmSa& mm, const Incoming& in) {
+Status MainMode::take_ke_nonce(MmSa& mm, const Incoming& in) const {
   const ByteView ke = find(in.payloads, PayloadType::kKe)->body;
   const ByteView nonce = find(in.payloads, PayloadType::kNonce)->body;
   if (nonce.size() < kNonceLenMin || nonce.size() > kNonceLenMax)
     return Error{Errc::kBadLength, "nonce is not of 8 to 256 octets"};
   if (ke.size() != crypto::prime_len(static_cast<crypto::DhGroup>(mm.suite.group)))
-    return Error{Errc::kBadLength, "key exchange value does not have the length of its group"};
+    return Error{Errc::kBadKe, "key exchange value does not have the length of its group"};
+  auto g_xy = mm.dh->shared(ke);
+  if (!g_xy) return Error{Errc::kBadKe, g_xy.error().detail};
+  ESPLANADE_CHECK(authenticator(mm.connection->auth).take_public(mm, in.payloads));
+  mm.auth.g_xy = std::move(*g_xy);
   (mm.initiator ? mm.g_xr : mm.g_xi).assign(ke.begin(), ke.end());
   (mm.initiator ? mm.nr_b : mm.ni_b).assign(nonce.begin(), nonce.end());
   return ok();
 }
 
 Status MainMode::derive(MmSa& mm) {
-  ESPLANADE_TRY(g_xy, mm.dh->shared(mm.initiator ? mm.g_xr : mm.g_xi));
-  Secret skeyid = authenticator(mm.connection->auth).skeyid(mm, g_xy.reveal());
-  ESPLANADE_TRY(
-      keys, derive_mm_keys(mm.suite, std::move(skeyid), g_xy.reveal(), mm.cookies.first, mm.cookies.second));
+  Secret skeyid = authenticator(mm.connection->auth).skeyid(mm);
+  ESPLANADE_TRY(keys, derive_mm_keys(mm.suite, std::move(skeyid), mm.auth.g_xy.reveal(), mm.cookies.first,
+                                     mm.cookies.second));
   mm.keys = std::move(keys);
+  mm.auth.g_xy = Secret();
   mm.iv = phase1_iv(mm.suite.hash, mm.g_xi, mm.g_xr);
   mm.dh.reset();
   return ok();
 }
 
-void MainMode::add_ke_nonce_natd(const MmSa& mm, ChainBuilder& chain) const {
-  chain.add(PayloadType::kKe, mm.initiator ? mm.g_xi : mm.g_xr);
-  chain.add(PayloadType::kNonce, mm.initiator ? mm.ni_b : mm.nr_b);
-  if (!mm.peer_natt) return;
-  for (const Endpoint* e : {&mm.path.remote, &mm.path.local})  // destination first, RFC 3947 s3.2
-    chain.add(PayloadType::kNatD,
-              natd_hash(mm.suite.hash, mm.cookies.first, mm.cookies.second, e->address, e->port));
-}
-
-Result<Bytes> MainMode::proof_message(MmSa& mm, bool initial_contact) {
-  const Bytes id_b = build_id(mm.connection->local_id);
+Result<Bytes> MainMode::next_message(MmSa& mm) {
+  const Authenticator& auth = authenticator(mm.connection->auth);
+  const std::size_t index = next_to_send(mm);
   ChainBuilder chain;
-  chain.add(PayloadType::kId, id_b);
-  ESPLANADE_CHECK(authenticator(mm.connection->auth).add_proof(mm, id_b, chain));
-  if (initial_contact) {
+  if (index < 4) {
+    chain.add(PayloadType::kKe, mm.initiator ? mm.g_xi : mm.g_xr);
+    chain.add(PayloadType::kNonce, mm.initiator ? mm.ni_b : mm.nr_b);
+    auth.add_public(mm, chain);
+    if (mm.peer_natt)
+      for (const Endpoint* e : {&mm.path.remote, &mm.path.local})  // destination first, RFC 3947 s3.2
+        chain.add(PayloadType::kNatD,
+                  natd_hash(mm.suite.hash, mm.cookies.first, mm.cookies.second, e->address, e->port));
+    return clear_message(mm_header(mm.cookies), chain);
+  }
+  if (index < 6) chain.add(PayloadType::kId, build_id(mm.connection->local_id));
+  const bool before = mm.auth.proof_sent;
+  auth.add_proof(mm, chain);
+  if (mm.initiator && !before && mm.auth.proof_sent && first_contact(mm)) {
     Notify n;
     n.protocol = static_cast<std::uint8_t>(ProtocolId::kIsakmp);
     n.type = static_cast<std::uint16_t>(NotifyType::kInitialContact);
@@ -305,6 +461,17 @@ Result<Bytes> MainMode::proof_message(MmSa& mm, bool initial_contact) {
     chain.add(PayloadType::kNotify, build_notify(n));
   }
   return protect(mm.keys, mm.suite.encryption, mm.iv, mm_header(mm.cookies), chain);
+}
+
+void MainMode::fail(MmSa& mm, const Error& why) {
+  log_warn("{}: main mode with {} failed: {}", mm.connection->name, to_string(mm.path.remote), why.detail);
+  if (next_to_send(mm) >= 4 && !mm.keys.cipher.empty()) {
+    refuse_protected(mm, mm.iv, notify_for(why.code));
+  } else {
+    refuse(mm_header(mm.cookies), mm.cookies.second, mm.path, notify_for(why.code));
+  }
+  if (!mm.initiator) core_.event(Event::Kind::kFailed, *mm.connection, nullptr, why.detail);
+  core_.remove_mm(mm, why.detail);
 }
 
 bool MainMode::first_contact(const MmSa& mm) const {
@@ -333,6 +500,7 @@ void MainMode::note_vendors(MmSa& mm, const Payloads& payloads) const {
     const Vendor v = vendor_of(p.body);
     if (v == Vendor::kRfc3947) mm.peer_natt = true;
     if (v == Vendor::kEsplanade || v == Vendor::kMicrosoft) mm.peer_commit = true;
+    if (means_gss(v)) mm.peer_gss = true;
   }
 }
 
@@ -368,9 +536,8 @@ void MainMode::send_step(MmSa& mm, Bytes message) {
 void MainMode::on_retransmit(MmSa& mm) {
   Reliability& r = mm.reliability;
   if (r.tries >= core_.config->limits.retransmit_tries) {
-    const bool proof = mm.expect + 1 == authenticator(mm.connection->auth).steps().size();
     core_.remove_mm(mm, fmt::format("no answer from {} to message {}{}", to_string(mm.path.remote), mm.expect,
-                                    proof ? ": wrong pre-shared key or identity at one end?" : ""));
+                                    mm.expect >= 5 ? ": wrong credential or identity at one end?" : ""));
     return;
   }
   ++r.tries;
@@ -384,18 +551,41 @@ void MainMode::on_expire(MmSa& mm) {
     Informational(core_).send_delete_mm(mm);
     core_.remove_mm(mm, "lifetime reached");
   } else {
-    core_.remove_mm(mm, "the initiator went silent");
+    const bool holder = mm.auth.wait != AuthState::Wait::kNothing;
+    core_.remove_mm(mm, holder ? "no answer from the holder of the secrets" : "the initiator went silent");
   }
 }
 
-// A forged message 5 must not end a negotiation at once; several are more likely a wrong secret.
-void MainMode::bad_proof(MmSa& mm) {
+// One forged message must not end a negotiation at once; several are more likely a wrong credential.
+void MainMode::bad_proof(MmSa& mm, bool opened, const Iv& last_block, const Error& why) {
   if (++mm.bad_auth < kBadAuthMax) return;
-  log_warn("{}: {} failed to authenticate {} times: wrong pre-shared key or identity?", mm.connection->name,
-           to_string(mm.path.remote), mm.bad_auth);
+  const std::string text =
+      opened ? why.detail : std::string("what it encrypted cannot be read: wrong pre-shared key at one end?");
+  log_warn("{}: {} failed to authenticate {} times: {}", mm.connection->name, to_string(mm.path.remote), mm.bad_auth,
+           text);
+  refuse_protected(mm, opened ? last_block : mm.iv, opened ? notify_for(why.code) : NotifyType::kAuthenticationFailed);
+  if (mm.initiator && opened) {  // the responder believes in the SA: it need not
+    mm.iv = last_block;
+    Informational(core_).send_delete_mm(mm);
+  }
+  if (!mm.initiator) core_.event(Event::Kind::kFailed, *mm.connection, nullptr, text);
+  core_.remove_mm(mm, text);
+}
+
+void MainMode::refuse_protected(MmSa& mm, const Iv& last_block, NotifyType type) {
   Header h = mm_header(mm.cookies);
-  refuse(h, mm.cookies.second, mm.path, NotifyType::kAuthenticationFailed);
-  core_.remove_mm(mm, "authentication failed");
+  h.exchange = Exchange::kInformational;
+  h.message_id = core_.new_message_id(mm);
+  Notify n;
+  n.protocol = static_cast<std::uint8_t>(ProtocolId::kIsakmp);
+  n.type = static_cast<std::uint16_t>(type);
+  ChainBuilder content, chain;
+  content.add(PayloadType::kNotify, build_notify(n));
+  chain.add(PayloadType::kHash,
+            qm_hash1(mm.suite.hash, mm.keys.skeyid_a.reveal(), h.message_id, content.octets()));
+  chain.append(content);
+  Iv iv = phase2_iv(mm.suite.hash, last_block, h.message_id);
+  if (auto message = protect(mm.keys, mm.suite.encryption, iv, h, chain)) core_.send(mm.path, *message);
 }
 
 void MainMode::refuse(const Header& header, const Cookie& cky_r, const Path& path, NotifyType type) {

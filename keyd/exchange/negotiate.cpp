@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "keyd/wire/payload_gss.h"
+
 namespace esplanade::ike {
 namespace {
 
@@ -76,9 +78,13 @@ Attributes normalised(const Attributes& in) {
   return out;
 }
 
-// Equal as a set of attributes (R77); the order is the sender's business too.
+bool is_gss_name(const Attribute& a) { return a.type == static_cast<std::uint16_t>(MmAttribute::kGssName); }
+
+// Equal as a set of attributes (R77); the order is the sender's business too. The name for GSS-API, where one was
+// offered, is the responder's in the reply.
 bool same_attributes(const Attributes& offered, const Attributes& chosen) {
   Attributes a = normalised(offered), b = normalised(chosen);
+  if (std::erase_if(a, is_gss_name) != 0) std::erase_if(b, is_gss_name);
   auto less = [](const Attribute& x, const Attribute& y) {
     return std::tie(x.type, x.basic, x.value) < std::tie(y.type, y.basic, y.value);
   };
@@ -117,10 +123,13 @@ std::vector<Proposal> mm_offer(const Connection& connection) {
     t.attributes = {basic(MmAttribute::kEncryption, s.encryption),
                     basic(MmAttribute::kHash, s.hash),
                     basic(MmAttribute::kGroup, s.group),
-                    basic(MmAttribute::kAuthMethod, kAuthPsk),
+                    basic(MmAttribute::kAuthMethod, auth_value(connection.auth)),
                     basic(MmAttribute::kLifeType, kLifeSeconds),
                     duration(static_cast<std::uint16_t>(MmAttribute::kLifeDuration),
                              static_cast<std::uint32_t>(connection.life.count()))};
+    if (connection.auth == AuthMethod::kGss)
+      t.attributes.push_back({static_cast<std::uint16_t>(MmAttribute::kGssName), false,
+                              build_gss_name(connection.gss_name)});
     p.transforms.push_back(std::move(t));
   }
   return {p};
@@ -131,7 +140,7 @@ Result<MmChoice> read_mm_transform(const Proposal& proposal, const Transform& tr
     return Error{Errc::kUnsupported, "not a proposal for an ISAKMP SA with KEY_IKE"};
   MmChoice c;
   c.suite = MmSuite{0, 0, 0};
-  std::uint16_t auth = 0;
+  c.auth = 0;
   Lives lives;
   for (const Attribute& a : transform.attributes) {
     switch (static_cast<MmAttribute>(a.type)) {
@@ -142,7 +151,7 @@ Result<MmChoice> read_mm_transform(const Proposal& proposal, const Transform& tr
         ESPLANADE_CHECK(set_once(c.suite.hash, a));
         break;
       case MmAttribute::kAuthMethod:
-        ESPLANADE_CHECK(set_once(auth, a));
+        ESPLANADE_CHECK(set_once(c.auth, a));
         break;
       case MmAttribute::kGroup:
         ESPLANADE_CHECK(set_once(c.suite.group, a));
@@ -153,14 +162,19 @@ Result<MmChoice> read_mm_transform(const Proposal& proposal, const Transform& tr
       case MmAttribute::kLifeDuration:
         ESPLANADE_CHECK(lives.duration_of(a));
         break;
+      case MmAttribute::kGssName:
+        if (!c.gss_name.empty()) return Error{Errc::kMalformed, "attribute stands twice"};
+        c.gss_name = a.value;
+        break;
       default:
         return Error{Errc::kUnsupported, "transform with an attribute that we do not know"};
     }
   }
   // All four are mandatory (R63); what is absent is 0 and fails here.
   const bool known = (c.suite.encryption == kMmDesCbc || c.suite.encryption == kMmTripleDesCbc) &&
-                     (c.suite.hash == kMmMd5 || c.suite.hash == kMmSha1) && auth == kAuthPsk &&
-                     group_supported(c.suite.group);
+                     (c.suite.hash == kMmMd5 || c.suite.hash == kMmSha1) &&
+                     (c.auth == kAuthPsk || c.auth == kAuthRsaSig || c.auth == kAuthGssKerberos) &&
+                     (c.gss_name.empty() || c.auth == kAuthGssKerberos) && group_supported(c.suite.group);
   if (!known) return Error{Errc::kUnsupported, "transform with algorithms that we do not have"};
   if (lives.seconds) c.life = to_seconds(*lives.seconds);
   c.reply = with_only(proposal, transform);
@@ -171,8 +185,12 @@ Result<MmChoice> choose_mm(const std::vector<Proposal>& offer, const Connection&
   for (const Proposal& p : offer) {
     for (const Transform& t : p.transforms) {
       auto choice = read_mm_transform(p, t);
-      if (choice && std::ranges::find(connection.suites, choice->suite) != connection.suites.end())
-        return choice;
+      if (!choice || choice->auth != auth_value(connection.auth) ||
+          std::ranges::find(connection.suites, choice->suite) == connection.suites.end())
+        continue;
+      for (Attribute& a : choice->reply.transforms.front().attributes)
+        if (is_gss_name(a)) a.value = build_gss_name(connection.gss_name);
+      return choice;
     }
   }
   return kNoChoice;

@@ -11,13 +11,16 @@ std::vector<Proposal> mm_offer(const Connection& connection);
 
 struct MmChoice {
   MmSuite suite;
+  std::uint16_t auth = kAuthPsk;     // RFC 2409 App. A
+  Bytes gss_name;                    // attribute 16384; empty: none
   std::chrono::seconds life{28800};  // what the transform says, or the default
   Proposal reply;                    // the proposal with the chosen transform alone, octets as offered
 };
-/// What a transform says, if it is a complete one of ours: the four mandatory attributes, PSK, nothing that
-/// we do not know. Errors: kUnsupported.
+/// What a transform says, if it is a complete one of ours: the four mandatory attributes with values that we
+/// have, nothing that we do not know. Errors: kUnsupported.
 Result<MmChoice> read_mm_transform(const Proposal& proposal, const Transform& transform);
-/// The responder's choice: the first transform offered that the connection allows. Errors: kUnsupported.
+/// The responder's choice: the first transform offered that the connection allows, with its method of
+/// authentication. Where the initiator names itself for GSS-API, the reply names us. Errors: kUnsupported.
 Result<MmChoice> choose_mm(const std::vector<Proposal>& offer, const Connection& connection);
 /// The initiator's check of message 2: one proposal with one transform, equal to an offered one (R77).
 Result<MmChoice> accept_mm(const std::vector<Proposal>& reply, const std::vector<Proposal>& offer);

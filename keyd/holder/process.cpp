@@ -59,7 +59,7 @@ class HolderProcess {
   Status load(const std::string& path, int config_fd) {
     ESPLANADE_TRY(config, config_from_fd(path, config_fd));
     apply_log_settings("keyd-holder", config, false);
-    const std::string secrets_path = config.secrets_path;
+    const std::string secrets_path = config.secrets_file;
     ESPLANADE_TRY(secrets, load_secrets(secrets_path));
     const bool kerberos = secrets.kerberos.has_value();
     const bool token = secrets.uses_token;

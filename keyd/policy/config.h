@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "common/base/secret.h"
+#include "common/crypto/x509.h"
 #include "keyd/policy/suite.h"
 #include "keyd/wire/payload_id.h"
 
@@ -33,7 +33,15 @@ struct ChildConfig {
   StartAction start = StartAction::kTrap;
 };
 
-enum class AuthMethod : std::uint8_t { kPsk };
+enum class AuthMethod : std::uint8_t {
+  kPsk,     // pre-shared key
+  kPubkey,  // RSA signatures with X.509 certificates
+  kGss,     // GSS-API with Kerberos V5
+};
+/// The attribute's value, RFC 2409 App. A.
+constexpr std::uint16_t auth_value(AuthMethod method) {
+  return method == AuthMethod::kPsk ? kAuthPsk : method == AuthMethod::kPubkey ? kAuthRsaSig : kAuthGssKerberos;
+}
 
 struct Connection {
   std::string name;
@@ -42,8 +50,15 @@ struct Connection {
   std::vector<MmSuite> suites;           // in order of preference
   AuthMethod auth = AuthMethod::kPsk;
   Id local_id;
-  std::optional<Id> remote_id;  // none: any identity that proves the secret
-  Secret psk;
+  std::optional<Id> remote_id;  // none: any identity that is proved
+  // kPubkey
+  std::vector<Bytes> certs;                         // ours in DER, the leaf first
+  std::vector<crypto::Certificate> remote_certs;    // pinned
+  std::shared_ptr<const crypto::TrustStore> trust;  // never null
+  crypto::Revocation revocation = crypto::Revocation::kRelaxed;
+  // kGss: principals
+  std::string gss_name;                 // ours
+  std::vector<std::string> gss_remote;  // the peers allowed; * stands for any characters but '@'
   std::chrono::seconds life{28800};
   std::vector<ChildConfig> children;
   std::string source;  // its table in a canonical form: equal means unchanged
@@ -63,20 +78,21 @@ struct IkeLimits {
 struct Config {
   std::string pfkey_socket;
   std::string natt_socket;
+  std::string secrets_file = "/etc/esplanade/keyd-secrets.toml";  // what the holder of the secrets reads
   std::uint16_t port = 500;
   std::string log_level = "info";
   bool log_json = false;
   std::string user = "keyd";  // whom the process that faces the network runs as
-  std::string secrets_path = "/etc/esplanade/keyd-secrets.toml";
   std::string control_socket = "/run/esplanade/keyd.sock";
   IkeLimits limits;
   std::vector<std::shared_ptr<const Connection>> connections;
 };
 
-/// Parses the text; `file` is for messages. Errors: kBadConfig, "FILE:LINE: what".
+/// Parses the text; `file` is for messages, and relative names of certificate files start from its folder.
+/// Errors: kBadConfig, "FILE:LINE: what".
 Result<Config> parse_config(std::string_view text, std::string_view file);
 
-/// Reads a file, which nobody but its owner may read or write since it holds secrets.
+/// Reads a file, which others than its owner may not write. It holds no secrets.
 /// Errors: kIo, kPermission, kBadConfig.
 Result<Config> load_config(const std::string& path);
 

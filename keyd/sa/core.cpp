@@ -134,6 +134,8 @@ void Core::remove_mm(MmSa& mm, const std::string& why) {
     event(Event::Kind::kFailed, *mm.connection, nullptr, why);
   }
   for (const MmSa::Pending& p : mm.pending) child_lost(*p.child);
+  std::erase_if(tickets, [&](const auto& t) { return t.second.mm_number == mm.number; });
+  end_gss(mm);
   cancel_mm_timers(timers, mm.number);
   auto peer = by_peer_.find(peer_key(*mm.connection, mm.path.remote.address));
   if (peer != by_peer_.end()) {
@@ -142,6 +144,17 @@ void Core::remove_mm(MmSa& mm, const std::string& why) {
   }
   by_number_.erase(mm.number);
   mms_.erase(CookiePair(mm.cookies));
+}
+
+void Core::ask(const MmSa& mm, decltype(CredentialRequest::what) what) {
+  const Ticket ticket = next_ticket_++;
+  tickets[ticket] = {mm.number, 0};
+  out.push_back(CredentialRequest{ticket, mm.connection->name, std::move(what)});
+}
+
+void Core::end_gss(MmSa& mm) {
+  if (std::exchange(mm.auth.gss_begun, false))
+    out.push_back(CredentialRequest{0, mm.connection->name, GssEnd{mm.number}});
 }
 
 std::vector<std::uint64_t> Core::mm_numbers() const {

@@ -21,12 +21,13 @@ struct Counters {
   std::uint64_t half_open_refused = 0;
   std::uint64_t main_modes = 0;  // established
   std::uint64_t quick_modes = 0;
+  std::uint64_t gss_contexts = 0;  // begun: each costs the authentication service a ticket (R45)
 };
 
-/// Which request a reply of espd belongs to.
+/// Which request a reply of espd, or of the holder of the secrets, belongs to.
 struct TicketUse {
   std::uint64_t mm_number = 0;
-  std::uint32_t message_id = 0;
+  std::uint32_t message_id = 0;  // of the quick mode; 0: main mode itself
 };
 
 class Core {
@@ -62,6 +63,13 @@ class Core {
   void remove_mm(MmSa& mm, const std::string& why);
   bool half_open_allowed(const esp::IpAddress& source) const;
   std::vector<std::uint64_t> mm_numbers() const;
+
+  /// Asks the holder of the secrets; the reply comes to MainMode::on_credential.
+  void ask(const MmSa& mm, decltype(CredentialRequest::what) what);
+  /// Tells the holder that the GSS context of `mm` is over, if there is one.
+  void end_gss(MmSa& mm);
+  /// Seconds since 1970, for certificates. Without a clock nothing is valid.
+  std::function<std::int64_t()> wall_clock = [] { return std::int64_t{0}; };
 
   // Quick modes and installed pairs.
   Ticket new_ticket(const MmSa& mm, const QmExchange& qm);

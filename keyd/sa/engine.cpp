@@ -91,6 +91,13 @@ void Engine::on_installed(Ticket ticket, const Status& status, Time now) {
   if (qm != nullptr) quick_.on_installed(*mm, *qm, status);
 }
 
+void Engine::on_credential(Ticket ticket, const Result<Credential>& result, Time now) {
+  core_.now = now;
+  MmSa* mm = take_ticket(ticket).first;
+  if (mm == nullptr) return;
+  if (MmSa* up = main_.on_credential(*mm, result)) on_established(*up);
+}
+
 void Engine::on_acquire(std::uint32_t reqid, const esp::IpAddress& remote, Time now) {
   core_.now = now;
   for (const Core::ConfiguredChild& c : core_.configured) {

@@ -26,6 +26,10 @@ class Engine {
   /// espd's answers. An unknown ticket is ignored: its exchange may be gone.
   void on_spi(Ticket ticket, const Result<std::uint32_t>& spi, Time now);
   void on_installed(Ticket ticket, const Status& status, Time now);
+  /// The holder's answer to a CredentialRequest. An unknown ticket is ignored.
+  void on_credential(Ticket ticket, const Result<Credential>& result, Time now);
+  /// Where certificates get the time from: seconds since 1970. To be set before anything else.
+  void set_wall_clock(std::function<std::int64_t()> clock) { core_.wall_clock = std::move(clock); }
   /// SADB_ACQUIRE: traffic of the policy `reqid` waits for an SA with `remote`.
   void on_acquire(std::uint32_t reqid, const esp::IpAddress& remote, Time now);
   /// SADB_EXPIRE of either SA of a pair: soft starts its renewal, hard ends it.

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "common/esp/sa.h"
+#include "keyd/sa/credentials.h"
 #include "keyd/wire/payload_id.h"
 
 namespace esplanade::ike {
@@ -30,9 +31,6 @@ struct Path {
   bool operator==(const Path&) const = default;
 };
 inline constexpr std::uint16_t kNattPort = 4500;
-
-/// Names a request to espd until its reply comes back.
-using Ticket = std::uint32_t;
 
 /// The source of randomness of the core: cookies, nonces, exponents, Message-IDs.
 class Rng {
@@ -78,6 +76,6 @@ struct Event {
   std::string text;
 };
 
-using Output = std::variant<SendDatagram, SendKeepalive, GetSpi, InstallSa, RemoveSa, Event>;
+using Output = std::variant<SendDatagram, SendKeepalive, GetSpi, InstallSa, RemoveSa, Event, CredentialRequest>;
 
 }  // namespace esplanade::ike

@@ -21,6 +21,43 @@ struct Reliability {
   std::uint32_t duplicates = 0;  // retransmissions on duplicates: bounded, for a flood of them is an attack
 };
 
+/// What the method of authentication keeps while main mode runs.
+struct AuthState {
+  /// What the holder of the secrets was asked for last; nothing else is asked meanwhile.
+  enum class Wait : std::uint8_t { kNothing, kSkeyid, kToken, kUnwrap, kProof };
+  Wait wait = Wait::kNothing;
+  Secret g_xy;    // until SKEYID is there
+  Secret skeyid;  // pre-shared key: prf(psk, Ni_b | Nr_b), until the keys are there
+  Bytes id_b;     // the peer's ID body: GSS-API sends it once and may prove it later
+  Bytes proof;    // for our next message: signature or wrapped HASH
+  bool proof_sent = false;
+  bool peer_proved = false;
+  bool initial_contact = false;  // the peer says that it has no other SA with us
+
+  /// A message with the peer's HASH, kept until the holder has unwrapped it. Nothing of it counts before.
+  struct Claim {
+    Bytes digest;
+    Iv next_iv{};
+    Bytes id_b;
+    Bytes hash;  // wrapped
+    Path path;
+    bool initial_contact = false;
+  };
+  std::optional<Claim> claim;
+
+  // GSS-API. The context's number is that of the main mode SA.
+  bool gss_begun = false;     // the holder has a context for us
+  bool gss_complete = false;  // at our end
+  std::string principal;      // the peer's, once complete
+  std::string gss_target;     // initiator: whom we ask a ticket for
+  Bytes own_name;             // GIi and GIr, octets of the attribute
+  Bytes peer_name;
+  Bytes token_in;  // the peer's next token, for the holder
+  Bytes token_out;
+  Bytes tokens_sent;  // all of them: hashed at the end
+  Bytes tokens_got;
+};
+
 /// One quick mode in the making.
 struct QmExchange {
   enum class Phase : std::uint8_t {
@@ -67,7 +104,8 @@ struct MmSa {
   std::shared_ptr<const Connection> connection;
   Path path;
   Reliability reliability;
-  std::uint32_t bad_auth = 0;  // messages 5 that did not decrypt or prove
+  std::uint32_t bad_auth = 0;  // messages 5 or 6 that did not decrypt or prove
+  AuthState auth;
 
   std::vector<Proposal> offer;  // initiator's
   MmSuite suite;
@@ -83,6 +121,7 @@ struct MmSa {
 
   bool peer_natt = false;
   bool peer_commit = false;  // may be sent the commit bit
+  bool peer_gss = false;     // means GSS-API with method 65001, which XAUTH uses too
   bool local_behind_nat = false;
   bool remote_behind_nat = false;
   bool nat() const { return local_behind_nat || remote_behind_nat; }

@@ -28,13 +28,6 @@ Secret natt_packet(const Path& path, ByteView ike, bool keepalive) {
   return Secret(pfkey::serialize(f));
 }
 
-// An engine that asks for credentials takes the answers here.
-template <class E>
-void give_credential(E& engine, Ticket ticket, const Result<Credential>& credential, Time now) {
-  if constexpr (requires { engine.on_credential(ticket, credential, now); })
-    engine.on_credential(ticket, credential, now);
-}
-
 }  // namespace
 
 void Daemon::SystemRng::fill(MutableBytes out) { crypto::random_bytes(out); }
@@ -126,6 +119,9 @@ Status Daemon::configure(const std::string& path, int fd) {
     return ok();
   }
   engine_ = std::make_unique<Engine>(config_, rng_);
+  engine_->set_wall_clock([] {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  });
   if (keylog_.active())
     engine_->log_keys([this](const Cookie& cky_i, ByteView key) { keylog_.main_mode(cky_i, key); });
   return ok();
@@ -211,7 +207,7 @@ void Daemon::perform(CredentialRequest& c) {
   auto packet = encode_request(c);
   if (packet) return holder_->send(std::move(*packet));
   asio::post(io_, [this, ticket = c.ticket, error = packet.error()] {
-    give_credential(*engine_, ticket, Result<Credential>(error), clock());
+    engine_->on_credential(ticket, error, clock());
     turn();
   });
 }
@@ -219,7 +215,7 @@ void Daemon::perform(CredentialRequest& c) {
 void Daemon::on_holder_packet(ByteView packet) {
   auto reply = decode_reply(packet);
   if (!reply) return log_warn("a reply of the holder of secrets is dropped: {}", reply.error().detail);
-  give_credential(*engine_, reply->ticket, reply->credential, clock());
+  engine_->on_credential(reply->ticket, reply->credential, clock());
   turn();
 }
 

@@ -24,10 +24,20 @@ const char* notify_name(std::uint16_t type) {
       return "INVALID-KEY-INFORMATION";
     case NotifyType::kInvalidIdInformation:
       return "INVALID-ID-INFORMATION";
+    case NotifyType::kInvalidCertEncoding:
+      return "INVALID-CERT-ENCODING";
+    case NotifyType::kInvalidCertificate:
+      return "INVALID-CERTIFICATE";
+    case NotifyType::kInvalidCertAuthority:
+      return "INVALID-CERT-AUTHORITY";
     case NotifyType::kInvalidHashInformation:
       return "INVALID-HASH-INFORMATION";
     case NotifyType::kAuthenticationFailed:
       return "AUTHENTICATION-FAILED";
+    case NotifyType::kInvalidSignature:
+      return "INVALID-SIGNATURE";
+    case NotifyType::kCertificateUnavailable:
+      return "CERTIFICATE-UNAVAILABLE";
     case NotifyType::kUnsupportedExchangeType:
       return "UNSUPPORTED-EXCHANGE-TYPE";
     case NotifyType::kConnected:

@@ -109,6 +109,11 @@ enum class IdType : std::uint8_t {  // RFC 2407 s4.6.2.1
   kKeyId = 11,
 };
 
+enum class CertEncoding : std::uint8_t {  // RFC 2408 s3.9
+  kPkcs7 = 1,
+  kX509Signature = 4,
+};
+
 enum class NotifyType : std::uint16_t {  // RFC 2408 s3.14.1, RFC 2407 s4.6.3
   kInvalidPayloadType = 1,
   kSituationNotSupported = 3,
@@ -120,8 +125,13 @@ enum class NotifyType : std::uint16_t {  // RFC 2408 s3.14.1, RFC 2407 s4.6.3
   kPayloadMalformed = 16,
   kInvalidKeyInformation = 17,
   kInvalidIdInformation = 18,
+  kInvalidCertEncoding = 19,
+  kInvalidCertificate = 20,
+  kInvalidCertAuthority = 22,
   kInvalidHashInformation = 23,
   kAuthenticationFailed = 24,
+  kInvalidSignature = 25,
+  kCertificateUnavailable = 28,
   kUnsupportedExchangeType = 29,
   kConnected = 16384,
   kResponderLifetime = 24576,

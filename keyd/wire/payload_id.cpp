@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "common/base/log.h"
+#include "common/crypto/x509.h"
 
 namespace esplanade::ike {
 namespace {
@@ -124,6 +125,8 @@ std::string to_string(const Id& id) {
     case IdType::kFqdn:
     case IdType::kUserFqdn:
       return printable({reinterpret_cast<const char*>(id.data.data()), id.data.size()});
+    case IdType::kDerDn:
+      return crypto::name_to_text(id.data);
     default: {
       const std::size_t shown = std::min<std::size_t>(id.data.size(), 32);
       return fmt::format("id type {} {}", static_cast<int>(id.type), to_hex(ByteView(id.data).first(shown)));

@@ -11,7 +11,9 @@ enum class Vendor : std::uint8_t {
   kDpd,      // RFC 3706 s5.1
   kFragmentation,
   kMicrosoft,  // MS NT5 ISAKMPOAKLEY, then 4 octets of version
-  kGssApi,
+  kGssApi,      // MD5("GSSAPI")
+  kGssApiLong,  // MD5 of "A GSS-API Authentication Method for IKE" and a newline
+  kGssApiRacoon,  // the same without the newline
   kEsplanade,  // another keyd: honours the commit bit
 };
 
