@@ -62,7 +62,7 @@ std::string reason(OM_uint32 code, int type) {
 }
 
 Error failure(const char* what, OM_uint32 major, OM_uint32 minor) {
-  return Error{Errc::kMalformed, fmt::format("{}: {}: {}", what, reason(major, GSS_C_GSS_CODE),
+  return Error{Errc::kBadAuth, fmt::format("{}: {}: {}", what, reason(major, GSS_C_GSS_CODE),
                                              reason(minor, GSS_C_MECH_CODE))};
 }
 

@@ -23,9 +23,9 @@ class GssContexts {
   /// The next call of gss_init_sec_context or gss_accept_sec_context, Kerberos V5 only, with mutual
   /// authentication and integrity required and confidentiality asked for. The first step makes the context; a
   /// failure ends it. Errors: kState (number in use the other way round, complete already), kTableFull,
-  /// kUnsupported (a context without the services required), kMalformed (what the library says).
+  /// kUnsupported (a context without the services required), kBadAuth (what the library says).
   Result<Credential> step(const GssStep& request);
-  /// gss_wrap with confidentiality. Errors: kState (no such context, or not complete), kMalformed.
+  /// gss_wrap with confidentiality. Errors: kState (no such context, or not complete), kBadAuth.
   Result<Credential> wrap(const GssWrap& request);
   /// gss_unwrap. Errors as wrap().
   Result<Credential> unwrap(const GssUnwrap& request);

@@ -75,8 +75,9 @@ Result<crypto::PrivateKey> key_from_file(const std::string& path) {
   return key;
 }
 
-void read_key(TomlReader& in, const std::string& name, Secrets& out) {
-  const auto file = in.text("file");
+void read_key(TomlReader& in, const std::string& name, const std::string& folder, Secrets& out) {
+  auto file = in.text("file");
+  if (file && !file->starts_with('/')) file->insert(0, folder);
   const auto uri = in.text("pkcs11");
   const auto module = in.text("module");
   auto pin_text = in.text("pin");
@@ -108,9 +109,10 @@ void read_kerberos(TomlReader& in, Secrets& out) {
 
 Result<Secrets> parse_secrets(std::string_view text, std::string_view file) {
   Secrets out;
+  const std::string folder(file.substr(0, file.rfind('/') + 1));
   ESPLANADE_CHECK(parse_toml(text, file, [&out](TomlReader& in) {
     in.tables("ike", [&](const std::string&, TomlReader& t) { read_psk(t, out); });
-    in.tables("private", [&](const std::string& name, TomlReader& t) { read_key(t, name, out); });
+    in.tables("private", [&](const std::string& name, TomlReader& t) { read_key(t, name, folder, out); });
     in.table("kerberos", [&](TomlReader& t) { read_kerberos(t, out); });
   }));
   return out;
@@ -135,13 +137,32 @@ const Secret* find_psk(const Secrets& secrets, const Connection& connection) {
   return for_any;
 }
 
+namespace {
+
+// What a connection lacks; null: nothing.
+const char* lacks(const Secrets& secrets, const Connection& c) {
+  switch (c.auth) {
+    case AuthMethod::kPsk:
+      return find_psk(secrets, c) != nullptr
+                 ? nullptr
+                 : "secret: add one under [ike] with its peer's address or identity as id";
+    case AuthMethod::kPubkey:
+      return std::ranges::any_of(secrets.keys, [&](const auto& e) { return e.key.belongs_to(c.certs.front()); })
+                 ? nullptr
+                 : "private key under [private] that belongs to its certificate";
+    case AuthMethod::kGss:
+      return secrets.kerberos ? nullptr : "credentials: [kerberos] is missing";
+  }
+  return "known method of authentication";
+}
+
+}  // namespace
+
 Status check_secrets(const Secrets& secrets, const Config& config, const std::string& secrets_path) {
   for (const auto& c : config.connections)
-    if (c->auth == AuthMethod::kPsk && find_psk(secrets, *c) == nullptr)
+    if (const char* what = lacks(secrets, *c))
       return Error{Errc::kBadConfig,
-                   fmt::format("{}: the connection {} has no secret: add one under [ike] with its peer's address "
-                               "or identity as id",
-                               secrets_path, printable(c->name))};
+                   fmt::format("{}: the connection {} has no {}", secrets_path, printable(c->name), what)};
   return ok();
 }
 

@@ -35,7 +35,7 @@ struct Secrets {
   bool uses_token = false;  // some key is on a PKCS #11 token
 };
 
-/// Parses the text and loads the private keys that it names. `file` is for messages.
+/// Parses the text and loads the private keys that it names, by names that start from the folder of `file`.
 /// Errors: kBadConfig "FILE:LINE: what", which names a key's file or token where that one is the trouble.
 Result<Secrets> parse_secrets(std::string_view text, std::string_view file);
 

@@ -1,9 +1,6 @@
 #include "keyd/policy/config.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,7 +17,6 @@
 namespace esplanade::ike {
 namespace {
 
-constexpr std::size_t kFileMax = 1 << 20;  // octets: a configuration of a thousand connections fits
 constexpr std::int64_t kDay = 86400;
 
 constexpr std::size_t kCertFileMax = 1 << 20;
@@ -261,8 +257,8 @@ void read_process(TomlReader& in, Config& c) {
 }
 
 void read_root(TomlReader& in, const std::string& folder, Config& c) {
-  if (auto path = in.text("secrets")) c.secrets_file = *path;
-  if (c.secrets_file.empty()) in.fail("secrets", "is empty");
+  c.secrets_file = in.text("secrets").value_or("keyd-secrets.toml");
+  if (!c.secrets_file.starts_with('/')) c.secrets_file.insert(0, folder);
   in.table("espd", [&](TomlReader& t) {
     c.pfkey_socket = t.text("pfkey", true).value_or("");
     c.natt_socket = t.text("natt", true).value_or("");
@@ -299,32 +295,6 @@ Result<Config> parse_config(std::string_view text, std::string_view file) {
   const std::string folder(file.substr(0, file.rfind('/') + 1));  // npos + 1 is 0
   ESPLANADE_CHECK(parse_toml(text, file, [&](TomlReader& in) { read_root(in, folder, c); }));
   return c;
-}
-
-Result<Config> load_config(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return Error{Errc::kIo, fmt::format("{}: cannot open: {}", path, std::strerror(errno))};
-  struct Closer {
-    int fd;
-    ~Closer() { ::close(fd); }
-  } closer{fd};
-  struct stat st {};
-  if (::fstat(fd, &st) != 0) return Error{Errc::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
-  if (!S_ISREG(st.st_mode)) return Error{Errc::kIo, fmt::format("{}: is not a regular file", path)};
-  if ((st.st_mode & 022) != 0)
-    return Error{
-        Errc::kPermission,
-        fmt::format("{}: says whom to trust, but others than its owner may write it (mode {:04o}): chmod go-w {}",
-                    path, st.st_mode & 07777, path)};
-  if (static_cast<std::uint64_t>(st.st_size) > kFileMax)
-    return Error{Errc::kBadConfig, fmt::format("{}: is larger than {} octets", path, kFileMax)};
-  std::string text(kFileMax + 1, '\0');
-  std::size_t len = 0;
-  for (ssize_t got = 1; got > 0 && len < text.size(); len += static_cast<std::size_t>(got)) {
-    got = ::read(fd, text.data() + len, text.size() - len);
-    if (got < 0) return Error{Errc::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
-  }
-  return parse_config(std::string_view(text).substr(0, std::min(len, kFileMax)), path);
 }
 
 }  // namespace esplanade::ike

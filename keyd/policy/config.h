@@ -78,7 +78,7 @@ struct IkeLimits {
 struct Config {
   std::string pfkey_socket;
   std::string natt_socket;
-  std::string secrets_file = "/etc/esplanade/keyd-secrets.toml";  // what the holder of the secrets reads
+  std::string secrets_file = "keyd-secrets.toml";  // what the holder of the secrets reads; relative to this file
   std::uint16_t port = 500;
   std::string log_level = "info";
   bool log_json = false;
@@ -91,9 +91,5 @@ struct Config {
 /// Parses the text; `file` is for messages, and relative names of certificate files start from its folder.
 /// Errors: kBadConfig, "FILE:LINE: what".
 Result<Config> parse_config(std::string_view text, std::string_view file);
-
-/// Reads a file, which others than its owner may not write. It holds no secrets.
-/// Errors: kIo, kPermission, kBadConfig.
-Result<Config> load_config(const std::string& path);
 
 }  // namespace esplanade::ike

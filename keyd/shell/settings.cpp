@@ -31,9 +31,13 @@ Result<std::string> read_config_text(const std::string& path) {
   struct stat st {};
   if (::fstat(fd.get(), &st) != 0) return Error{Errc::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
   if (!S_ISREG(st.st_mode)) return Error{Errc::kIo, fmt::format("{}: is not a regular file", path)};
-  if ((st.st_uid != 0 && st.st_uid != ::geteuid()) || (st.st_mode & 022) != 0)
+  if (st.st_uid != 0 && st.st_uid != ::geteuid())
+    return Error{Errc::kPermission, fmt::format("{}: belongs to another user ({})", path, st.st_uid)};
+  if ((st.st_mode & 022) != 0)
     return Error{Errc::kPermission,
-                 fmt::format("{}: others than root and this user may change it: chown and chmod 600 {}", path, path)};
+                 fmt::format("{}: says whom to trust, but others than its owner may write it (mode {:04o}): chmod "
+                             "go-w {}",
+                             path, st.st_mode & 07777, path)};
   auto text = text_from_fd(fd.get(), kFileMax);
   if (!text) return Error{Errc::kBadConfig, fmt::format("{}: {}", path, text.error().detail)};
   return text;

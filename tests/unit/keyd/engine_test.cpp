@@ -257,6 +257,7 @@ TEST_CASE("ike/engine: a peer that starts afresh replaces its old SAs") {
   REQUIRE(w.run(5s, [&] { return w.up(); }));
   w.left().engine =
       std::make_unique<Engine>(std::make_shared<const Config>(make_config(true, starting())), *w.left().rng);
+  w.left().engine->set_wall_clock([] { return kWallClock; });
   w.left().sas.clear();
   w.start();
   CHECK(w.run(5s, [&] { return w.up(); }));

@@ -12,6 +12,8 @@
 #include <random>
 
 #include "common/base/log.h"
+#include "common/crypto/rsa.h"
+#include "common/crypto/x509.h"
 #include "keyd/sa/engine.h"
 
 namespace esplanade::ike::test {
@@ -42,6 +44,93 @@ struct LinkSettings {
   bool fake_nat = false;  // the network rewrites the left side's source port
 };
 
+/// The holder of one side's secrets. GSS-API is a mock: N tokens go to and fro, wrapping is reversible and checked.
+struct TestHolder {
+  std::string psk;
+  std::vector<std::string> keys;  // RSA, PEM
+  std::string principal;          // ours
+  std::size_t gss_tokens = 2;     // of a whole context, both sides' together
+  std::map<std::uint64_t, std::string> contexts;  // live ones, with the peer's principal
+  std::vector<std::size_t> asked = std::vector<std::size_t>(6);  // by index in CredentialRequest::what
+  /// Changes or replaces an answer.
+  std::function<void(const CredentialRequest&, Result<Credential>&)> tap;
+
+  Result<Credential> answer(const CredentialRequest& r) {
+    ++asked[r.what.index()];
+    Result<Credential> out = std::visit([this](const auto& what) { return on(what); }, r.what);
+    if (tap) tap(r, out);
+    return out;
+  }
+
+ private:
+  static Credential credential(Bytes octets) {
+    Credential c;
+    c.octets = Secret(std::move(octets));
+    return c;
+  }
+  Result<Credential> on(const PskSkeyid& p) {
+    Credential c;
+    c.octets = crypto::prf(p.hash, ByteView(reinterpret_cast<const Byte*>(psk.data()), psk.size()), {p.ni_b, p.nr_b});
+    return c;
+  }
+  Result<Credential> on(const RsaSign& s) {
+    auto certificate = crypto::Certificate::parse(s.certificate);
+    REQUIRE(certificate);
+    for (const std::string& pem : keys) {
+      auto key = crypto::RsaPrivateKey::from_pem(ByteView(reinterpret_cast<const Byte*>(pem.data()), pem.size()));
+      REQUIRE(key);
+      if (key->public_key() != certificate->public_key()) continue;
+      auto signature = key->sign_raw(s.hash);
+      REQUIRE(signature);
+      return credential(std::move(*signature));
+    }
+    return Error{Errc::kBadAuth, "no private key for our certificate"};
+  }
+  // Token: 0x60, length, its number, the sender's principal.
+  Result<Credential> on(const GssStep& s) {
+    if (s.initiator && s.token.empty() && s.target.find("unknown") != s.target.npos)
+      return Error{Errc::kBadAuth, "Server not found in Kerberos database"};
+    std::size_t got = 0;
+    if (!s.token.empty()) {
+      if (s.token.size() < 3 || s.token[0] != 0x60 || s.token[1] != s.token.size() - 2)
+        return Error{Errc::kBadAuth, "defective token"};
+      got = s.token[2];
+      contexts[s.context] = std::string(s.token.begin() + 3, s.token.end());
+    } else {
+      contexts[s.context] = "";
+    }
+    Bytes token;
+    if (got != gss_tokens) {
+      token = {0x60, static_cast<Byte>(principal.size() + 1), static_cast<Byte>(got + 1)};
+      token.insert(token.end(), principal.begin(), principal.end());
+    }
+    Credential c = credential(std::move(token));
+    c.complete = got + 1 >= gss_tokens;
+    if (c.complete) c.peer = contexts[s.context];
+    return c;
+  }
+  Result<Credential> on(const GssWrap& w) {
+    if (!contexts.contains(w.context)) return Error{Errc::kBadAuth, "no such context"};
+    Bytes out{'W'};
+    for (Byte b : w.octets) out.push_back(b ^ 0x5a);
+    return credential(std::move(out));
+  }
+  Result<Credential> on(const GssUnwrap& w) {
+    if (!contexts.contains(w.context) || w.octets.empty() || w.octets[0] != 'W')
+      return Error{Errc::kBadAuth, "defective token"};
+    Bytes out;
+    for (Byte b : ByteView(w.octets).subspan(1)) out.push_back(b ^ 0x5a);
+    return credential(std::move(out));
+  }
+  Result<Credential> on(const GssEnd& e) {
+    contexts.erase(e.context);
+    return Credential();
+  }
+};
+
+/// Seconds since 1970 in every test: certificates are made around it.
+inline constexpr std::int64_t kWallClock = 1'700'000'000;
+
 /// What an espd holds: SAs by (outbound, SPI), keys included, for comparison.
 struct HeldSa {
   esp::SaParams sa;
@@ -58,6 +147,8 @@ struct Node {
   std::vector<Event> events;
   bool espd_fails = false;
   std::uint64_t sent = 0;
+  TestHolder holder;
+  Time holder_delay{0};
 };
 
 inline esp::IpAddress address(const char* text) { return *esp::parse_address(text); }
@@ -71,6 +162,13 @@ struct Setup {
   std::string mode = "tunnel";
   std::string extra;
   std::string ike_table;
+  std::string local;   // [connections.peer.local]
+  std::string remote;  // [connections.peer.remote]
+  std::string more;    // further connections
+  std::string peer;    // remote_addrs, where it is not the other side
+  std::vector<std::string> keys;  // what the holder has besides
+  std::string principal;
+  std::function<void(Connection&)> tweak;  // what no configuration file can say
 };
 
 inline Config make_config(bool left, const Setup& s) {
@@ -88,6 +186,10 @@ local_addrs = "{}"
 remote_addrs = "{}"
 proposals = "{}"
 {}
+[connections.peer.local]
+{}
+[connections.peer.remote]
+{}
 [connections.peer.children.net]
 local_ts = "{}"
 remote_ts = "{}"
@@ -95,14 +197,19 @@ esp_proposals = "{}"
 mode = "{}"
 reqid = 7
 start_action = "{}"
-[secrets.one]
-secret = "{}"
+{}
 )",
-                  s.ike_table, left ? "192.0.2.1" : "192.0.2.2", left ? "192.0.2.2" : "192.0.2.1", s.ike,
-                  s.extra, left ? ts_l : ts_r, left ? ts_r : ts_l, s.esp, s.mode, s.start, s.psk);
+                  s.ike_table, left ? "192.0.2.1" : "192.0.2.2", !s.peer.empty() ? s.peer : left ? "192.0.2.2" : "192.0.2.1",
+                  s.ike, s.extra, s.local, s.remote, left ? ts_l : ts_r, left ? ts_r : ts_l, s.esp, s.mode, s.start, s.more);
   auto config = parse_config(text, "test.toml");
   const std::string why = config ? "" : config.error().detail;
   REQUIRE(why == "");
+  if (s.tweak)
+    for (auto& c : config->connections) {
+      auto changed = std::make_shared<Connection>(*c);
+      s.tweak(*changed);
+      c = std::move(changed);
+    }
   return std::move(*config);
 }
 
@@ -209,6 +316,10 @@ class World {
     n.rng = std::make_unique<SeededRng>(seed);
     n.next_spi = left ? 0x1000 : 0x2000;
     n.engine = std::make_unique<Engine>(std::make_shared<const Config>(make_config(left, s)), *n.rng);
+    n.engine->set_wall_clock([] { return kWallClock; });
+    n.holder.psk = s.psk;
+    n.holder.keys = s.keys;
+    n.holder.principal = s.principal;
   }
   static bool equal_sa(const esp::SaParams& x, const esp::SaParams& y) {
     return x.cipher == y.cipher && x.auth == y.auth && x.mode == y.mode && x.src == y.src && x.dst == y.dst &&
@@ -280,6 +391,15 @@ class World {
     n.sas[{i.sa.outbound, i.sa.spi}] = HeldSa{std::move(i.sa), i.reqid};
     flight_.emplace(now_ + Time(1), [this, &n, ticket] {
       n.engine->on_installed(ticket, ok(), now_);
+      pump(n);
+    });
+  }
+  void handle(Node& n, CredentialRequest& r) {
+    auto result = std::make_shared<Result<Credential>>(n.holder.answer(r));
+    if (r.ticket == 0) return;  // GssEnd
+    if (n.holder_delay.count() == 0) return n.engine->on_credential(r.ticket, *result, now_);
+    flight_.emplace(now_ + n.holder_delay, [this, &n, ticket = r.ticket, result] {
+      n.engine->on_credential(ticket, *result, now_);
       pump(n);
     });
   }
