@@ -110,7 +110,7 @@ void read_kerberos(TomlReader& in, Secrets& out) {
 Result<Secrets> parse_secrets(std::string_view text, std::string_view file) {
   Secrets out;
   const std::string folder(file.substr(0, file.rfind('/') + 1));
-  ESPLANADE_CHECK(parse_toml(text, file, [&out](TomlReader& in) {
+  ESPLANADE_CHECK(parse_toml(text, file, [&](TomlReader& in) {
     in.tables("ike", [&](const std::string&, TomlReader& t) { read_psk(t, out); });
     in.tables("private", [&](const std::string& name, TomlReader& t) { read_key(t, name, folder, out); });
     in.table("kerberos", [&](TomlReader& t) { read_kerberos(t, out); });

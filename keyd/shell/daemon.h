@@ -37,7 +37,6 @@ class Daemon {
   void perform(RemoveSa& r) { pfkey_->request(r); }
   void perform(CredentialRequest& c);
   void perform(Event& e);
-  void perform(CredentialRequest& r);
   void on_natt_packet(ByteView packet);
   void on_holder_packet(ByteView packet);
   void on_command(const Json& request, ControlServer::Reply reply);
