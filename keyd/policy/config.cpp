@@ -1,9 +1,6 @@
 #include "keyd/policy/config.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,13 +10,13 @@
 
 #include "common/base/log.h"
 #include "common/config/toml_reader.h"
+#include "common/crypto/hash.h"
 #include "keyd/policy/identity.h"
 #include "keyd/wire/payload_gss.h"
 
 namespace esplanade::ike {
 namespace {
 
-constexpr std::size_t kFileMax = 1 << 20;  // octets: a configuration of a thousand connections fits
 constexpr std::int64_t kDay = 86400;
 constexpr std::chrono::seconds kIdlePreset{300};
 
@@ -51,6 +48,11 @@ std::vector<Bytes> read_objects(TomlReader& in, const char* key, const std::stri
     out.insert(out.end(), objects->begin(), objects->end());
   }
   return out;
+}
+
+// A file with new contents under its old name changes the connection too.
+void note_contents(Connection& c, const std::vector<Bytes>& objects) {
+  for (const Bytes& o : objects) c.source += to_hex(crypto::hash(crypto::Hash::kSha1, {o}));
 }
 
 template <class T>
@@ -175,6 +177,7 @@ void read_local(TomlReader& in, const std::string& folder, Connection& c, Side& 
   read_side(in, side);
   if (side.auth == AuthMethod::kPubkey) {
     c.certs = read_objects(in, "certs", folder, kCertFileMax, crypto::certificates_of_file);
+    note_contents(c, c.certs);
     if (c.certs.empty()) return in.fail("certs", "is missing: the file with our certificate");
     if (c.certs.size() > crypto::kCertificatesMax) return in.fail("certs", "has more than 8 certificates");
     auto leaf = crypto::Certificate::parse(c.certs.front());
@@ -195,6 +198,7 @@ void read_remote(TomlReader& in, const std::string& folder, Connection& c, Side&
     const auto cacerts = read_objects(in, "cacerts", folder, kCertFileMax, crypto::certificates_of_file);
     const auto certs = read_objects(in, "certs", folder, kCertFileMax, crypto::certificates_of_file);
     const auto crls = read_objects(in, "crls", folder, kCrlFileMax, crypto::crls_of_file);
+    for (const auto* objects : {&cacerts, &certs, &crls}) note_contents(c, *objects);
     if (cacerts.empty() && certs.empty())
       return in.fail("cacerts", "is missing: the authorities that may vouch for the peer (or certs: the peer's own)");
     for (const Bytes& der : certs) {
@@ -282,6 +286,14 @@ void read_ike(TomlReader& in, Config& c) {
   millis("no_answer_ms", 100, 600000, c.limits.no_answer);
 }
 
+void read_process(TomlReader& in, Config& c) {
+  if (auto user = in.text("user")) c.user = *user;
+  if (auto path = in.text("control")) c.control_socket = *path;
+  if (c.user.empty()) in.fail("user", "is empty");
+  if (c.control_socket.empty() || c.control_socket.size() > 107)
+    in.fail("control", "is not a path of 1 to 107 octets");
+}
+
 void read_root(TomlReader& in, const std::string& folder, Config& c) {
   c.secrets_file = in.text("secrets").value_or("keyd-secrets.toml");
   if (!c.secrets_file.starts_with('/')) c.secrets_file.insert(0, folder);
@@ -297,11 +309,17 @@ void read_root(TomlReader& in, const std::string& folder, Config& c) {
     if (auto level = t.text("level")) c.log_level = *level;
     if (c.log_level != "debug" && c.log_level != "info" && c.log_level != "warn" && c.log_level != "error")
       t.fail("level", "is none of: debug, info, warn, error");
+    if (auto format = t.text("format")) {
+      c.log_json = *format == "json";
+      if (!c.log_json && *format != "text") t.fail("format", "is neither text nor json");
+    }
   });
+  in.table("process", [&](TomlReader& t) { read_process(t, c); });
   in.table("ike", [&](TomlReader& t) { read_ike(t, c); });
   in.tables("connections", [&](const std::string& name, TomlReader& t) {
     auto connection = std::make_shared<Connection>();
     connection->name = name;
+    connection->source = t.canonical();
     read_connection(t, folder, *connection);
     for (const ChildConfig& child : connection->children)
       warn_of(fmt::format("{}.children.{}", t.where(), child.name), *connection, child, c.warnings);
@@ -317,32 +335,6 @@ Result<Config> parse_config(std::string_view text, std::string_view file) {
   const std::string folder(file.substr(0, file.rfind('/') + 1));  // npos + 1 is 0
   ESPLANADE_CHECK(parse_toml(text, file, [&](TomlReader& in) { read_root(in, folder, c); }));
   return c;
-}
-
-Result<Config> load_config(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return Error{Errc::kIo, fmt::format("{}: cannot open: {}", path, std::strerror(errno))};
-  struct Closer {
-    int fd;
-    ~Closer() { ::close(fd); }
-  } closer{fd};
-  struct stat st {};
-  if (::fstat(fd, &st) != 0) return Error{Errc::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
-  if (!S_ISREG(st.st_mode)) return Error{Errc::kIo, fmt::format("{}: is not a regular file", path)};
-  if ((st.st_mode & 022) != 0)
-    return Error{
-        Errc::kPermission,
-        fmt::format("{}: says whom to trust, but others than its owner may write it (mode {:04o}): chmod go-w {}",
-                    path, st.st_mode & 07777, path)};
-  if (static_cast<std::uint64_t>(st.st_size) > kFileMax)
-    return Error{Errc::kBadConfig, fmt::format("{}: is larger than {} octets", path, kFileMax)};
-  std::string text(kFileMax + 1, '\0');
-  std::size_t len = 0;
-  for (ssize_t got = 1; got > 0 && len < text.size(); len += static_cast<std::size_t>(got)) {
-    got = ::read(fd, text.data() + len, text.size() - len);
-    if (got < 0) return Error{Errc::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
-  }
-  return parse_config(std::string_view(text).substr(0, std::min(len, kFileMax)), path);
 }
 
 }  // namespace esplanade::ike

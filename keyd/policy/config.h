@@ -68,6 +68,7 @@ struct Connection {
   std::uint32_t qm_limit = 0;        // quick modes under one main mode SA; 0: no limit
   bool master_key_pfs = false;       // a main mode for every quick mode; qm_limit is then 1 (R27, R28)
   std::vector<ChildConfig> children;
+  std::string source;  // its table in a canonical form: equal means unchanged
 
   /// Quick modes that one main mode SA may serve; 0: any number.
   std::uint32_t quick_modes_max() const { return master_key_pfs ? 1 : qm_limit; }
@@ -94,9 +95,12 @@ struct IkeLimits {
 struct Config {
   std::string pfkey_socket;
   std::string natt_socket;
-  std::string secrets_file;  // what the holder of the secrets reads
+  std::string secrets_file = "keyd-secrets.toml";  // what the holder of the secrets reads; relative to this file
   std::uint16_t port = 500;
   std::string log_level = "info";
+  bool log_json = false;
+  std::string user = "keyd";  // whom the process that faces the network runs as
+  std::string control_socket = "/run/esplanade/keyd.sock";
   IkeLimits limits;
   std::vector<std::shared_ptr<const Connection>> connections;
   std::vector<std::string> warnings;  // settings that are allowed but deserve caution
@@ -105,9 +109,5 @@ struct Config {
 /// Parses the text; `file` is for messages, and relative names of certificate files start from its folder.
 /// Errors: kBadConfig, "FILE:LINE: what".
 Result<Config> parse_config(std::string_view text, std::string_view file);
-
-/// Reads a file, which others than its owner may not write. It holds no secrets.
-/// Errors: kIo, kPermission, kBadConfig.
-Result<Config> load_config(const std::string& path);
 
 }  // namespace esplanade::ike

@@ -143,6 +143,7 @@ void Core::mark_established(MmSa& mm) {
   leave_half_open(mm);
   mm.established = true;
   ++counters.main_modes;
+  if (key_log) key_log(mm.cookies.first, mm.keys.cipher.reveal());
   mm.shortened = mm.connection->life < mm.life;
   mm.life = std::min(mm.life, mm.connection->life);
   if (const std::uint64_t own = mm.connection->life_kilobytes;

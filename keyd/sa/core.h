@@ -43,6 +43,7 @@ class Core {
   std::map<std::uint32_t, ChildSa> children;  // by inbound SPI
   std::map<Ticket, TicketUse> tickets;
   bool stopping = false;
+  std::function<void(const Cookie& cky_i, ByteView key)> key_log;  // see Engine::log_keys
 
   // Main mode SAs.
   MmSa& add_mm(const CookiePair& cookies, bool initiator, const Path& path,

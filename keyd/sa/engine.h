@@ -5,6 +5,7 @@
 #include "keyd/exchange/informational.h"
 #include "keyd/exchange/main_mode.h"
 #include "keyd/exchange/quick_mode.h"
+#include "keyd/sa/view.h"
 
 namespace esplanade::ike {
 
@@ -39,6 +40,20 @@ class Engine {
   /// Deletes everything, the peer's SAs first quick mode, then main mode; nothing new starts afterwards.
   void shutdown(Time now);
 
+  /// Takes a new configuration that has been read and checked. Connections with equal content keep everything;
+  /// those that changed lose their main mode SAs, while their pairs of SAs stay and are renewed by the new
+  /// words; what is no longer configured is deleted at the peers.
+  void reload(std::shared_ptr<const Config> next, Time now);
+
+  /// For the operator. An empty `child` means all of the connection's. Errors: kState, when nothing fits.
+  Result<std::size_t> initiate(std::string_view connection, std::string_view child, Time now);
+  Result<std::size_t> terminate(std::string_view connection, std::string_view child, Time now);
+  Result<std::size_t> rekey(std::string_view connection, std::string_view child, Time now);
+  std::vector<MainModeView> view_main_modes(Time now);
+  std::vector<ChildView> view_children() const;
+  /// Calls `log` with each established main mode SA's initiator cookie and cipher key: for --insecure-keylog.
+  void log_keys(std::function<void(const Cookie& cky_i, ByteView key)> log) { core_.key_log = std::move(log); }
+
   /// What there is to do, in order.
   std::vector<Output> take_outputs() { return std::exchange(core_.out, {}); }
 
@@ -68,6 +83,10 @@ class Engine {
   void on_qm_retransmit(MmSa& mm, QmExchange& qm);
   void on_quick_mode(const Header& header, const Path& path, ByteView octets);
   void fire(const TimerKey& key);
+  template <class F>
+  std::size_t end_children(F&& which, const std::string& why);
+  template <class F>
+  std::size_t end_main_modes(F&& which, const std::string& why);
   std::pair<MmSa*, QmExchange*> find(const TicketUse& use);
   std::pair<MmSa*, QmExchange*> take_ticket(Ticket ticket);
 

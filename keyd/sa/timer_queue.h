@@ -43,6 +43,12 @@ class TimerQueue {
     order_.erase({it->second, key});
     at_.erase(it);
   }
+  /// When the timer fires, if it is armed.
+  std::optional<Time> at(const TimerKey& key) const {
+    auto it = at_.find(key);
+    if (it == at_.end()) return std::nullopt;
+    return it->second;
+  }
   std::optional<Time> next() const {
     if (order_.empty()) return std::nullopt;
     return order_.begin()->first;

@@ -31,7 +31,8 @@ sed "s|keyd-secrets.toml|bad-secrets.toml|" "$2" >"$dir/badsecret.toml"
 chmod 600 "$dir"/foreign* "$dir"/bad* "$dir/leaky.toml"
 printf 'x = 1\n' >"$dir/bad.toml"
 chmod 600 "$dir/bad.toml"
-sed "s|/run/esplanade|$dir/none|; s|192.0.2.1\"|127.0.0.1\"|; s|^port = 500|port = 50217|" "$2" >"$dir/lonely.toml"
+sed "s|/run/esplanade|$dir/none|; s|192.0.2.1\"|127.0.0.1\"|; s|^port = 500|port = 50217|; s|^user = \"keyd\"|user = \"nobody\"|" "$2" >"$dir/lonely.toml"
+sed "s|user = \"nobody\"|user = \"no-such-user\"|" "$dir/lonely.toml" >"$dir/userless.toml"
 chmod 600 "$dir/lonely.toml"
 
 expect 0 "ok, 1 connections" --config "$dir/good.toml" --check
@@ -43,6 +44,7 @@ expect 2 "is missing" --config "$dir/bad.toml" --check
 expect 1 "cannot open" --config "$dir/none.toml"
 expect 2 "--nonsense" --nonsense
 expect 0 "IKEv1" --help
+[ "$(id -u)" = 0 ] && expect 2 "no user no-such-user" --config "$dir/userless.toml"
 expect 1 "is espd running?" --config "$dir/lonely.toml"
 [ $failed = 0 ] && echo "all passed"
 exit $failed

@@ -6,8 +6,8 @@
 #include <fstream>
 #include <sstream>
 
-#include "keyd/holder/local_holder.h"
 #include "keyd/policy/config.h"
+#include "keyd/shell/settings.h"
 
 using namespace esplanade;
 using namespace esplanade::ike;
@@ -141,20 +141,6 @@ TEST_CASE("ike/config: a cut-off file is refused at every length") {
   }
 }
 
-TEST_CASE("ike/holder: secrets are text, hex or base64") {
-  auto psk = [](const char* text) {
-    auto secret = secret_from_text(text);
-    return secret ? to_hex(secret->reveal()) : "refused";
-  };
-  CHECK(psk("ab") == "6162");
-  CHECK(psk("0x00ff10") == "00ff10");
-  CHECK(psk("0sAP8Q") == "00ff10");
-  CHECK(psk("0sAP8=") == "00ff");
-  CHECK(psk("0xabc") == "refused");
-  CHECK(psk("0sA") == "refused");
-  CHECK(psk("0sA!==") == "refused");
-}
-
 TEST_CASE("ike/config: a file that others may write is refused, with what to do") {
   char path[] = "/tmp/esplanade-keyd-XXXXXX";
   const int fd = ::mkstemp(path);
@@ -162,14 +148,14 @@ TEST_CASE("ike/config: a file that others may write is refused, with what to do"
   REQUIRE(::write(fd, kExample.data(), kExample.size()) == static_cast<ssize_t>(kExample.size()));
   REQUIRE(::fchmod(fd, 0664) == 0);
   ::close(fd);
-  auto open = load_config(path);
+  auto open = read_config_text(path);
   REQUIRE_FALSE(open);
   CHECK(open.error().code == Errc::kPermission);
   CHECK(open.error().detail.find("chmod go-w") != std::string::npos);
   REQUIRE(::chmod(path, 0644) == 0);
-  CHECK(load_config(path));
+  CHECK(read_config_text(path));
   ::unlink(path);
-  CHECK(load_config(path).error().code == Errc::kIo);
-  CHECK_FALSE(load_config("/dev/zero"));
-  CHECK_FALSE(load_config("/tmp"));
+  CHECK(read_config_text(path).error().code == Errc::kIo);
+  CHECK_FALSE(read_config_text("/dev/zero"));
+  CHECK_FALSE(read_config_text("/tmp"));
 }
