@@ -339,7 +339,7 @@ bool Core::superseded(const ChildSa& child) const {
 
 void Core::count_octets(MmSa& mm, std::size_t octets) {
   mm.octets += octets;
-  if (mm.established && mm.life_kilobytes != 0 && mm.octets >= mm.life_kilobytes * 1024)
+  if (mm.established && !mm.remove_when_acked && mm.life_kilobytes != 0 && mm.octets >= mm.life_kilobytes * 1024)
     timers.arm({TimerKey::Kind::kMmExpire, mm.number, 0}, now);
 }
 

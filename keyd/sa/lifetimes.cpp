@@ -67,6 +67,7 @@ void Engine::on_mm_rekey_timer(MmSa& mm) {
 }
 
 void Engine::on_mm_end(MmSa& mm) {
+  if (mm.remove_when_acked) return;
   core_.move_quick_modes(mm);
   info_.send_delete_mm(mm);
   if (!mm.deletes.empty()) {  // the peer acknowledges: until then it is there for nothing else

@@ -407,15 +407,27 @@ TEST_CASE("[R29] of a life and a limit of the master key the one that is reached
   }
 }
 
-TEST_CASE("a master key has a limit of octets as well") {
-  const Setup s = lives("life_kbytes = 4", "");
-  World w(15, starting(s), s);
-  Sniffer net(w);
-  w.start();
-  REQUIRE(w.run(5s, [&] { return w.up(); }));
-  for (int i = 0; i < 20; ++i) renew(w);
-  CHECK(net.main_modes() >= 3);
-  CHECK(net.deletes(ProtocolId::kIsakmp) >= 2);
+TEST_CASE("a master key has a limit of octets as well, also with a peer that acknowledges its end") {
+  for (bool microsoft : {false, true}) {
+    CAPTURE(microsoft);
+    const Setup s = lives("life_kbytes = 4", "");
+    World w(15, starting(s), s);
+    Sniffer net(w);
+    auto sniff = w.tap;
+    w.tap = [&](const Node& from, Bytes& octets_of) {
+      const ByteView id = vendor_id(Vendor::kEsplanade);
+      auto at = std::search(octets_of.begin(), octets_of.end(), id.begin(), id.end());
+      if (microsoft && at != octets_of.end()) std::ranges::copy(vendor_id(Vendor::kMicrosoft), at);
+      return sniff(from, octets_of);
+    };
+    w.start();
+    REQUIRE(w.run(5s, [&] { return w.up(); }));
+    for (int i = 0; i < 20; ++i) renew(w);
+    CHECK(net.main_modes() >= 3);
+    CHECK(net.deletes(ProtocolId::kIsakmp) >= 2);
+    w.run(60s);
+    CHECK(w.left().engine->num_main_modes() <= 2);
+  }
 }
 
 TEST_CASE("a responder with a shorter life says so, and the initiator renews in time") {
