@@ -123,6 +123,7 @@ void Engine::on_credential(Ticket ticket, const Result<Credential>& result, Time
   MmSa* mm = take_ticket(ticket).first;
   if (mm == nullptr) return;
   if (MmSa* up = main_.on_credential(*mm, result)) on_established(*up);
+  start_wanted();
 }
 
 void Engine::on_acquire(std::uint32_t reqid, const esp::IpAddress& remote, Time now) {
