@@ -29,7 +29,7 @@ std::uint8_t protocol_id(esp::Protocol p) {
 void Informational::on_message(const Header& header, const Path& path, ByteView datagram) {
   if (!header.encrypted()) return on_clear(header, path, datagram);
   MmSa* found = core_.find_mm({header.cky_i, header.cky_r});
-  if (found != nullptr && !found->established && found->initiator && !found->keys.cipher.empty() &&
+  if (found != nullptr && !found->established && !found->keys.cipher.empty() &&
       path.remote.address == found->path.remote.address)
     return on_early(*found, header, datagram);
   if (found == nullptr || !found->established || path.remote.address != found->path.remote.address) {
@@ -75,8 +75,8 @@ void Informational::on_message(const Header& header, const Path& path, ByteView 
   }
 }
 
-// The sender has the keys of this negotiation, so it is who answered message 3: it can end what it can also leave
-// unanswered.
+// The sender has the keys of this negotiation, so it is who made them with us: it can end what it can also leave
+// unfinished.
 void Informational::on_early(MmSa& mm, const Header& header, ByteView datagram) {
   auto opened = open(mm.keys, mm.suite.encryption, phase2_iv(mm.suite.hash, mm.iv, header.message_id), header,
                      datagram);
