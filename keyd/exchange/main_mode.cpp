@@ -328,12 +328,31 @@ Status MainMode::got_proof(MmSa& mm, const Incoming& in, const Iv& next_iv) {
   auto id = parse_id(id_b);
   if (!id) return Error{Errc::kBadId, id.error().detail};
   ESPLANADE_CHECK(check_phase1_id(*id));
-  ESPLANADE_TRY(proved, authenticator(mm.connection->auth).check_proof(mm, claim, in.payloads, core_.wall_clock()));
+  auto proved = prove(mm, claim, in.payloads);
+  if (!proved && !mm.initiator && mm.connection->auth == AuthMethod::kPubkey) {
+    // The identity decides between connections that take this peer and made the same answer to its offer.
+    const auto first = mm.connection;
+    for (const auto& c : connections_for(in.path)) {
+      if (c == first || c->auth != first->auth || std::ranges::find(c->suites, mm.suite) == c->suites.end()) continue;
+      core_.move_to(mm, c);
+      auto other = prove(mm, claim, in.payloads);
+      if (other) proved = std::move(other);
+      if (proved) break;
+    }
+    if (!proved) core_.move_to(mm, first);
+  }
+  if (!proved) return proved.error();
   if (mm.auth.claim) return ok();  // counts when its HASH has been unwrapped
-  if (proved && mm.connection->remote_id && !same_identity(*proved, *mm.connection->remote_id))
-    return Error{Errc::kBadId, fmt::format("identity {} is not the configured one", to_string(*proved))};
-  accept_proof(mm, claim, std::move(proved));
+  accept_proof(mm, claim, std::move(*proved));
   return ok();
+}
+
+Result<std::optional<Id>> MainMode::prove(MmSa& mm, const AuthState::Claim& claim, const Payloads& payloads) const {
+  const auto& wanted = mm.connection->remote_id;
+  ESPLANADE_TRY(id, parse_id(claim.id_b));
+  if (wanted && !same_identity(id, *wanted))  // before anything that costs
+    return Error{Errc::kBadId, fmt::format("identity {} is not the configured one", to_string(id))};
+  return authenticator(mm.connection->auth).check_proof(mm, claim, payloads, core_.wall_clock());
 }
 
 void MainMode::accept_proof(MmSa& mm, const AuthState::Claim& claim, std::optional<Id> id) {

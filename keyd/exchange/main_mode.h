@@ -36,6 +36,8 @@ class MainMode {
   Status got3(MmSa& mm, const Incoming& in);
   Status got4(MmSa& mm, const Incoming& in);
   Status got_proof(MmSa& mm, const Incoming& in, const Iv& next_iv);
+  /// What the message proves, if it is the identity that the connection of `mm` wants.
+  Result<std::optional<Id>> prove(MmSa& mm, const AuthState::Claim& claim, const Payloads& payloads) const;
   /// The message of `claim` counts; it proved `id`, if that is set.
   void accept_proof(MmSa& mm, const AuthState::Claim& claim, std::optional<Id> id);
   MmSa* on_unwrapped(MmSa& mm, const Result<Credential>& result);

@@ -104,6 +104,19 @@ bool Core::is_only_one(const MmSa& mm) const {
   return it == by_peer_.end() || it->second.size() <= 1;
 }
 
+void Core::leave_peer(MmSa& mm) {
+  auto peer = by_peer_.find(peer_key(*mm.connection, mm.path.remote.address));
+  if (peer == by_peer_.end()) return;
+  std::erase(peer->second, &mm);
+  if (peer->second.empty()) by_peer_.erase(peer);
+}
+
+void Core::move_to(MmSa& mm, const std::shared_ptr<const Connection>& connection) {
+  leave_peer(mm);
+  mm.connection = connection;
+  by_peer_[peer_key(*mm.connection, mm.path.remote.address)].push_back(&mm);
+}
+
 void Core::mark_established(MmSa& mm) {
   leave_half_open(mm);
   mm.established = true;
@@ -137,11 +150,7 @@ void Core::remove_mm(MmSa& mm, const std::string& why) {
   std::erase_if(tickets, [&](const auto& t) { return t.second.mm_number == mm.number; });
   end_gss(mm);
   cancel_mm_timers(timers, mm.number);
-  auto peer = by_peer_.find(peer_key(*mm.connection, mm.path.remote.address));
-  if (peer != by_peer_.end()) {
-    std::erase(peer->second, &mm);
-    if (peer->second.empty()) by_peer_.erase(peer);
-  }
+  leave_peer(mm);
   by_number_.erase(mm.number);
   mms_.erase(CookiePair(mm.cookies));
 }

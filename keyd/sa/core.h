@@ -57,6 +57,8 @@ class Core {
   MmSa* find_usable(const Connection& connection, const esp::IpAddress& remote);
   /// True when there is no other main mode SA with this peer, not even a half-open one.
   bool is_only_one(const MmSa& mm) const;
+  /// Another connection turns out to be the one of this peer.
+  void move_to(MmSa& mm, const std::shared_ptr<const Connection>& connection);
   /// Becomes usable for quick modes; its life starts.
   void mark_established(MmSa& mm);
   /// Removes the SA with its unfinished quick modes; installed pairs stay (R112). `mm` is gone afterwards.
@@ -126,6 +128,7 @@ class Core {
   std::uint32_t stranger_answers_ = 0;
 
   void leave_half_open(const MmSa& mm);
+  void leave_peer(MmSa& mm);
 };
 
 }  // namespace esplanade::ike

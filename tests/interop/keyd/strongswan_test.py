@@ -27,7 +27,8 @@ SKIPPED = 77
 KEYD_ADDRESS = "192.0.2.1"
 SWAN_ADDRESS = "192.0.2.2"
 
-# name, IKE suite, ESP suite as keyd writes it, who initiates
+# name, IKE suite, ESP suite as keyd writes it, who initiates. In those with "rsa" RSA signatures authenticate, else a
+# pre-shared key.
 CASES = [
     ("initiator-group2", "3des-sha1-modp1024", "3des-sha1", "start"),
     ("initiator-group14", "3des-sha1-modp2048", "3des-sha1", "start"),
@@ -39,6 +40,10 @@ CASES = [
     ("acquire", "3des-sha1-modp1024", "3des-sha1", "trap"),
     ("rekey", "3des-sha1-modp1024", "3des-sha1", "start"),
     ("wrong-secret", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("rsa-initiator", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("rsa-responder", "3des-md5-modp2048", "3des-sha1", "none"),
+    ("rsa-foreign-authority", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("rsa-foreign-authority-responder", "3des-sha1-modp1024", "3des-sha1", "none"),
     ("processes", "3des-sha1-modp1024", "3des-sha1", "start"),
     ("operator", "3des-sha1-modp1024", "3des-sha1", "trap"),
     ("reload", "3des-sha1-modp1024", "3des-sha1", "start"),
@@ -50,7 +55,6 @@ CASES = [
 SECRET = "the secret of the test"
 
 KEYD_TOML = """
-secrets = "{dir}/secrets.toml"
 [process]
 user = "nobody"
 control = "{dir}/keyd.sock"
@@ -65,8 +69,10 @@ remote_addrs = "{swan}"
 proposals = "{ike}"
 [connections.swan.local]
 id = "keyd.example"
+{local}
 [connections.swan.remote]
 id = "swan.example"
+{remote}
 [connections.swan.children.net]
 local_ts = "10.1.0.0/16"
 remote_ts = "10.2.0.0/16"
@@ -79,6 +85,7 @@ SECRETS_TOML = """
 [ike.swan]
 id = "{swan}"
 secret = "{psk}"
+{private}
 """
 
 SWANCTL = """
@@ -88,8 +95,8 @@ connections {{
     local_addrs = {swan}
     remote_addrs = {keyd}
     proposals = {ike}
-    local {{ auth = psk\n id = swan.example }}
-    remote {{ auth = psk\n id = keyd.example }}
+    local {{ id = swan.example\n {swan_local} }}
+    remote {{ id = keyd.example\n {swan_remote} }}
     children {{
       net {{ local_ts = 10.2.0.0/16\n remote_ts = 10.1.0.0/16\n esp_proposals = {esp} }}
     }}
@@ -97,6 +104,34 @@ connections {{
 }}
 secrets {{ ike-1 {{ id = keyd.example\n secret = "the secret of the test" }} }}
 """
+
+
+def make_pki(folder):
+    """An authority, a certificate and key for each end, and a foreign authority of the same name, by strongSwan's pki."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def pki(*args, out):
+        (folder / out).write_bytes(subprocess.run(["pki", *map(str, args), "--outform", "pem"], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+
+    for name in ("ca", "foreign", "keyd", "swan"):
+        pki("--gen", "--type", "rsa", "--size", "2048", out=f"{name}.key")
+        (folder / f"{name}.key").chmod(0o600)
+    for name in ("ca", "foreign"):
+        pki("--self", "--ca", "--in", folder / f"{name}.key", "--type", "rsa", "--dn", "C=CH, O=Test, CN=Root", out=f"{name}.pem")
+    for name in ("keyd", "swan"):
+        pki("--issue", "--cacert", folder / "ca.pem", "--cakey", folder / "ca.key", "--type", "priv", "--in", folder / f"{name}.key",
+            "--dn", f"C=CH, O=Test, CN={name}", "--san", f"{name}.example", out=f"{name}.pem")
+    return folder
+
+
+def credentials(name, pki):
+    """What the templates need for the method of a case."""
+    if not name.startswith("rsa"):
+        return dict(local='auth = "psk"', remote='auth = "psk"', private="", swan_local="auth = psk", swan_remote="auth = psk")
+    trusted = "foreign" if "foreign" in name else "ca"
+    return dict(local=f'auth = "pubkey"\ncerts = "{pki}/keyd.pem"', remote=f'auth = "pubkey"\ncacerts = "{pki}/{trusted}.pem"',
+                private=f'[private.keyd]\nfile = "{pki}/keyd.key"',
+                swan_local=f"auth = pubkey\n certs = {pki}/swan.pem", swan_remote=f"auth = pubkey\n cacerts = {pki}/ca.pem")
 
 
 def stub_events(stub, word):
@@ -222,10 +257,10 @@ def check_reload(here, keyd, ike, text):
     expect("keyd.toml:" in refused and "remote_ad" in refused, f"a wrong file: {refused}")
     keyd.send_signal(signal.SIGHUP)
     wait_for("the log of SIGHUP", lambda: "not reloaded" in keyd.log.read_text(), 5)
-    (here.folder / "secrets.toml").chmod(0o644)
+    (here.folder / "keyd-secrets.toml").chmod(0o644)
     config.write_text(text)
     expect("chmod 600" in ike("reload", fails=True), "open secrets are taken")
-    (here.folder / "secrets.toml").chmod(0o600)
+    (here.folder / "keyd-secrets.toml").chmod(0o600)
     config.write_text("# a comment\n" + text)
     ike("reload")
     expect([(e["cky_i"], e["cky_r"]) for e in entries(ike, "main-mode")] == cookies and
@@ -292,13 +327,17 @@ def run_case(name, ike, esp, start, args, folder):
         peer.sh("ip", "route", "add", "10.1.0.0/16", "via", KEYD_ADDRESS)
         values = dict(dir=here.folder, keyd=KEYD_ADDRESS, swan=SWAN_ADDRESS, ike=ike, esp=esp, start=start,
                       psk="wrong" if name == "wrong-secret" else SECRET)
+        values.update(credentials(name, args.pki))
+        if name.startswith("rsa"):  # swanctl looks for keys beside its file
+            (peer.folder / "private").mkdir(parents=True)
+            shutil.copy(args.pki / "swan.key", peer.folder / "private")
         swan = StrongSwan(peer, SWANCTL.format(**values))
         config = here.folder / "keyd.toml"
-        config.write_text(KEYD_TOML.format(**values))
-        config.chmod(0o600)
-        secrets = here.folder / "secrets.toml"
+        secrets = here.folder / "keyd-secrets.toml"
         secrets.write_text(SECRETS_TOML.format(**values))
         secrets.chmod(0o600)
+        config.write_text(KEYD_TOML.format(**values))
+        config.chmod(0o600)
         extra = []
         if name == "keylog":
             (here.folder / "keys").mkdir(mode=0o700)
@@ -316,6 +355,14 @@ def run_case(name, ike, esp, start, args, folder):
             time.sleep(1.5)  # a retransmission
             expect(not stub_events(stub, "ADD"), "an SA came up with a wrong secret")
             expect(not swan.established(), "strongSwan installed an SA with a wrong secret")
+            expect(here.stop(keyd) == 0, "keyd did not end with 0")
+            return
+        if "foreign" in name:
+            if start == "none":
+                swan.swanctl("--initiate", "--child", "net", "--timeout", "5", check=False)
+            wait_for("keyd to refuse", lambda: re.search(r"failed to authenticate 3 times: .*(self.signed|unable to get)", keyd.log.read_text()), 15, [keyd, stub])
+            expect(not stub_events(stub, "ADD"), "an SA came up under a foreign authority")
+            expect(not swan.established(), "strongSwan installed an SA")
             expect(here.stop(keyd) == 0, "keyd did not end with 0")
             return
         ike = Operator(here, args.espctl)
@@ -378,13 +425,18 @@ def main():
     if os.geteuid() != 0:
         print("skipped: network namespaces need root")
         return SKIPPED
-    for tool in ("ip", "swanctl", "ping", "ss", "tshark", "/usr/lib/ipsec/charon"):
+    for tool in ("ip", "swanctl", "ping", "ss", "tshark", "pki", "/usr/lib/ipsec/charon"):
         if shutil.which(tool) is None:
-            print(f"skipped: {tool} is missing (packages iproute2, strongswan-swanctl, iputils-ping, tshark, strongswan-charon)")
+            print(f"skipped: {tool} is missing (packages iproute2, strongswan-swanctl, iputils-ping, tshark, strongswan-pki, strongswan-charon)")
             return SKIPPED
+    args.pki = None
     base = Path(args.keep or tempfile.mkdtemp(prefix="keyd-interop-"))
+    base.mkdir(parents=True, exist_ok=True)
+    base.chmod(0o755)  # the unprivileged process reads certificates
     failed = []
-    cases = [c for c in CASES if args.only in (None, c[0])]
+    cases = [c for c in CASES if args.only is None or c[0].startswith(args.only)]
+    if any(c[0].startswith("rsa") for c in cases):
+        args.pki = make_pki(base / "pki")
     for case in cases:
         try:
             run_case(*case, args, base / case[0])
