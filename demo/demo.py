@@ -70,6 +70,9 @@ peer = "192.0.2.1"
 """
 
 KEYD = """
+[process]
+user = "nobody"
+control = "{folder}/keyd.sock"
 [espd]
 pfkey = "{folder}/pfkey.sock"
 natt = "{folder}/natt.sock"

@@ -202,6 +202,13 @@ Status Parent::on_engine_message() {
   if (word == "reload") {
     reload_wanted_ = true;
   } else if (word == "failed") {
+    // Where the holder died, that is the reason, and the engine only the first to notice.
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    int status = 0;
+    if (::waitpid(holder_.pid, &status, WNOHANG) == holder_.pid) {
+      holder_.pid = -1;
+      return Error{Errc::kIo, "the process that holds the secrets " + end_of(status)};
+    }
     return from_reply(rest);
   }
   return ok();

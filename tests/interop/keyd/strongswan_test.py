@@ -55,7 +55,6 @@ CASES = [
 SECRET = "the secret of the test"
 
 KEYD_TOML = """
-secrets = "{dir}/secrets.toml"
 [process]
 user = "nobody"
 control = "{dir}/keyd.sock"
@@ -81,6 +80,13 @@ esp_proposals = "{keyd_esp}"
 pfs = {pfs}
 reqid = 1
 start_action = "{start}"
+"""
+
+SECRETS_TOML = """
+[ike.swan]
+id = "{swan}"
+secret = "{psk}"
+{private}
 """
 
 SECRETS_TOML = """
@@ -117,6 +123,7 @@ def make_pki(folder):
 
     for name in ("ca", "foreign", "keyd", "swan"):
         pki("--gen", "--type", "rsa", "--size", "2048", out=f"{name}.key")
+        (folder / f"{name}.key").chmod(0o600)
     for name in ("ca", "foreign"):
         pki("--self", "--ca", "--in", folder / f"{name}.key", "--type", "rsa", "--dn", "C=CH, O=Test, CN=Root", out=f"{name}.pem")
     for name in ("keyd", "swan"):
@@ -258,10 +265,10 @@ def check_reload(here, keyd, ike, text):
     expect("keyd.toml:" in refused and "remote_ad" in refused, f"a wrong file: {refused}")
     keyd.send_signal(signal.SIGHUP)
     wait_for("the log of SIGHUP", lambda: "not reloaded" in keyd.log.read_text(), 5)
-    (here.folder / "secrets.toml").chmod(0o644)
+    (here.folder / "keyd-secrets.toml").chmod(0o644)
     config.write_text(text)
     expect("chmod 600" in ike("reload", fails=True), "open secrets are taken")
-    (here.folder / "secrets.toml").chmod(0o600)
+    (here.folder / "keyd-secrets.toml").chmod(0o600)
     config.write_text("# a comment\n" + text)
     ike("reload")
     expect([(e["cky_i"], e["cky_r"]) for e in entries(ike, "main-mode")] == cookies and
@@ -338,7 +345,7 @@ def run_case(name, ike, esp, start, args, folder):
         config = here.folder / "keyd.toml"
         config.write_text(KEYD_TOML.format(**values))
         config.chmod(0o600)
-        secrets = here.folder / "secrets.toml"
+        secrets = here.folder / "keyd-secrets.toml"
         secrets.write_text(SECRETS_TOML.format(**values))
         secrets.chmod(0o600)
         extra = []
@@ -434,6 +441,8 @@ def main():
             return SKIPPED
     args.pki = None
     base = Path(args.keep or tempfile.mkdtemp(prefix="keyd-interop-"))
+    base.mkdir(parents=True, exist_ok=True)
+    base.chmod(0o755)  # the unprivileged process reads certificates
     failed = []
     cases = [c for c in CASES if args.only is None or c[0].startswith(args.only)]
     if any(c[0].startswith("rsa") for c in cases):

@@ -78,7 +78,7 @@ TEST_CASE("ike/config: what is wrong is named with file, line and reason") {
   struct {
     const char *from, *to, *says;
   } const cases[] = {
-      {"port = 500", "port = 0", "keyd.toml:15: ike.port: is not an integer from 1 to 65535"},
+      {"port = 500", "port = 0", "keyd.toml:20: ike.port: is not an integer from 1 to 65535"},
       {"port = 500", "prot = 500", "ike.prot: is not a known key here"},
       {"port = 500", "port = \"500\"", "ike.port: is not an integer"},
       {"\"3des-sha1-modp2048\"", "\"aes128-sha1-modp2048\"", "unknown cipher 'aes128' (known: des, 3des)"},
@@ -100,7 +100,7 @@ TEST_CASE("ike/config: what is wrong is named with file, line and reason") {
       {"master_key_pfs = false", "master_key_pfs = 1", "master_key_pfs"},
       {"start_action = \"trap\"", "start_action = \"go\"", "is none of: none, trap, start"},
       {"[espd]", "[espq]", "espd: is missing"},
-      {"[log]", "[log", "keyd.toml:11:"},
+      {"[log]", "[log", "keyd.toml:15:"},
       {"auth = \"psk\"", "auth = \"rsa\"", "is none of: psk, pubkey, gss"},
       {"auth = \"psk\"", "auth = \"gss\"", "local.gss_name: is missing"},
       {"auth = \"psk\"", "auth = \"gss\"\ngss_name = \"host/gw\"", "gss_name: is not a principal"},

@@ -8,7 +8,9 @@
 #include <chrono>
 #include <thread>
 
+#include "keyd/holder/codec.h"
 #include "keyd/holder/holder.h"
+#include "keyd/shell/message_socket.h"
 #include "tests/unit/keyd/command.h"
 #include "tests/unit/keyd/world.h"
 
@@ -70,6 +72,7 @@ class Realm {
     }
     start();
   }
+  std::string keytab(const std::string& side) const { return folder_ / (side + ".keytab"); }
   void start() {
     kdc_.emplace(std::vector<std::string>{"/usr/sbin/krb5kdc", "-n"}, folder_ / "kdc.out");
     for (int i = 0; i < 200 && !answers(port_); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(25));
@@ -194,4 +197,116 @@ TEST_CASE("two holders authenticate through a real KDC, and hashes pass wrapped 
     realm.stop();
     CHECK(!p.left->answer({5, "peer", GssStep{14, true, kTarget, {}}}));
   }
+}
+
+namespace {
+
+// keyd's holder as the process that it is, with this test as its parent and as the engine.
+class HolderProcess {
+ public:
+  HolderProcess(const Folder& folder, const std::string& keytab) {
+    write_file(folder / "keyd-secrets.toml", fmt::format("[ike.a]\nsecret = \"x\"\n[kerberos]\nkeytab = \"{}\"\n", keytab));
+    auto parent = message_pair(), engine = message_pair();
+    REQUIRE(parent);
+    REQUIRE(engine);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, parent->second.get(), 3);
+    const char* argv[] = {ESPLANADE_KEYD, "--role=holder", nullptr};
+    REQUIRE(::posix_spawn(&pid_, argv[0], &actions, nullptr, const_cast<char**>(argv), environ) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+    parent_ = std::move(parent->first);
+    engine_ = std::move(engine->first);
+    auto config = text_to_fd(R"(
+[espd]
+pfkey = "/nonexistent/pfkey"
+natt = "/nonexistent/natt"
+[connections.peer]
+local_addrs = "192.0.2.1"
+remote_addrs = "192.0.2.2"
+[connections.peer.children.net]
+local_ts = "10.1.0.0/16"
+remote_ts = "10.2.0.0/16"
+reqid = 7
+)");
+    REQUIRE(config);
+    REQUIRE(send_message(parent_.get(), "config " + (folder / "keyd.toml"), config->get()));
+    auto reply = wait_message(parent_.get(), std::chrono::seconds(20));
+    REQUIRE_MESSAGE(reply, reply.error().detail);
+    REQUIRE(reply->text == "ok");
+    REQUIRE(send_message(parent_.get(), "engine", engine->second.get()));
+  }
+  ~HolderProcess() {
+    parent_.reset();
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+  }
+  void send(const CredentialRequest& r) {
+    auto packet = encode_request(r);
+    REQUIRE(packet);
+    REQUIRE(pfkey::send(engine_.get(), packet->reveal()));
+  }
+  HolderReply receive() {
+    auto message = [&] {
+      for (int i = 0; i < 3000; ++i) {
+        Bytes octets;
+        auto got = pfkey::receive(engine_.get(), octets, kHolderPacketMax);
+        REQUIRE_MESSAGE(got, got.error().detail);
+        REQUIRE(*got != pfkey::Received::kClosed);
+        if (*got == pfkey::Received::kMessage) return octets;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      }
+      return Bytes();
+    }();
+    auto reply = decode_reply(message);
+    REQUIRE(reply);
+    return std::move(*reply);
+  }
+  std::string status_line(const std::string& name) const {
+    const std::string text = testing::read_file(fmt::format("/proc/{}/status", pid_));
+    const auto at = text.find(name + ":");
+    return text.substr(at, text.find('\n', at) - at);
+  }
+
+ private:
+  ::pid_t pid_ = -1;
+  pfkey::Fd parent_, engine_;
+};
+
+}  // namespace
+
+TEST_CASE("the holder's process does Kerberos behind its system call filter, and one that waits for a KDC delays nobody") {
+  Realm realm;
+  const Folder left_folder, right_folder;
+  HolderProcess left(left_folder, realm.keytab("left")), right(right_folder, realm.keytab("right"));
+  CHECK(left.status_line("Seccomp") == "Seccomp:\t2");
+  left.send({1, "peer", GssStep{1, true, kTarget, {}}});
+  auto ap_req = left.receive();
+  REQUIRE_MESSAGE(ap_req.credential, ap_req.credential.error().detail);
+  right.send({2, "peer", GssStep{2, false, "", copy(ap_req.credential->octets)}});
+  auto ap_rep = right.receive();
+  REQUIRE_MESSAGE(ap_rep.credential, ap_rep.credential.error().detail);
+  CHECK(ap_rep.credential->peer == "host/left.ike.test@IKE.TEST");
+  left.send({3, "peer", GssStep{1, true, kTarget, copy(ap_rep.credential->octets)}});
+  CHECK(left.receive().credential->complete);
+
+  // A KDC that takes the connection and says nothing.
+  realm.stop();
+  const int silent = ::socket(AF_INET, SOCK_DGRAM, 0);
+  sockaddr_in a{};
+  a.sin_family = AF_INET;
+  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  a.sin_port = htons(realm.port());
+  REQUIRE(::bind(silent, reinterpret_cast<const sockaddr*>(&a), sizeof a) == 0);
+  left.send({4, "peer", GssStep{4, true, kTarget, {}}});
+  left.send({5, "peer", PskSkeyid{crypto::Hash::kSha1, Bytes(16, 1), Bytes(16, 2)}});
+  auto first = left.receive();
+  CHECK(first.ticket == 5);
+  CHECK(first.credential);
+  left.send({6, "peer", GssWrap{1, Bytes(20, 1)}});
+  CHECK(left.receive().ticket == 6);
+  ::close(silent);
+  CHECK(!left.receive().credential);
 }

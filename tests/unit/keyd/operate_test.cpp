@@ -161,8 +161,8 @@ TEST_CASE("the control commands answer in JSON, and mistakes are told") {
   CHECK(list["sas"][0]["kind"] == "main-mode");
   CHECK(list["sas"][0]["state"] == "established");
   CHECK(list["sas"][1]["child"] == "net");
-  CHECK(run({{"command", "list"}, {"offset", 1}})["sas"].size() == 1);
-  CHECK(run({{"command", "list"}, {"offset", 5}})["sas"].empty());
+  CHECK(run({{"command", "list"}, {"offset", 1U}})["sas"].size() == 1);
+  CHECK(run({{"command", "list"}, {"offset", 5U}})["sas"].empty());
   CHECK(run({{"command", "stats"}})["counters"]["quick_modes"] == 1);
   CHECK(!run({{"command", "stats"}}).contains("warning"));
   CHECK(execute_command(engine, {{"command", "stats"}}, w->now(), {Time{0}, true}).contains("warning"));
