@@ -89,13 +89,6 @@ secret = "{psk}"
 {private}
 """
 
-SECRETS_TOML = """
-[ike.swan]
-id = "{swan}"
-secret = "{psk}"
-{private}
-"""
-
 SWANCTL = """
 connections {{
   keyd {{
