@@ -595,7 +595,6 @@ TEST_CASE("\"dynamic\" stands for the address of its end: a responder for any pe
   connection->local = was.local;
   connection->suites = was.suites;
   connection->local_id = was.local_id;
-  connection->psk = was.psk.clone();
   connection->children = was.children;
   connection->children[0].local_ts.reset();
   connection->children[0].remote_ts.reset();
