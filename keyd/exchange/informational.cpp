@@ -22,7 +22,7 @@ std::uint8_t protocol_id(esp::Protocol p) {
 void Informational::on_message(const Header& header, const Path& path, ByteView datagram) {
   if (!header.encrypted()) return on_clear(header, path, datagram);
   MmSa* found = core_.find_mm({header.cky_i, header.cky_r});
-  if (found == nullptr || !found->established || path.remote.address != found->path.remote.address) {
+  if (found == nullptr || !found->established || !Core::may_come_from(*found, path)) {
     ++core_.counters.unknown_sa;
     return;
   }
@@ -48,7 +48,7 @@ void Informational::on_message(const Header& header, const Path& path, ByteView 
     ++core_.counters.duplicates;
     return;
   }
-  follow(mm, path);
+  core_.follow(mm, path);
   for (const RawPayload& p : opened->payloads) {
     if (p.type == PayloadType::kNotify) {
       if (auto notify = parse_notify(p.body)) on_notify(mm, *notify);
@@ -74,6 +74,12 @@ void Informational::on_clear(const Header& header, const Path& path, ByteView da
   for (const RawPayload& p : *payloads) {
     if (p.type != PayloadType::kNotify) continue;
     auto notify = parse_notify(p.body);
+    if (notify && notify->type == static_cast<std::uint16_t>(NotifyType::kDosCookie) && mm->initiator &&
+        mm->expect == 1 && notify->data.size() == 8) {
+      Cookie cookie{};
+      std::ranges::copy(notify->data, cookie.begin());
+      if (cookie != kNoCookie && on_dos_cookie) return on_dos_cookie(*mm, cookie);
+    }
     if (notify && core_.may_answer_stranger())
       log_warn("{}: {} says {} (not authenticated; going on)", mm->connection->name, to_string(path.remote),
                notify_name(notify->type));
@@ -81,6 +87,7 @@ void Informational::on_clear(const Header& header, const Path& path, ByteView da
 }
 
 void Informational::on_notify(MmSa& mm, const Notify& n) {
+  if (on_own_notify && on_own_notify(mm, n)) return;
   log_info("{}: {} notifies {} ({})", mm.connection->name, to_string(mm.path.remote), notify_name(n.type),
            n.type);
   if (n.type >= 16384) return;  // a status, RFC 2408 s3.14.1
@@ -171,7 +178,11 @@ void Informational::send_notify(MmSa& mm, NotifyType type, std::uint32_t spi) {
   n.protocol = static_cast<std::uint8_t>(ProtocolId::kEsp);
   n.type = static_cast<std::uint16_t>(type);
   if (spi != 0) put_be32(n.spi, spi);
-  send(mm, PayloadType::kNotify, build_notify(n));
+  send_notify(mm, n);
+}
+
+void Informational::send_notify(MmSa& mm, const Notify& notify) {
+  send(mm, PayloadType::kNotify, build_notify(notify));
 }
 
 }  // namespace esplanade::ike

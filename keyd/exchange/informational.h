@@ -2,6 +2,8 @@
 // the log and changes nothing.
 #pragma once
 
+#include <functional>
+
 #include "keyd/exchange/protect.h"
 #include "keyd/sa/core.h"
 #include "keyd/wire/payload_notify.h"
@@ -19,6 +21,12 @@ class Informational {
   /// Tells the peer that inbound SAs of ours are gone, one message a protocol.
   void send_delete_sas(MmSa& mm, esp::Protocol protocol, const std::vector<std::uint32_t>& spis_in);
   void send_notify(MmSa& mm, NotifyType type, std::uint32_t spi);
+  void send_notify(MmSa& mm, const Notify& notify);
+
+  /// Sees each authenticated notify first; true: it was dealt with.
+  std::function<bool(MmSa&, const Notify&)> on_own_notify;
+  /// A responder in distress asks for message 1 with this cookie (DOS_COOKIE, in clear).
+  std::function<void(MmSa&, const Cookie&)> on_dos_cookie;
 
  private:
   void on_clear(const Header& header, const Path& path, ByteView datagram);

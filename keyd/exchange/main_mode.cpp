@@ -13,6 +13,7 @@ namespace esplanade::ike {
 namespace {
 
 constexpr std::size_t kNonceLen = 20;     // octets of our nonces
+constexpr std::uint32_t kCookiesMax = 2;  // times that message 1 is repeated with a cookie that was asked for
 constexpr std::uint32_t kBadAuthMax = 3;  // messages 5 that fail before the negotiation is given up
 
 Header mm_header(const CookiePair& cookies) {
@@ -23,8 +24,42 @@ Header mm_header(const CookiePair& cookies) {
   return h;
 }
 
-void add_vendors(ChainBuilder& chain) {
-  for (Vendor v : {Vendor::kRfc3947, Vendor::kEsplanade}) chain.add(PayloadType::kVendorId, vendor_id(v));
+constexpr Vendor kVendors[] = {Vendor::kRfc3947, Vendor::kNattDraft03, Vendor::kNattDraft02n, Vendor::kDpd,
+                               Vendor::kFragmentation, Vendor::kEsplanade};
+constexpr Byte kFragmentMainMode = 0x80;  // first of the capability octets: in main mode
+
+Bytes vendor_body(Vendor v) {
+  const ByteView id = vendor_id(v);
+  Bytes body(id.begin(), id.end());
+  if (v == Vendor::kFragmentation) put_be32(body, std::uint32_t{kFragmentMainMode} << 24);
+  return body;
+}
+
+// As initiator all; as responder what the initiator has shown, so that message 2 is never longer than message 1
+// and cannot serve to amplify. Of the ways through NAT the first that both know.
+void add_vendors(ChainBuilder& chain, const Payloads* shown) {
+  bool natt = false;
+  for (Vendor v : kVendors) {
+    Bytes body = vendor_body(v);
+    if (shown != nullptr) {
+      auto it = std::ranges::find_if(*shown, [&](const RawPayload& p) {
+        return p.type == PayloadType::kVendorId && vendor_of(p.body) == v;
+      });
+      const bool is_natt = v == Vendor::kRfc3947 || v == Vendor::kNattDraft03 || v == Vendor::kNattDraft02n;
+      if (it == shown->end() || (is_natt && natt)) continue;
+      natt = natt || is_natt;
+      body.resize(std::min(body.size(), it->body.size()));
+    }
+    chain.add(PayloadType::kVendorId, body);
+  }
+}
+
+bool knows_dos_cookie(const Payloads& payloads) {
+  return std::ranges::any_of(payloads, [](const RawPayload& p) {
+    if (p.type != PayloadType::kVendorId) return false;
+    const Vendor v = vendor_of(p.body);
+    return v == Vendor::kEsplanade || v == Vendor::kMicrosoft;
+  });
 }
 
 // RFC 2407 s4.6.2: protocol and port of a phase 1 identity.
@@ -36,17 +71,17 @@ bool phase1_port_ok(const Id& id) {
 }  // namespace
 
 void MainMode::start(const std::shared_ptr<const Connection>& connection, const esp::IpAddress& remote,
-                     MmSa::Pending pending) {
+                     std::optional<MmSa::Pending> pending) {
   const std::uint16_t port = core_.config->port;
   MmSa& mm = core_.add_mm({core_.random_cookie(), kNoCookie}, true,
                           Path{{connection->local, port}, {remote, port}}, connection);
-  mm.pending.push_back(pending);
+  if (pending) mm.pending.push_back(*pending);
   mm.offer = mm_offer(*connection);
   mm.sai_b = build_sa(mm.offer);
   mm.expect = 1;
   ChainBuilder chain;
   chain.add(PayloadType::kSa, mm.sai_b);
-  add_vendors(chain);
+  add_vendors(chain, nullptr);
   log_info("{}: main mode to {}", connection->name, to_string(mm.path.remote));
   send_step(mm, clear_message(mm_header(mm.cookies), chain));
 }
@@ -62,6 +97,15 @@ MmSa* MainMode::on_message(const Header& header, const Path& path, ByteView data
   }
   MmSa* found = core_.find_mm({header.cky_i, header.cky_r});
   if (found == nullptr) found = core_.find_mm({header.cky_i, kNoCookie});  // our message 1 was answered
+  if (found == nullptr) {
+    // A message 1 with the cookie that we asked for, or a message 3 that carries it.
+    if (header.next == PayloadType::kSa && !header.encrypted() &&
+        core_.admission.proves(path, header.cky_i, header.cky_r, core_.now)) {
+      on_message1(header, path, datagram);
+      return nullptr;
+    }
+    found = admit(header, path);
+  }
   if (found == nullptr || path.remote.address != found->path.remote.address ||
       path.local.address != found->path.local.address) {
     ++core_.counters.unknown_sa;
@@ -135,6 +179,10 @@ void MainMode::on_message1(const Header& header, const Path& path, ByteView data
     ++core_.counters.unexpected;
     return;
   }
+  if (header.cky_r == kNoCookie && !core_.sources.allow(path.remote.address, core_.now)) {
+    ++core_.counters.rate_limited;
+    return;
+  }
   auto payloads = split_payloads(header.next, datagram.subspan(kHeaderLen), false);
   Status status = payloads ? (payloads->empty() ? Status(Error{Errc::kMalformed, "no payload"})
                                                 : check_step(kMainModePsk[0], *payloads))
@@ -169,18 +217,99 @@ Status MainMode::respond1(const Incoming& in) {
   const ByteView sai_b = find(in.payloads, PayloadType::kSa)->body;
   ESPLANADE_TRY(offer, parse_sa(sai_b));
   ESPLANADE_TRY(choice, choose_mm(offer, *connection));
-  MmSa& mm = core_.add_mm({in.header.cky_i, core_.random_cookie()}, false, in.path, connection);
+  if (in.header.cky_r != kNoCookie) {  // the cookie that we asked for
+    ++core_.counters.cookies_proved;
+    open_responder(in, connection, std::move(choice), in.header.cky_r);
+  } else if (core_.under_attack()) {
+    challenge(in, choice);
+  } else {
+    open_responder(in, connection, std::move(choice), core_.random_cookie());
+  }
+  return ok();
+}
+
+MmSa& MainMode::open_responder(const Incoming& in, std::shared_ptr<const Connection> connection, MmChoice choice,
+                               const Cookie& cky_r) {
+  const ByteView sai_b = find(in.payloads, PayloadType::kSa)->body;
+  MmSa& mm = core_.add_mm({in.header.cky_i, cky_r}, false, in.path, std::move(connection));
   mm.suite = choice.suite;
   mm.life = choice.life;
   mm.sai_b.assign(sai_b.begin(), sai_b.end());
   mm.expect = 2;
   mm.reliability.last_received = digest_of(in.datagram);
   note_vendors(mm, in.payloads);
+  send_step(mm, message2(in, choice, cky_r));
+  return mm;
+}
+
+Bytes MainMode::message2(const Incoming& in, const MmChoice& choice, const Cookie& cky_r) {
   ChainBuilder chain;
   chain.add(PayloadType::kSa, build_sa({choice.reply}));
-  add_vendors(chain);
-  send_step(mm, clear_message(mm_header(mm.cookies), chain));
-  return ok();
+  add_vendors(chain, &in.payloads);
+  return clear_message(mm_header({in.header.cky_i, cky_r}), chain);
+}
+
+// Many negotiations are half open: the stranger must first show that our answers reach him.
+void MainMode::challenge(const Incoming& in, const MmChoice& choice) {
+  ++core_.counters.cookies_asked;
+  const Cookie cky_r = core_.admission.cookie(in.path, in.header.cky_i, core_.now);
+  if (knows_dos_cookie(in.payloads)) {
+    Notify n;
+    n.protocol = static_cast<std::uint8_t>(ProtocolId::kIsakmp);
+    n.type = static_cast<std::uint16_t>(NotifyType::kDosCookie);
+    n.data.assign(cky_r.begin(), cky_r.end());
+    ChainBuilder chain;
+    chain.add(PayloadType::kNotify, build_notify(n));
+    Header h = mm_header({in.header.cky_i, kNoCookie});
+    h.exchange = Exchange::kInformational;
+    h.message_id = load_be32(core_.random(4).data()) | 1;
+    return core_.send(in.path, clear_message(h, chain));
+  }
+  if (in.datagram.size() > core_.config->limits.cookie_message_max) {
+    ++core_.counters.half_open_refused;
+    return;
+  }
+  Bytes answer = message2(in, choice, cky_r);
+  core_.send(in.path, answer);
+  core_.admission.wait({in.header.cky_i, cky_r},
+                       {Bytes(in.datagram.begin(), in.datagram.end()), std::move(answer)});
+}
+
+MmSa* MainMode::admit(const Header& header, const Path& path) {
+  const CookiePair cookies{header.cky_i, header.cky_r};
+  if (core_.stopping || header.encrypted() || core_.admission.find(cookies) == nullptr) return nullptr;
+  if (!core_.admission.proves(path, header.cky_i, header.cky_r, core_.now)) {
+    ++core_.counters.cookies_wrong;
+    return nullptr;
+  }
+  if (!core_.half_open_allowed(path.remote.address)) {
+    ++core_.counters.half_open_refused;
+    return nullptr;
+  }
+  const auto waiting = core_.admission.admit(cookies);
+  auto connection = connection_for(path);
+  auto header1 = parse_header(waiting->message1);
+  if (!connection || !header1) return nullptr;
+  auto payloads = split_payloads(header1->next, ByteView(waiting->message1).subspan(kHeaderLen), false);
+  if (!payloads) return nullptr;
+  auto offer = parse_sa(find(*payloads, PayloadType::kSa)->body);
+  if (!offer) return nullptr;
+  auto choice = choose_mm(*offer, *connection);
+  if (!choice) return nullptr;
+  ++core_.counters.cookies_proved;
+  const std::size_t sent = core_.out.size();
+  MmSa& mm = open_responder({*header1, path, waiting->message1, *payloads}, std::move(connection),
+                            std::move(*choice), header.cky_r);
+  core_.out.resize(sent);  // message 2 went out with the cookie
+  return &mm;
+}
+
+void MainMode::on_dos_cookie(MmSa& mm, const Cookie& cookie) {
+  if (mm.cookie_asked >= kCookiesMax) return;
+  ++mm.cookie_asked;
+  Bytes again = mm.reliability.last_sent;
+  std::ranges::copy(cookie, again.begin() + 8);
+  send_step(mm, std::move(again));
 }
 
 Status MainMode::got2(MmSa& mm, const Incoming& in) {
@@ -242,7 +371,7 @@ Status MainMode::got_proof(MmSa& mm, const Incoming& in) {
       (mm.connection->remote_id->type != id.type || mm.connection->remote_id->data != id.data))
     return Error{Errc::kMalformed, fmt::format("identity {} is not the configured one", to_string(id))};
   if (!mm.initiator) {
-    ESPLANADE_TRY(message, proof_message(mm, false));
+    ESPLANADE_TRY(message, proof_message(mm, first_contact(mm)));
     mm.path = in.path;  // the peer may have moved to port 4500
     send_step(mm, std::move(message));
   } else {
@@ -287,7 +416,7 @@ void MainMode::add_ke_nonce_natd(const MmSa& mm, ChainBuilder& chain) const {
   chain.add(PayloadType::kNonce, mm.initiator ? mm.ni_b : mm.nr_b);
   if (!mm.peer_natt) return;
   for (const Endpoint* e : {&mm.path.remote, &mm.path.local})  // destination first, RFC 3947 s3.2
-    chain.add(PayloadType::kNatD,
+    chain.add(mm.natt_draft ? PayloadType::kNatDDraft : PayloadType::kNatD,
               natd_hash(mm.suite.hash, mm.cookies.first, mm.cookies.second, e->address, e->port));
 }
 
@@ -328,17 +457,25 @@ void MainMode::drop_others(const MmSa& mm) {
 }
 
 void MainMode::note_vendors(MmSa& mm, const Payloads& payloads) const {
+  bool rfc = false;
   for (const RawPayload& p : payloads) {
     if (p.type != PayloadType::kVendorId) continue;
     const Vendor v = vendor_of(p.body);
-    if (v == Vendor::kRfc3947) mm.peer_natt = true;
+    if (v == Vendor::kRfc3947) mm.peer_natt = true, rfc = true;
+    if (v == Vendor::kNattDraft02 || v == Vendor::kNattDraft02n || v == Vendor::kNattDraft03) mm.peer_natt = true;
+    if (v == Vendor::kDpd) mm.peer_dpd = true;
+    if (v == Vendor::kFragmentation && (p.body.size() < 20 || (p.body[16] & kFragmentMainMode) != 0))
+      mm.peer_fragments = true;
+    if (v == Vendor::kMicrosoft) mm.peer_microsoft = true;
     if (v == Vendor::kEsplanade || v == Vendor::kMicrosoft) mm.peer_commit = true;
   }
+  mm.natt_draft = mm.peer_natt && !rfc;
 }
 
 void MainMode::note_nat(MmSa& mm, const Incoming& in) const {
   mm.local_behind_nat = mm.remote_behind_nat = false;
-  if (!mm.peer_natt || count(in.payloads, PayloadType::kNatD) < 2) return;
+  const PayloadType nat_d = mm.natt_draft ? PayloadType::kNatDDraft : PayloadType::kNatD;
+  if (!mm.peer_natt || count(in.payloads, nat_d) < 2) return;
   auto hash_at = [&](const Endpoint& e) {
     return natd_hash(mm.suite.hash, mm.cookies.first, mm.cookies.second, e.address, e.port);
   };
@@ -346,7 +483,7 @@ void MainMode::note_nat(MmSa& mm, const Incoming& in) const {
   const Bytes theirs = hash_at(in.path.remote);
   bool first = true, source_seen = false;
   for (const RawPayload& p : in.payloads) {
-    if (p.type != PayloadType::kNatD) continue;
+    if (p.type != nat_d) continue;
     if (first)
       mm.local_behind_nat = !std::ranges::equal(p.body, mine);
     else

@@ -13,9 +13,11 @@ class MainMode {
 
   /// Sends message 1; `pending` starts when the SA is established.
   void start(const std::shared_ptr<const Connection>& connection, const esp::IpAddress& remote,
-             MmSa::Pending pending);
+             std::optional<MmSa::Pending> pending);
   /// Takes a datagram of exchange type 2. Returns the SA when this message established it, else null.
   MmSa* on_message(const Header& header, const Path& path, ByteView datagram);
+  /// Repeats message 1 with the cookie that a responder in distress asked for.
+  void on_dos_cookie(MmSa& mm, const Cookie& cookie);
   /// Sends the last message again, or gives up.
   void on_retransmit(MmSa& mm);
   /// The half-open responder's or the established SA's time is over.
@@ -30,6 +32,13 @@ class MainMode {
   };
   void on_message1(const Header& header, const Path& path, ByteView datagram);
   Status respond1(const Incoming& in);
+  /// Makes the half-open SA of an acceptable message 1 and answers it; `choice` is what was chosen.
+  MmSa& open_responder(const Incoming& in, std::shared_ptr<const Connection> connection, MmChoice choice,
+                       const Cookie& cky_r);
+  static Bytes message2(const Incoming& in, const MmChoice& choice, const Cookie& cky_r);
+  void challenge(const Incoming& in, const MmChoice& choice);
+  /// The half-open SA for a message 3 whose cookie proves that our message 2 arrived; null: no such.
+  MmSa* admit(const Header& header, const Path& path);
   Status got2(MmSa& mm, const Incoming& in);
   Status got3(MmSa& mm, const Incoming& in);
   Status got4(MmSa& mm, const Incoming& in);

@@ -189,9 +189,10 @@ std::vector<Proposal> qm_offer(const ChildConfig& child, std::uint32_t spi, Enca
   p.number = 1;
   p.protocol = ProtocolId::kEsp;
   put_be32(p.spi, spi);
-  const std::uint16_t mode =
-      static_cast<std::uint16_t>((child.transport ? kEncapTransport : kEncapTunnel) +
-                                 (encap == Encap::kUdp ? kEncapUdpTunnel - kEncapTunnel : 0));
+  const int shift = encap == Encap::kUdp        ? kEncapUdpTunnel - kEncapTunnel
+                    : encap == Encap::kUdpDraft ? kEncapUdpTunnelDraft - kEncapTunnel
+                                                : 0;
+  const auto mode = static_cast<std::uint16_t>((child.transport ? kEncapTransport : kEncapTunnel) + shift);
   for (const QmSuite& s : child.suites) {
     Transform t;
     t.number = static_cast<std::uint8_t>(p.transforms.size() + 1);
@@ -245,7 +246,7 @@ Result<QmChoice> read_qm_transform(const Proposal& proposal, const Transform& tr
                    mode == kEncapUdpTransportDraft;
   c.transport = mode == kEncapTransport || mode == kEncapUdpTransport || mode == kEncapUdpTransportDraft;
   // RFC 3947 s5.1: the UDP modes are for a path with NAT, and only for that.
-  if (mode == 0 || (!udp && mode > kEncapTransport) || udp != (encap == Encap::kUdp))
+  if (mode == 0 || (!udp && mode > kEncapTransport) || udp != (encap != Encap::kPlain))
     return Error{Errc::kUnsupported, "encapsulation mode does not fit the path"};
   const bool known =
       (c.suite.transform == kEspNull || c.suite.transform == kEspDes || c.suite.transform == kEspTripleDes) &&

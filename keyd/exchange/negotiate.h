@@ -23,7 +23,7 @@ Result<MmChoice> choose_mm(const std::vector<Proposal>& offer, const Connection&
 Result<MmChoice> accept_mm(const std::vector<Proposal>& reply, const std::vector<Proposal>& offer);
 
 /// Whether NAT was found, and which numbers the peer uses for UDP encapsulation.
-enum class Encap : std::uint8_t { kPlain, kUdp };
+enum class Encap : std::uint8_t { kPlain, kUdp, kUdpDraft };
 
 std::vector<Proposal> qm_offer(const ChildConfig& child, std::uint32_t spi, Encap encap);
 

@@ -12,7 +12,6 @@ namespace esplanade::ike {
 namespace {
 
 constexpr std::size_t kNonceLen = 20;       // octets of our nonces
-constexpr std::size_t kUnfinishedMax = 64;  // quick modes that one peer may have open with us
 constexpr Time kInstallWait{30000};         // for espd to answer
 
 using Phase = QmExchange::Phase;
@@ -151,7 +150,7 @@ void QuickMode::on_message(MmSa& mm, const Header& header, const Path& path, Byt
     return;
   }
   qm.reliability.last_received = digest_of(datagram);
-  follow(mm, path);
+  core_.follow(mm, path);
 }
 
 void QuickMode::on_message1(MmSa& mm, const Header& header, const Path& path, ByteView datagram) {
@@ -172,11 +171,11 @@ void QuickMode::on_message1(MmSa& mm, const Header& header, const Path& path, By
     ++core_.counters.duplicates;
     return;
   }
-  follow(mm, path);
+  core_.follow(mm, path);
   const auto unfinished = std::ranges::count_if(
       mm.exchanges, [](const auto& e) { return !e.second.initiator && e.second.phase != Phase::kDone; });
-  if (core_.stopping || static_cast<std::size_t>(unfinished) >= kUnfinishedMax) {
-    ++core_.counters.half_open_refused;
+  if (core_.stopping || unfinished >= static_cast<std::ptrdiff_t>(core_.config->limits.quick_modes_per_peer_max)) {
+    ++core_.counters.peer_limit;
     return;
   }
   QmExchange qm;
@@ -329,7 +328,7 @@ void QuickMode::install(MmSa& mm, QmExchange& qm, bool outbound) {
   sa.auth_key = Secret(keymat.subspan(esp::key_len(sa.cipher)));
   sa.src = outbound ? local : remote;
   sa.dst = outbound ? remote : local;
-  if (mm.encap() == Encap::kUdp)
+  if (mm.encap() != Encap::kPlain)
     sa.natt =
         outbound ? esp::Natt{kNattPort, mm.path.remote.port} : esp::Natt{mm.path.remote.port, kNattPort};
   sa.hard.seconds = static_cast<std::uint32_t>(std::min(qm.choice.life, qm.child->life).count());

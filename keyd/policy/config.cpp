@@ -102,6 +102,16 @@ void read_child(TomlReader& in, ChildConfig& c) {
     else
       in.fail("start_action", "is none of: none, trap, start");
   }
+  if (auto action = in.text("dpd_action")) {
+    if (*action == "clear")
+      c.dpd_action = DpdAction::kClear;
+    else if (*action == "trap")
+      c.dpd_action = DpdAction::kTrap;
+    else if (*action == "restart")
+      c.dpd_action = DpdAction::kRestart;
+    else
+      in.fail("dpd_action", "is none of: clear, trap, restart");
+  }
 }
 
 void read_auth(TomlReader& in, std::optional<std::string>& id) {
@@ -132,6 +142,8 @@ void read_connection(TomlReader& in, Connection& c, const std::vector<SecretEntr
   }
   read_suites(in, "proposals", "3des-sha1-modp1024", parse_mm_suite, c.suites);
   if (auto v = in.seconds("life_time", 60, 30 * kDay)) c.life = std::chrono::seconds(*v);
+  if (auto v = in.seconds("dpd_delay", 0, kDay)) c.dpd_delay = std::chrono::seconds(*v);
+  if (auto v = in.seconds("dpd_timeout", 1, kDay)) c.dpd_timeout = std::chrono::seconds(*v);
   std::optional<std::string> local_id, remote_id;
   in.table("local", [&](TomlReader& t) { read_auth(t, local_id); });
   in.table("remote", [&](TomlReader& t) { read_auth(t, remote_id); });
@@ -194,6 +206,12 @@ void read_ike(TomlReader& in, Config& c) {
   number("half_open_per_source_max", 1, 1000000, c.limits.half_open_per_source_max);
   millis("restart_delay_ms", 100, 3600000, c.limits.restart_delay);
   millis("keepalive_ms", 0, 3600000, c.limits.keepalive);
+  number("cookie_threshold", 0, 1000000, c.limits.cookie_threshold);
+  number("source_rate", 1, 1000000, c.limits.source_rate);
+  number("source_burst", 1, 1000000, c.limits.source_burst);
+  number("main_modes_per_peer_max", 1, 1000000, c.limits.main_modes_per_peer_max);
+  number("quick_modes_per_peer_max", 1, 1000000, c.limits.quick_modes_per_peer_max);
+  number("fragment_size", 256, 65535, c.limits.fragment_size);
 }
 
 void read_root(TomlReader& in, Config& c) {

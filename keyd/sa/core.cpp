@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <ranges>
 
+#include "common/base/log.h"
+#include "keyd/wire/payload_fragment.h"
+
 namespace esplanade::ike {
 namespace {
 
-constexpr std::uint32_t kDuplicatesMax = 32;  // answers to copies of one message
-constexpr std::size_t kDoneKept = 32;         // finished quick modes kept under one main mode SA
-constexpr std::size_t kSeenIdsMax = 4096;     // Message-IDs remembered under one main mode SA
-constexpr std::uint32_t kStrangersPerSecond = 20;
 constexpr std::size_t kExponentLen = 32;  // 256 random bits: enough for groups 1, 2 and 14 (RFC 3526 s8)
 
 Bytes source_key(const esp::IpAddress& a) { return Bytes(a.bytes().begin(), a.bytes().end()); }
@@ -23,7 +22,12 @@ void cancel_mm_timers(TimerQueue& timers, std::uint64_t number) {
 
 }  // namespace
 
-Core::Core(std::shared_ptr<const Config> config_in, Rng& rng_in) : config(std::move(config_in)), rng(rng_in) {
+Core::Core(std::shared_ptr<const Config> config_in, Rng& rng_in)
+    : config(std::move(config_in)),
+      rng(rng_in),
+      admission(rng, config->limits.cookie_waiting_max),
+      sources(config->limits.source_rate, config->limits.source_burst, config->limits.sources_max),
+      reassembly(config->limits) {
   for (const auto& connection : config->connections)
     for (const ChildConfig& child : connection->children) configured.push_back({connection, &child});
 }
@@ -82,6 +86,11 @@ MmSa* Core::find_mm(std::uint64_t number) {
   return it == by_number_.end() ? nullptr : it->second;
 }
 
+const MmSa* Core::find_mm(std::uint64_t number) const {
+  auto it = by_number_.find(number);
+  return it == by_number_.end() ? nullptr : it->second;
+}
+
 MmSa* Core::find_half_open(const Cookie& cky_i, const Endpoint& remote) {
   for (auto it = mms_.lower_bound({cky_i, kNoCookie}); it != mms_.end() && it->first.first == cky_i; ++it)
     if (!it->second->initiator && it->second->path.remote == remote) return it->second.get();
@@ -99,6 +108,62 @@ MmSa* Core::find_usable(const Connection& connection, const esp::IpAddress& remo
   return negotiating;
 }
 
+std::vector<MmSa*> Core::mms_of(const Connection& connection, const esp::IpAddress& remote) const {
+  auto it = by_peer_.find(peer_key(connection, remote));
+  return it == by_peer_.end() ? std::vector<MmSa*>() : it->second;
+}
+
+bool Core::may_come_from(const MmSa& mm, const Path& path) {
+  if (path.remote.address == mm.path.remote.address) return true;
+  return mm.established && mm.remote_behind_nat && !mm.connection->remote && path.local.port == kNattPort &&
+         path.remote.address.version == mm.path.remote.address.version;
+}
+
+void Core::follow(MmSa& mm, const Path& path) {
+  mm.heard_before = mm.heard;
+  mm.heard = now;
+  // Where identifiers were forgotten, a replay cannot be told from a fresh message: such an SA stays put.
+  if (mm.remote_behind_nat && path.local.port == kNattPort && path.remote != mm.path.remote && mm.seen_all)
+    move(mm, path.remote);
+}
+
+void Core::move(MmSa& mm, const Endpoint& remote) {
+  const Endpoint old = std::exchange(mm.path.remote, remote);
+  ++counters.moved;
+  log_info("{}: the peer moved from {} to {}", mm.connection->name, to_string(old), to_string(remote));
+  if (old.address != remote.address) {
+    auto& before = by_peer_[peer_key(*mm.connection, old.address)];
+    std::erase(before, &mm);
+    if (before.empty()) by_peer_.erase(peer_key(*mm.connection, old.address));
+    by_peer_[peer_key(*mm.connection, remote.address)].push_back(&mm);
+  }
+  auto move_sas = [&](const ChildConfig& child, esp::Protocol protocol, std::uint32_t spi_in,
+                      std::uint32_t spi_out) {
+    const esp::IpAddress& local = mm.path.local.address;
+    const auto mode = child.transport ? esp::Mode::kTransport : esp::Mode::kTunnel;
+    if (spi_in != 0)
+      out.push_back(MoveSa{protocol, mode, spi_in, child.reqid, remote.address, local, {remote.port, kNattPort}});
+    if (spi_out != 0)
+      out.push_back(MoveSa{protocol, mode, spi_out, child.reqid, local, remote.address, {kNattPort, remote.port}});
+  };
+  for (auto& [spi_in, child] : children) {
+    if (child.connection != mm.connection || child.peer_id != *mm.peer_id || child.remote != old.address ||
+        child.remote_port != old.port)
+      continue;
+    child.remote = remote.address;
+    child.remote_port = remote.port;
+    move_sas(*child.child, child.protocol, child.spi_in, child.spi_out);
+  }
+  using Phase = QmExchange::Phase;
+  for (const auto& [id, qm] : mm.exchanges) {
+    const bool inbound = qm.phase == Phase::kInstallInbound || qm.phase == Phase::kWaitMessage3 ||
+                         qm.phase == Phase::kWaitConnected || qm.phase == Phase::kInstallOutbound;
+    if (inbound)
+      move_sas(*qm.child, qm.choice.suite.protocol == ProtocolId::kAh ? esp::Protocol::kAh : esp::Protocol::kEsp,
+               qm.spi_in, qm.phase == Phase::kInstallOutbound ? qm.spi_out : 0);
+  }
+}
+
 bool Core::is_only_one(const MmSa& mm) const {
   auto it = by_peer_.find(peer_key(*mm.connection, mm.path.remote.address));
   return it == by_peer_.end() || it->second.size() <= 1;
@@ -107,6 +172,7 @@ bool Core::is_only_one(const MmSa& mm) const {
 void Core::mark_established(MmSa& mm) {
   leave_half_open(mm);
   mm.established = true;
+  mm.heard = mm.heard_before = now;
   ++counters.main_modes;
   const auto life = std::min(mm.life, mm.connection->life);
   timers.arm({TimerKey::Kind::kMmExpire, mm.number, 0}, now + life);
@@ -134,6 +200,7 @@ void Core::remove_mm(MmSa& mm, const std::string& why) {
   }
   for (const MmSa::Pending& p : mm.pending) child_lost(*p.child);
   cancel_mm_timers(timers, mm.number);
+  reassembly.forget(mm.number);
   auto peer = by_peer_.find(peer_key(*mm.connection, mm.path.remote.address));
   if (peer != by_peer_.end()) {
     std::erase(peer->second, &mm);
@@ -187,6 +254,7 @@ void Core::finish_qm(MmSa& mm, QmExchange& qm) {
   child.spi_out = qm.spi_out;
   child.local = mm.path.local.address;
   child.remote = mm.path.remote.address;
+  child.remote_port = mm.nat() ? mm.path.remote.port : std::uint16_t{0};
   child.peer_id = *mm.peer_id;
   child.initiator = qm.initiator;
   children.insert_or_assign(qm.spi_in, std::move(child));
@@ -200,7 +268,7 @@ void Core::finish_qm(MmSa& mm, QmExchange& qm) {
   qm.keymat_in = Secret();
   qm.keymat_out = Secret();
   mm.done_order.push_back(qm.message_id);
-  while (mm.done_order.size() > kDoneKept) {
+  while (mm.done_order.size() > config->limits.quick_modes_done_kept) {
     auto it = mm.exchanges.find(mm.done_order.front());
     mm.done_order.pop_front();
     if (it != mm.exchanges.end()) drop_qm_state(mm, it->second);
@@ -231,7 +299,8 @@ void Core::child_lost(const ChildConfig& child) {
 bool Core::remember_message_id(MmSa& mm, std::uint32_t message_id) {
   if (!mm.seen_ids.insert(message_id).second) return false;
   mm.seen_order.push_back(message_id);
-  if (mm.seen_order.size() > kSeenIdsMax) {
+  if (mm.seen_order.size() > config->limits.message_ids_max) {
+    mm.seen_all = false;
     mm.seen_ids.erase(mm.seen_order.front());
     mm.seen_order.pop_front();
   }
@@ -268,7 +337,7 @@ Result<crypto::DhKey> Core::new_dh(std::uint16_t group) {
 
 void Core::answer_duplicate(Reliability& r, const Path& path) {
   ++counters.duplicates;
-  if (r.last_sent.empty() || r.duplicates >= kDuplicatesMax) return;
+  if (r.last_sent.empty() || r.duplicates >= config->limits.duplicates_max) return;
   ++r.duplicates;
   send(path, r.last_sent);
 }
@@ -283,7 +352,44 @@ bool Core::may_answer_stranger() {
     stranger_since_ = now;
     stranger_answers_ = 0;
   }
-  return ++stranger_answers_ <= kStrangersPerSecond;
+  const bool allowed = ++stranger_answers_ <= config->limits.stranger_answers_per_second;
+  counters.unanswered += allowed ? 0 : 1;
+  return allowed;
+}
+
+void Core::send(const Path& path, ByteView octets) {
+  if (path.local.port == kNattPort && octets.size() >= kHeaderLen) {
+    CookiePair cookies;
+    std::copy_n(octets.begin(), 8, cookies.first.begin());
+    std::copy_n(octets.begin() + 8, 8, cookies.second.begin());
+    if (MmSa* mm = find_mm(cookies)) mm->sent = now;
+  }
+  if (!send_fragments(path, octets)) out.push_back(SendDatagram{path, Bytes(octets.begin(), octets.end())});
+}
+
+// Only messages that carry an ID payload are cut (MS-IKEE 3.3): the last pair of main mode and quick mode. A
+// Microsoft peer gets the whole message first, as it would itself send it.
+bool Core::send_fragments(const Path& path, ByteView octets) {
+  const std::size_t overhead = (path.remote.address.version == 4 ? 20u : 40u) + 8u +  // IP, UDP
+                               (path.local.port == kNattPort ? 4u : 0u);                // non-ESP marker
+  const std::size_t most = config->limits.fragment_size - overhead;
+  if (octets.size() <= most) return false;
+  auto header = parse_header(octets);
+  if (!header || !header->encrypted() ||
+      (header->exchange != Exchange::kMainMode && header->exchange != Exchange::kQuickMode))
+    return false;
+  MmSa* mm = find_mm({header->cky_i, header->cky_r});
+  if (mm == nullptr || !mm->peer_fragments) return false;
+  if (mm->peer_microsoft) {
+    auto qm = mm->exchanges.find(header->message_id);
+    const Reliability& r = qm == mm->exchanges.end() ? mm->reliability : qm->second.reliability;
+    if (r.tries + r.duplicates == 0) return false;
+  }
+  const auto pieces = cut_message(octets, most, ++mm->fragment_id);
+  if (pieces.empty()) return false;
+  ++counters.fragmented_sent;
+  for (const Bytes& piece : pieces) out.push_back(SendDatagram{path, piece});
+  return true;
 }
 
 }  // namespace esplanade::ike

@@ -2,8 +2,11 @@
 // random octets. One thread; no I/O.
 #pragma once
 
+#include "keyd/exchange/fragment.h"
 #include "keyd/policy/config.h"
+#include "keyd/sa/admission.h"
 #include "keyd/sa/mm_sa.h"
+#include "keyd/sa/rate.h"
 #include "keyd/sa/timer_queue.h"
 
 namespace esplanade::ike {
@@ -17,6 +20,20 @@ struct Counters {
   std::uint64_t duplicates = 0;
   std::uint64_t retransmits = 0;
   std::uint64_t half_open_refused = 0;
+  std::uint64_t rate_limited = 0;     // message 1s of sources that send too many
+  std::uint64_t cookies_asked = 0;    // message 1s answered with a cookie and no state
+  std::uint64_t cookies_proved = 0;   // and those who came back with it
+  std::uint64_t cookies_wrong = 0;    // well-formed ones that are not ours
+  std::uint64_t peer_limit = 0;       // refused or replaced because a peer has as many as it may
+  std::uint64_t unanswered = 0;       // errors not told, for the allowance of answers was used up
+  std::uint64_t fragments = 0;            // taken
+  std::uint64_t fragments_duplicate = 0;
+  std::uint64_t fragments_refused = 0;    // contradict others, or exceed a bound
+  std::uint64_t fragments_expired = 0;    // messages that never became whole
+  std::uint64_t fragmented_sent = 0;      // messages that we cut
+  std::uint64_t dpd_probes = 0;
+  std::uint64_t dead_peers = 0;
+  std::uint64_t moved = 0;  // peers behind NAT that were found elsewhere
   std::uint64_t main_modes = 0;  // established
   std::uint64_t quick_modes = 0;
 };
@@ -39,6 +56,9 @@ class Core {
   Counters counters;
   std::map<std::uint32_t, ChildSa> children;  // by inbound SPI
   std::map<Ticket, TicketUse> tickets;
+  Admission admission;
+  SourceRates sources;
+  Reassembly reassembly;
   bool stopping = false;
 
   // Main mode SAs.
@@ -47,10 +67,19 @@ class Core {
   void set_responder_cookie(MmSa& mm, const Cookie& cky_r);
   MmSa* find_mm(const CookiePair& cookies);
   MmSa* find_mm(std::uint64_t number);
+  const MmSa* find_mm(std::uint64_t number) const;
   /// The responder's half-open SA for a message 1 that comes again.
   MmSa* find_half_open(const Cookie& cky_i, const Endpoint& remote);
   /// The newest established SA of a connection with a peer; else one that we are negotiating as initiator.
   MmSa* find_usable(const Connection& connection, const esp::IpAddress& remote);
+  /// All main mode SAs of a connection with a peer, oldest first.
+  std::vector<MmSa*> mms_of(const Connection& connection, const esp::IpAddress& remote) const;
+  /// Whether a datagram by this path may belong to the SA: it comes from the peer's address, or from any where
+  /// a peer behind NAT may have been given another (RFC 3947 s7). What it says must be proved all the same.
+  static bool may_come_from(const MmSa& mm, const Path& path);
+  /// An authentic message that is no replay came by this path: the peer lives, and behind NAT its endpoint may
+  /// be a new one. Then the installed SAs move with it.
+  void follow(MmSa& mm, const Path& path);
   /// True when there is no other main mode SA with this peer, not even a half-open one.
   bool is_only_one(const MmSa& mm) const;
   /// Becomes usable for quick modes; its life starts.
@@ -58,10 +87,15 @@ class Core {
   /// Removes the SA with its unfinished quick modes; installed pairs stay (R112). `mm` is gone afterwards.
   void remove_mm(MmSa& mm, const std::string& why);
   bool half_open_allowed(const esp::IpAddress& source) const;
+  std::size_t half_open() const { return half_open_; }
+  /// True when so many negotiations are half open that strangers must show a cookie first.
+  bool under_attack() const { return half_open_ >= config->limits.cookie_threshold; }
   std::vector<std::uint64_t> mm_numbers() const;
 
   // Quick modes and installed pairs.
   Ticket new_ticket(const MmSa& mm, const QmExchange& qm);
+  /// A ticket that belongs to no quick mode.
+  Ticket next_ticket() { return next_ticket_++; }
   /// Ends an unfinished quick mode: its SPI and SAs go back to espd, the child is tried again where it should
   /// be. `qm` is gone afterwards.
   void drop_qm(MmSa& mm, QmExchange& qm, const std::string& why);
@@ -84,9 +118,8 @@ class Core {
   std::vector<ConfiguredChild> configured;
 
   // Helpers of the exchanges.
-  void send(const Path& path, ByteView octets) {
-    out.push_back(SendDatagram{path, Bytes(octets.begin(), octets.end())});
-  }
+  /// Sends a message; in fragments where it is too long for the path and the peer takes them.
+  void send(const Path& path, ByteView octets);
   void event(Event::Kind kind, const Connection& connection, const ChildConfig* child, std::string text);
   Bytes random(std::size_t len);
   Cookie random_cookie();
@@ -115,6 +148,8 @@ class Core {
   std::uint32_t stranger_answers_ = 0;
 
   void leave_half_open(const MmSa& mm);
+  bool send_fragments(const Path& path, ByteView octets);
+  void move(MmSa& mm, const Endpoint& remote);
 };
 
 }  // namespace esplanade::ike

@@ -30,6 +30,17 @@ void Engine::start_child(const Core::ConfiguredChild& c, const esp::IpAddress& r
 }
 
 void Engine::on_established(MmSa& mm) {
+  dpd_.watch(mm);
+  // A peer may not fill the table with SAs that it has proved.
+  const auto all = core_.mms_of(*mm.connection, mm.path.remote.address);
+  std::vector<MmSa*> same;
+  for (MmSa* other : all)
+    if (other->established && other->peer_id == mm.peer_id) same.push_back(other);
+  if (same.size() > core_.config->limits.main_modes_per_peer_max && same.front() != &mm) {
+    ++core_.counters.peer_limit;
+    info_.send_delete_mm(*same.front());
+    core_.remove_mm(*same.front(), "the peer has newer ones");
+  }
   for (const MmSa::Pending& p : std::exchange(mm.pending, {})) quick_.start(mm, p);
 }
 
@@ -42,24 +53,79 @@ void Engine::on_datagram(const Path& path, ByteView octets, Time now) {
     log_debug("datagram from {} dropped: {}", to_string(path.remote), header.error().detail);
     return;
   }
-  switch (header->exchange) {
+  if (header->next == PayloadType::kFragment && !header->encrypted()) return on_fragment(*header, path, octets);
+  dispatch(*header, path, octets);
+}
+
+void Engine::dispatch(const Header& header, const Path& path, ByteView octets) {
+  switch (header.exchange) {
     case Exchange::kMainMode:
-      if (MmSa* mm = main_.on_message(*header, path, octets)) on_established(*mm);
+      if (MmSa* mm = main_.on_message(header, path, octets)) on_established(*mm);
       return;
     case Exchange::kQuickMode:
-      return on_quick_mode(*header, path, octets);
+      return on_quick_mode(header, path, octets);
     case Exchange::kInformational:
-      return info_.on_message(*header, path, octets);
+      return info_.on_message(header, path, octets);
     default:
       // Aggressive mode and the rest are refused by silence (R62): an answer would help a forger of sources.
       ++core_.counters.unexpected;
-      log_debug("exchange type {} of {} dropped", static_cast<int>(header->exchange), to_string(path.remote));
+      log_debug("exchange type {} of {} dropped", static_cast<int>(header.exchange), to_string(path.remote));
   }
+}
+
+// A piece is kept only under cookies that both ends know, from where that peer is.
+void Engine::on_fragment(const Header& header, const Path& path, ByteView octets) {
+  MmSa* mm = header.cky_r == kNoCookie ? nullptr : core_.find_mm({header.cky_i, header.cky_r});
+  if (mm == nullptr || !mm->peer_fragments || !Core::may_come_from(*mm, path)) {
+    ++core_.counters.unknown_sa;
+    return;
+  }
+  auto fragment = parse_fragment(octets.subspan(kHeaderLen));
+  if (!fragment) {
+    ++core_.counters.malformed;
+    log_debug("fragment from {} dropped: {}", to_string(path.remote), fragment.error().detail);
+    return;
+  }
+  const std::uint64_t number = mm->number;
+  auto result = core_.reassembly.add(number, header, *fragment, core_.now);
+  switch (result.taken) {
+    case Reassembly::Taken::kDuplicate:
+      ++core_.counters.fragments_duplicate;
+      return;
+    case Reassembly::Taken::kRefused:
+      ++core_.counters.fragments_refused;
+      return;
+    case Reassembly::Taken::kKept:
+      ++core_.counters.fragments;
+      core_.timers.arm({TimerKey::Kind::kFragments, 0, 0}, *core_.reassembly.next());
+      return;
+    case Reassembly::Taken::kWhole:
+      break;
+  }
+  ++core_.counters.fragments;
+  arm_fragments();
+  // The pieces hold the whole message with its own header. It must be of the negotiation that its pieces named.
+  auto whole = parse_header(result.message);
+  if (!whole || whole->cky_i != header.cky_i || whole->cky_r != header.cky_r ||
+      whole->exchange != header.exchange || whole->message_id != header.message_id ||
+      whole->next == PayloadType::kFragment) {
+    ++core_.counters.malformed;
+    return;
+  }
+  dispatch(*whole, path, result.message);
+}
+
+void Engine::arm_fragments() {
+  const TimerKey key{TimerKey::Kind::kFragments, 0, 0};
+  if (auto next = core_.reassembly.next())
+    core_.timers.arm(key, *next);
+  else
+    core_.timers.cancel(key);
 }
 
 void Engine::on_quick_mode(const Header& header, const Path& path, ByteView octets) {
   MmSa* mm = core_.find_mm({header.cky_i, header.cky_r});
-  if (mm == nullptr || !mm->established || path.remote.address != mm->path.remote.address) {
+  if (mm == nullptr || !mm->established || !Core::may_come_from(*mm, path)) {
     ++core_.counters.unknown_sa;  // R102
     return;
   }
@@ -89,6 +155,30 @@ void Engine::on_installed(Ticket ticket, const Status& status, Time now) {
   core_.now = now;
   auto [mm, qm] = take_ticket(ticket);
   if (qm != nullptr) quick_.on_installed(*mm, *qm, status);
+}
+
+void Engine::on_use(Ticket ticket, const Result<std::uint64_t>& packets, Time now) {
+  core_.now = now;
+  (void)dpd_.on_use(ticket, packets);
+}
+
+Engine::Sizes Engine::sizes() const {
+  Sizes s;
+  for (std::uint64_t number : core_.mm_numbers()) {
+    const MmSa& mm = *core_.find_mm(number);
+    ++s.main_modes;
+    s.exchanges += mm.exchanges.size();
+    s.pending += mm.pending.size();
+  }
+  s.half_open = core_.half_open();
+  s.children = core_.children.size();
+  s.tickets = core_.tickets.size() + dpd_.size();
+  s.timers = core_.timers.size();
+  s.waiting = core_.admission.waiting();
+  s.sources = core_.sources.size();
+  s.fragment_messages = core_.reassembly.messages();
+  s.fragment_octets = core_.reassembly.octets();
+  return s;
 }
 
 void Engine::on_acquire(std::uint32_t reqid, const esp::IpAddress& remote, Time now) {
@@ -129,6 +219,19 @@ void Engine::fire(const TimerKey& key) {
     if (!up) start_child(c, *c.connection->remote, std::nullopt);
     return;
   }
+  if (key.kind == TimerKey::Kind::kDpd) {
+    std::vector<Core::ConfiguredChild> restart;
+    dpd_.on_timer(key.owner, restart);
+    for (const Core::ConfiguredChild& c : restart)
+      if (c.connection->remote) start_child(c, *c.connection->remote, std::nullopt);
+    return;
+  }
+  if (key.kind == TimerKey::Kind::kFragments) {
+    const std::size_t before = core_.reassembly.messages();
+    core_.reassembly.sweep(core_.now);
+    core_.counters.fragments_expired += before - core_.reassembly.messages();
+    return arm_fragments();
+  }
   auto [mm, qm] = find({key.owner, key.message_id});
   if (mm == nullptr) return;
   switch (key.kind) {
@@ -136,10 +239,15 @@ void Engine::fire(const TimerKey& key) {
       return main_.on_retransmit(*mm);
     case TimerKey::Kind::kMmExpire:
       return main_.on_expire(*mm);
-    case TimerKey::Kind::kKeepalive:
-      core_.out.push_back(SendKeepalive{mm->path});
-      core_.timers.arm(key, core_.now + core_.config->limits.keepalive);
+    case TimerKey::Kind::kKeepalive: {  // only where nothing else kept the NAT's mapping (RFC 3948 s4)
+      const Time wait = core_.config->limits.keepalive;
+      if (core_.now - mm->sent >= wait) {
+        core_.out.push_back(SendKeepalive{mm->path});
+        mm->sent = core_.now;
+      }
+      core_.timers.arm(key, mm->sent + wait);
       return;
+    }
     case TimerKey::Kind::kQmExpire:
       if (qm != nullptr) quick_.on_expire(*mm, *qm);
       return;
@@ -156,6 +264,8 @@ void Engine::fire(const TimerKey& key) {
       return;
     }
     case TimerKey::Kind::kStartChild:
+    case TimerKey::Kind::kDpd:
+    case TimerKey::Kind::kFragments:
       return;
   }
 }
@@ -174,6 +284,8 @@ void Engine::shutdown(Time now) {
     if (mm->established) info_.send_delete_mm(*mm);
     core_.remove_mm(*mm, "keyd stops");
   }
+  dpd_.stop();
+  arm_fragments();
 }
 
 }  // namespace esplanade::ike

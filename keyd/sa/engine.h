@@ -2,6 +2,7 @@
 // talk to each other in one process under a virtual clock. One thread.
 #pragma once
 
+#include "keyd/exchange/dpd.h"
 #include "keyd/exchange/informational.h"
 #include "keyd/exchange/main_mode.h"
 #include "keyd/exchange/quick_mode.h"
@@ -12,7 +13,12 @@ class Engine {
  public:
   /// `rng` outlives the engine.
   Engine(std::shared_ptr<const Config> config, Rng& rng)
-      : core_(std::move(config), rng), main_(core_), quick_(core_), info_(core_) {}
+      : core_(std::move(config), rng), main_(core_), quick_(core_), info_(core_), dpd_(core_, main_, info_) {
+    info_.on_own_notify = [this](MmSa& mm, const Notify& n) { return dpd_.on_notify(mm, n); };
+    info_.on_dos_cookie = [this](MmSa& mm, const Cookie& cookie) { main_.on_dos_cookie(mm, cookie); };
+  }
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   /// Starts the children with start_action "start".
   void start(Time now);
@@ -25,6 +31,8 @@ class Engine {
   /// espd's answers. An unknown ticket is ignored: its exchange may be gone.
   void on_spi(Ticket ticket, const Result<std::uint32_t>& spi, Time now);
   void on_installed(Ticket ticket, const Status& status, Time now);
+  /// Packets that an SA has carried so far, in answer to QueryUse.
+  void on_use(Ticket ticket, const Result<std::uint64_t>& packets, Time now);
   /// SADB_ACQUIRE: traffic of the policy `reqid` waits for an SA with `remote`.
   void on_acquire(std::uint32_t reqid, const esp::IpAddress& remote, Time now);
   /// SADB_EXPIRE of either SA of a pair: soft starts its renewal, hard ends it.
@@ -36,6 +44,14 @@ class Engine {
   /// What there is to do, in order.
   std::vector<Output> take_outputs() { return std::exchange(core_.out, {}); }
 
+  /// How much the tables hold.
+  struct Sizes {
+    std::size_t main_modes = 0, half_open = 0, exchanges = 0, pending = 0, children = 0, tickets = 0, timers = 0;
+    std::size_t waiting = 0;  // message 1s that wait for their cookie
+    std::size_t sources = 0;  // addresses whose rate is remembered
+    std::size_t fragment_messages = 0, fragment_octets = 0;
+  };
+  Sizes sizes() const;
   const Counters& counters() const { return core_.counters; }
   std::size_t num_main_modes() const { return core_.mm_numbers().size(); }
   const std::map<std::uint32_t, ChildSa>& children() const { return core_.children; }
@@ -44,6 +60,9 @@ class Engine {
   void start_child(const Core::ConfiguredChild& child, const esp::IpAddress& remote,
                    std::optional<std::uint32_t> replaces);
   void on_established(MmSa& mm);
+  void dispatch(const Header& header, const Path& path, ByteView octets);
+  void arm_fragments();
+  void on_fragment(const Header& header, const Path& path, ByteView octets);
   void on_quick_mode(const Header& header, const Path& path, ByteView octets);
   void fire(const TimerKey& key);
   std::pair<MmSa*, QmExchange*> find(const TicketUse& use);
@@ -53,6 +72,7 @@ class Engine {
   MainMode main_;
   QuickMode quick_;
   Informational info_;
+  Dpd dpd_;
 };
 
 }  // namespace esplanade::ike

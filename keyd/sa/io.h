@@ -70,6 +70,25 @@ struct RemoveSa {
   esp::IpAddress src;
   esp::IpAddress dst;
 };
+/// Asks how many packets an installed SA has carried (SADB_GET): answered with Engine::on_use.
+struct QueryUse {
+  Ticket ticket = 0;
+  esp::Protocol protocol = esp::Protocol::kEsp;
+  std::uint32_t spi = 0;
+  esp::IpAddress src;
+  esp::IpAddress dst;
+};
+/// An installed SA whose peer is reached elsewhere now (RFC 3947 s7): `src`, `dst` and the ports are the new
+/// ones. The SA is known by its SPI and reqid. No answer.
+struct MoveSa {
+  esp::Protocol protocol = esp::Protocol::kEsp;
+  esp::Mode mode = esp::Mode::kTunnel;
+  std::uint32_t spi = 0;
+  std::uint32_t reqid = 0;
+  esp::IpAddress src;
+  esp::IpAddress dst;
+  esp::Natt natt{};
+};
 /// For logs, counters and tests.
 struct Event {
   enum class Kind : std::uint8_t { kMainModeUp, kMainModeDown, kChildUp, kChildDown, kFailed } kind;
@@ -78,6 +97,6 @@ struct Event {
   std::string text;
 };
 
-using Output = std::variant<SendDatagram, SendKeepalive, GetSpi, InstallSa, RemoveSa, Event>;
+using Output = std::variant<SendDatagram, SendKeepalive, GetSpi, InstallSa, RemoveSa, QueryUse, MoveSa, Event>;
 
 }  // namespace esplanade::ike

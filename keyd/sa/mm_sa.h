@@ -82,11 +82,21 @@ struct MmSa {
   Iv iv{};  // phase 1: of the next message; then the last block, from which phase 2 IVs are made
 
   bool peer_natt = false;
+  bool natt_draft = false;  // the peer knows the drafts' numbers only
+  bool peer_dpd = false;
+  bool peer_fragments = false;  // takes IKE fragments
+  bool peer_microsoft = false;
+  std::uint32_t cookie_asked = 0;          // times that we repeated message 1 with the peer's cookie
+  std::optional<std::uint32_t> dpd_seen;   // sequence number of the peer's latest R-U-THERE
+  std::uint16_t fragment_id = 0;           // of the message cut last
+  Time heard{0};         // of the latest authentic message, and of the one before
+  Time heard_before{0};
+  Time sent{0};  // behind NAT: when we last sent by the path that the NAT must keep open
   bool peer_commit = false;  // may be sent the commit bit
   bool local_behind_nat = false;
   bool remote_behind_nat = false;
   bool nat() const { return local_behind_nat || remote_behind_nat; }
-  Encap encap() const { return nat() ? Encap::kUdp : Encap::kPlain; }
+  Encap encap() const { return !nat() ? Encap::kPlain : natt_draft ? Encap::kUdpDraft : Encap::kUdp; }
 
   std::optional<Id> peer_id;  // once proved
   bool established = false;
@@ -95,6 +105,7 @@ struct MmSa {
   std::deque<std::uint32_t> done_order;           // finished exchanges still kept, oldest first
   std::set<std::uint32_t> seen_ids;      // Message-IDs used by either side: never again (RFC 2409 s5.5)
   std::deque<std::uint32_t> seen_order;  // to bound the set
+  bool seen_all = true;                  // false once an identifier was forgotten
 
   struct Pending {
     const ChildConfig* child = nullptr;
@@ -102,11 +113,6 @@ struct MmSa {
   };
   std::vector<Pending> pending;  // quick modes to start when this is established
 };
-
-/// An authenticated datagram came by this path: behind NAT the peer's port may have changed (RFC 3947 s7).
-inline void follow(MmSa& mm, const Path& path) {
-  if (mm.remote_behind_nat && path.local.port == kNattPort) mm.path.remote.port = path.remote.port;
-}
 
 /// An installed pair of SAs.
 struct ChildSa {
@@ -117,6 +123,7 @@ struct ChildSa {
   std::uint32_t spi_out = 0;
   esp::IpAddress local;
   esp::IpAddress remote;
+  std::uint16_t remote_port = 0;  // of UDP encapsulation; 0: plain
   Id peer_id;
   bool initiator = true;
   bool rekeying = false;

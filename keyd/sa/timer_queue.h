@@ -17,9 +17,11 @@ struct TimerKey {
     kKeepalive,
     kQmRetransmit,
     kQmExpire,
-    kStartChild
+    kStartChild,
+    kDpd,
+    kFragments
   } kind;
-  std::uint64_t owner = 0;       // number of the main mode SA, or of the child's configuration
+  std::uint64_t owner = 0;       // number of the main mode SA, of the child's configuration, or of the peer watched
   std::uint32_t message_id = 0;  // of the quick mode
   auto operator<=>(const TimerKey&) const = default;
 };
@@ -37,6 +39,7 @@ class TimerQueue {
     order_.erase({it->second, key});
     at_.erase(it);
   }
+  std::size_t size() const { return at_.size(); }
   std::optional<Time> next() const {
     if (order_.empty()) return std::nullopt;
     return order_.begin()->first;

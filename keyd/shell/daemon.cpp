@@ -70,6 +70,10 @@ Status Daemon::connect_espd() {
     engine_.on_installed(t, status, clock());
     turn();
   };
+  handlers.on_use = [this](Ticket t, const Result<std::uint64_t>& packets) {
+    engine_.on_use(t, packets, clock());
+    turn();
+  };
   handlers.on_acquire = [this](std::uint32_t reqid, const esp::IpAddress& remote) {
     engine_.on_acquire(reqid, remote, clock());
     turn();

@@ -27,6 +27,8 @@ class Daemon {
   void perform(GetSpi& g) { pfkey_->request(g); }
   void perform(InstallSa& i) { pfkey_->request(std::move(i)); }
   void perform(RemoveSa& r) { pfkey_->request(r); }
+  void perform(QueryUse& q) { pfkey_->request(q); }
+  void perform(MoveSa& m) { pfkey_->request(m); }
   void perform(Event& e);
   void on_natt_packet(ByteView packet);
   void stop(Status result);

@@ -16,6 +16,7 @@ class PfkeyClient {
   struct Handlers {
     std::function<void(Ticket, const Result<std::uint32_t>&)> on_spi;
     std::function<void(Ticket, const Status&)> on_installed;
+    std::function<void(Ticket, const Result<std::uint64_t>& packets)> on_use;
     std::function<void(std::uint32_t reqid, const esp::IpAddress& remote)> on_acquire;
     std::function<void(std::uint32_t spi, bool hard)> on_expire;
     PacketSocket::OnClosed on_closed;
@@ -26,6 +27,8 @@ class PfkeyClient {
   void request(const GetSpi& get);
   void request(InstallSa install);
   void request(const RemoveSa& remove);
+  void request(const QueryUse& query);
+  void request(const MoveSa& move);
   /// True when nothing is queued and every SADB_DELETE was answered.
   bool idle() const { return socket_.idle() && deletes_.empty(); }
 

@@ -46,6 +46,7 @@ struct LinkSettings {
 struct HeldSa {
   esp::SaParams sa;
   std::uint32_t reqid = 0;
+  std::uint64_t packets = 0;  // that the test says it carried
 };
 
 struct Node {
@@ -58,6 +59,7 @@ struct Node {
   std::vector<Event> events;
   bool espd_fails = false;
   std::uint64_t sent = 0;
+  std::vector<Time> keepalives;
 };
 
 inline esp::IpAddress address(const char* text) { return *esp::parse_address(text); }
@@ -264,7 +266,7 @@ class World {
       for (Output& o : outputs) std::visit([&](auto& x) { handle(n, x); }, o);
   }
   void handle(Node& n, SendDatagram& d) { carry(n, std::move(d)); }
-  void handle(Node&, SendKeepalive&) {}
+  void handle(Node& n, SendKeepalive&) { n.keepalives.push_back(now_); }
   void handle(Node& n, GetSpi& g) {
     const Ticket ticket = g.ticket;
     Result<std::uint32_t> spi = n.espd_fails ? Result<std::uint32_t>(Error{Errc::kTableFull, "table full"})
@@ -284,6 +286,23 @@ class World {
     });
   }
   void handle(Node& n, RemoveSa& r) { n.sas.erase({r.src == n.address, r.spi}); }
+  void handle(Node& n, QueryUse& q) {
+    auto it = n.sas.find({q.src == n.address, q.spi});
+    const Result<std::uint64_t> packets = it != n.sas.end()
+                                              ? Result<std::uint64_t>(it->second.packets)
+                                              : Result<std::uint64_t>(Error{Errc::kUnknownSpi, "no such SA"});
+    flight_.emplace(now_ + Time(1), [this, &n, ticket = q.ticket, packets] {
+      n.engine->on_use(ticket, packets, now_);
+      pump(n);
+    });
+  }
+  void handle(Node& n, MoveSa& m) {
+    auto it = n.sas.find({m.src == n.address, m.spi});
+    if (it == n.sas.end()) return;
+    it->second.sa.src = m.src;
+    it->second.sa.dst = m.dst;
+    it->second.sa.natt = m.natt;
+  }
   void handle(Node& n, Event& e) { n.events.push_back(std::move(e)); }
 
   LinkSettings link_;

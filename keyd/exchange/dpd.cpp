@@ -1,0 +1,210 @@
+#include "keyd/exchange/dpd.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/log.h"
+
+namespace esplanade::ike {
+namespace {
+constexpr std::size_t kPairsAsked = 32;  // of one peer at a time: the newest
+}
+
+Dpd::Peer* Dpd::find(const MmSa& mm) {
+  for (auto& [number, p] : peers_)
+    if (p.connection == mm.connection && p.remote == mm.path.remote.address) return &p;
+  return nullptr;
+}
+
+void Dpd::arm(std::uint64_t number, Time at) { core_.timers.arm({TimerKey::Kind::kDpd, number, 0}, at); }
+
+void Dpd::watch(MmSa& mm) {
+  if (core_.stopping || mm.connection->dpd_delay.count() == 0 || find(mm) != nullptr) return;
+  Peer p;
+  p.connection = mm.connection;
+  p.remote = mm.path.remote.address;
+  p.heard = core_.now;
+  p.sequence = load_be32(core_.random(4).data()) & 0x7fffffff;  // RFC 3706 s5.5: room to grow
+  const std::uint64_t number = next_number_++;
+  arm(number, core_.now + p.connection->dpd_delay);
+  peers_.emplace(number, std::move(p));
+}
+
+// The latest of what traffic and authenticated messages have shown.
+Time Dpd::heard(const Peer& p) {
+  Time latest = p.heard;
+  for (const MmSa* mm : core_.mms_of(*p.connection, p.remote))
+    if (mm->established) latest = std::max(latest, mm->heard);
+  return latest;
+}
+
+std::vector<const ChildSa*> Dpd::pairs(const Peer& p) const {
+  std::vector<const ChildSa*> out;
+  for (const auto& [spi, child] : core_.children)
+    if (child.connection == p.connection && child.remote == p.remote) out.push_back(&child);
+  return out;
+}
+
+void Dpd::on_timer(std::uint64_t number, std::vector<Core::ConfiguredChild>& restart) {
+  auto it = peers_.find(number);
+  if (it == peers_.end()) return;
+  Peer& p = it->second;
+  const auto known = pairs(p);
+  const auto mms = core_.mms_of(*p.connection, p.remote);
+  if (known.empty() && std::ranges::none_of(mms, &MmSa::established)) {
+    std::erase_if(tickets_, [&](const auto& t) { return t.second.first == number; });
+    peers_.erase(it);
+    return;
+  }
+  const Time latest = heard(p);
+  if (p.probing && latest < p.probing_since) {
+    if (core_.now - p.probing_since >= p.connection->dpd_timeout) return bury(number, restart);
+    return probe(number, p);
+  }
+  p.probing = false;
+  if (core_.now - latest < p.connection->dpd_delay) return arm(number, latest + p.connection->dpd_delay);
+  look(number, p);
+}
+
+void Dpd::look(std::uint64_t number, Peer& p) {
+  arm(number, core_.now + p.connection->dpd_delay);
+  for (Ticket t : p.asked) tickets_.erase(t);  // espd did not answer in time
+  p.asked.clear();
+  p.carried = false;
+  auto known = pairs(p);
+  if (known.size() > kPairsAsked) known.erase(known.begin(), known.end() - kPairsAsked);
+  std::map<std::pair<bool, std::uint32_t>, std::uint64_t> counts;
+  for (const ChildSa* c : known) {
+    for (bool outbound : {false, true}) {
+      const std::uint32_t spi = outbound ? c->spi_out : c->spi_in;
+      counts[{outbound, spi}] = p.counts[{outbound, spi}];
+      const Ticket t = core_.next_ticket();
+      tickets_[t] = {number, {spi, outbound}};
+      p.asked.insert(t);
+      core_.out.push_back(QueryUse{t, c->protocol, spi, outbound ? c->local : c->remote,
+                                   outbound ? c->remote : c->local});
+    }
+  }
+  p.counts = std::move(counts);
+}
+
+bool Dpd::on_use(Ticket ticket, const Result<std::uint64_t>& packets) {
+  auto node = tickets_.extract(ticket);
+  if (node.empty()) return false;
+  const auto& [number, use] = node.mapped();
+  auto it = peers_.find(number);
+  if (it == peers_.end()) return true;
+  Peer& p = it->second;
+  p.asked.erase(ticket);
+  if (packets) {
+    std::uint64_t& count = p.counts[{use.outbound, use.spi}];
+    if (*packets > count) {
+      if (use.outbound)
+        p.carried = true;
+      else
+        p.heard = core_.now;
+      count = *packets;
+    }
+  }
+  if (p.asked.empty()) judge(number, p);
+  return true;
+}
+
+void Dpd::judge(std::uint64_t number, Peer& p) {
+  if (p.probing) return;
+  const Time latest = heard(p);
+  if (!p.carried || core_.now - latest < p.connection->dpd_delay || !can_ask(p)) return;
+  p.probing = true;
+  p.probing_since = core_.now;
+  ++p.sequence;  // RFC 3706 s5.5: a probe sent again keeps its number
+  probe(number, p);
+}
+
+// By an SA with a peer that knows R-U-THERE, or by a main mode to an address that the configuration names.
+bool Dpd::can_ask(const Peer& p) const {
+  const MmSa* mm = core_.find_usable(*p.connection, p.remote);
+  return mm == nullptr ? p.connection->remote.has_value() : !mm->established || mm->peer_dpd;
+}
+
+void Dpd::probe(std::uint64_t number, Peer& p) {
+  const auto step = std::min<Time>(p.connection->dpd_delay, p.connection->dpd_timeout / 4);
+  arm(number, core_.now + std::max<Time>(step, std::chrono::seconds(1)));
+  if (!can_ask(p)) {
+    p.probing = false;
+    return;
+  }
+  MmSa* mm = core_.find_usable(*p.connection, p.remote);
+  if (mm == nullptr) return main_.start(p.connection, p.remote, std::nullopt);
+  if (!mm->established) return;  // main mode's own retransmissions ask
+  ++core_.counters.dpd_probes;
+  send(*mm, NotifyType::kRUThere, p.sequence);
+}
+
+bool Dpd::on_notify(MmSa& mm, const Notify& n) {
+  const auto type = static_cast<NotifyType>(n.type);
+  if (type != NotifyType::kRUThere && type != NotifyType::kRUThereAck) return false;
+  Bytes cookies(mm.cookies.first.begin(), mm.cookies.first.end());
+  put(cookies, mm.cookies.second);
+  const bool well_formed = n.spi == cookies && n.data.size() == 4;  // RFC 3706 s5.2, s5.3
+  const std::uint32_t sequence = well_formed ? load_be32(n.data.data()) : 0;
+  if (type == NotifyType::kRUThere) {
+    // RFC 3706 s6.2: older than what was seen is stale; the same again is a probe whose answer was lost.
+    const bool stale = mm.dpd_seen && static_cast<std::int32_t>(sequence - *mm.dpd_seen) < 0;
+    if (!well_formed || stale) {
+      ++core_.counters.unexpected;
+    } else {
+      mm.dpd_seen = sequence;
+      send(mm, NotifyType::kRUThereAck, sequence);
+    }
+    return true;
+  }
+  Peer* p = find(mm);
+  if (!well_formed || p == nullptr || sequence != p->sequence) {
+    ++core_.counters.unexpected;
+    mm.heard = mm.heard_before;  // it may have been held back for long: no proof of life
+    return true;
+  }
+  p->heard = core_.now;
+  return true;
+}
+
+void Dpd::bury(std::uint64_t number, std::vector<Core::ConfiguredChild>& restart) {
+  auto node = peers_.extract(number);
+  const Peer& p = node.mapped();
+  for (Ticket t : p.asked) tickets_.erase(t);
+  ++core_.counters.dead_peers;
+  log_warn("{}: the peer {} is dead: no answer for {} s", p.connection->name, esp::to_string(p.remote),
+           p.connection->dpd_timeout.count());
+  for (const ChildSa* c : pairs(p)) {
+    if (c->child->dpd_action == DpdAction::kRestart &&
+        std::ranges::find(restart, c->child, &Core::ConfiguredChild::child) == restart.end())
+      restart.push_back({c->connection, c->child});
+  }
+  std::vector<std::uint32_t> spis;
+  for (const ChildSa* c : pairs(p)) spis.push_back(c->spi_in);
+  for (std::uint32_t spi : spis) core_.remove_child(spi, "the peer is dead");
+  while (true) {
+    const auto mms = core_.mms_of(*p.connection, p.remote);
+    if (mms.empty()) break;
+    core_.remove_mm(*mms.front(), "the peer is dead");
+  }
+}
+
+void Dpd::stop() {
+  for (const auto& [number, p] : peers_) core_.timers.cancel({TimerKey::Kind::kDpd, number, 0});
+  peers_.clear();
+  tickets_.clear();
+}
+
+void Dpd::send(MmSa& mm, NotifyType type, std::uint32_t sequence) {
+  Notify n;
+  n.protocol = static_cast<std::uint8_t>(ProtocolId::kIsakmp);
+  n.type = static_cast<std::uint16_t>(type);
+  put(n.spi, mm.cookies.first);
+  put(n.spi, mm.cookies.second);
+  put_be32(n.data, sequence);
+  info_.send_notify(mm, n);
+}
+
+}  // namespace esplanade::ike

@@ -1,0 +1,67 @@
+// Dead peer detection, RFC 3706. A peer is watched from its first main mode SA on. When nothing authentic was
+// heard of it for dpd_delay, espd is asked what the pairs carry: packets from the peer prove it alive, and
+// without packets to it there is no reason to ask (s5.4: traffic is the proof of liveliness). Only traffic that
+// gets no answer leads to R-U-THERE, or to a new main mode where no SA is left to carry it. A peer that stays
+// silent for dpd_timeout is dead: its SAs go, and its children are negotiated anew by their dpd_action.
+#pragma once
+
+#include <functional>
+#include <set>
+
+#include "keyd/exchange/informational.h"
+#include "keyd/exchange/main_mode.h"
+
+namespace esplanade::ike {
+
+class Dpd {
+ public:
+  Dpd(Core& core, MainMode& main, Informational& info) : core_(core), main_(main), info_(info) {}
+
+  /// Starts to watch the peer of an established SA; again for one that is watched does no harm.
+  void watch(MmSa& mm);
+  /// The timer of kind kDpd with this number is due. Children to negotiate anew go to `restart`.
+  void on_timer(std::uint64_t number, std::vector<Core::ConfiguredChild>& restart);
+  /// True when the authenticated notify is one of ours: R-U-THERE is answered, an ACK checked.
+  bool on_notify(MmSa& mm, const Notify& notify);
+  /// espd's answer to QueryUse: packets so far, or why not. False when the ticket is not ours.
+  bool on_use(Ticket ticket, const Result<std::uint64_t>& packets);
+  /// No peer is watched any more.
+  void stop();
+  std::size_t size() const { return peers_.size() + tickets_.size(); }
+
+ private:
+  struct Use {
+    std::uint32_t spi = 0;
+    bool outbound = false;
+  };
+  struct Peer {
+    std::shared_ptr<const Connection> connection;
+    esp::IpAddress remote;
+    Time heard{0};                                   // latest proof of life
+    std::map<std::pair<bool, std::uint32_t>, std::uint64_t> counts;  // packets by (outbound, SPI)
+    std::set<Ticket> asked;                          // answers of espd that are out
+    bool carried = false;                            // packets to the peer since the last look
+    bool probing = false;
+    Time probing_since{0};
+    std::uint32_t sequence = 0;  // of the R-U-THERE that waits for its ACK
+  };
+  Peer* find(const MmSa& mm);
+  Time heard(const Peer& peer);
+  std::vector<const ChildSa*> pairs(const Peer& peer) const;
+  void look(std::uint64_t number, Peer& peer);
+  void judge(std::uint64_t number, Peer& peer);
+  bool can_ask(const Peer& peer) const;
+  void probe(std::uint64_t number, Peer& peer);
+  void bury(std::uint64_t number, std::vector<Core::ConfiguredChild>& restart);
+  void send(MmSa& mm, NotifyType type, std::uint32_t sequence);
+  void arm(std::uint64_t number, Time at);
+
+  Core& core_;
+  MainMode& main_;
+  Informational& info_;
+  std::map<std::uint64_t, Peer> peers_;
+  std::map<Ticket, std::pair<std::uint64_t, Use>> tickets_;  // to the peer's number
+  std::uint64_t next_number_ = 1;
+};
+
+}  // namespace esplanade::ike
