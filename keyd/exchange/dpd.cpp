@@ -46,7 +46,7 @@ std::vector<const ChildSa*> Dpd::pairs(const Peer& p) const {
   return out;
 }
 
-void Dpd::on_timer(std::uint64_t number, std::vector<Core::ConfiguredChild>& restart) {
+void Dpd::on_timer(std::uint64_t number) {
   auto it = peers_.find(number);
   if (it == peers_.end()) return;
   Peer& p = it->second;
@@ -59,11 +59,10 @@ void Dpd::on_timer(std::uint64_t number, std::vector<Core::ConfiguredChild>& res
   }
   const Time latest = heard(p);
   if (p.probing && latest < p.probing_since) {
-    if (core_.now - p.probing_since >= p.connection->dpd_timeout) return bury(number, restart);
+    if (core_.now - p.probing_since >= p.connection->dpd_timeout) return bury(number);
     return probe(number, p);
   }
   p.probing = false;
-  if (core_.now - latest < p.connection->dpd_delay) return arm(number, latest + p.connection->dpd_delay);
   look(number, p);
 }
 
@@ -74,19 +73,18 @@ void Dpd::look(std::uint64_t number, Peer& p) {
   p.carried = false;
   auto known = pairs(p);
   if (known.size() > kPairsAsked) known.erase(known.begin(), known.end() - kPairsAsked);
-  std::map<std::pair<bool, std::uint32_t>, std::uint64_t> counts;
+  std::map<std::uint32_t, Pair> still;
   for (const ChildSa* c : known) {
+    still[c->spi_in] = p.pairs[c->spi_in];
     for (bool outbound : {false, true}) {
-      const std::uint32_t spi = outbound ? c->spi_out : c->spi_in;
-      counts[{outbound, spi}] = p.counts[{outbound, spi}];
       const Ticket t = core_.next_ticket();
-      tickets_[t] = {number, {spi, outbound}};
+      tickets_[t] = {number, {c->spi_in, outbound}};
       p.asked.insert(t);
-      core_.out.push_back(QueryUse{t, c->protocol, spi, outbound ? c->local : c->remote,
-                                   outbound ? c->remote : c->local});
+      core_.out.push_back(QueryUse{t, c->protocol, outbound ? c->spi_out : c->spi_in,
+                                   outbound ? c->local : c->remote, outbound ? c->remote : c->local});
     }
   }
-  p.counts = std::move(counts);
+  p.pairs = std::move(still);
 }
 
 bool Dpd::on_use(Ticket ticket, const Result<std::uint64_t>& packets) {
@@ -97,14 +95,19 @@ bool Dpd::on_use(Ticket ticket, const Result<std::uint64_t>& packets) {
   if (it == peers_.end()) return true;
   Peer& p = it->second;
   p.asked.erase(ticket);
-  if (packets) {
-    std::uint64_t& count = p.counts[{use.outbound, use.spi}];
+  auto pair = p.pairs.find(use.spi_in);
+  if (packets && pair != p.pairs.end()) {
+    std::uint64_t& count = use.outbound ? pair->second.out : pair->second.in;
     if (*packets > count) {
-      if (use.outbound)
-        p.carried = true;
-      else
-        p.heard = core_.now;
       count = *packets;
+      if (use.outbound) {
+        p.carried = true;
+        if (!std::exchange(pair->second.one_way, true)) pair->second.since = core_.now;
+      } else {
+        p.heard = core_.now;
+        p.afresh = false;
+        pair->second.one_way = false;
+      }
     }
   }
   if (p.asked.empty()) judge(number, p);
@@ -113,12 +116,39 @@ bool Dpd::on_use(Ticket ticket, const Result<std::uint64_t>& packets) {
 
 void Dpd::judge(std::uint64_t number, Peer& p) {
   if (p.probing) return;
+  renew(p);
   const Time latest = heard(p);
   if (!p.carried || core_.now - latest < p.connection->dpd_delay || !can_ask(p)) return;
   p.probing = true;
   p.probing_since = core_.now;
   ++p.sequence;  // RFC 3706 s5.5: a probe sent again keeps its number
   probe(number, p);
+}
+
+void Dpd::renew(Peer& p) {
+  const auto timeout = p.connection->dpd_timeout;
+  if (core_.now - heard(p) >= timeout) return;  // it may be dead: probes tell
+  for (auto& [spi_in, pair] : p.pairs) {
+    if (!pair.one_way || pair.renewed || core_.now - pair.since < timeout) continue;
+    auto it = core_.children.find(spi_in);
+    if (it == core_.children.end() || it->second.rekeying || (it->second.one_way_heir && p.afresh)) continue;
+    log_info("{}: SPI out {:08x} carries packets and none come back: renewed, for {} may not have it any more",
+             p.connection->name, it->second.spi_out, esp::to_string(p.remote));
+    pair.renewed = true;
+    ++core_.counters.one_way_renewed;
+    const Core::ConfiguredChild child{it->second.connection, it->second.child};
+    if (it->second.one_way_heir) {
+      p.afresh = true;
+      MmSa* mm = core_.find_usable(*p.connection, p.remote);
+      if (mm != nullptr && mm->established && p.connection->remote) {
+        info_.send_delete_mm(*mm);
+        core_.remove_mm(*mm, "nothing comes back from the peer under it");
+      }
+    }
+    if (negotiate && (p.connection->remote || core_.find_usable(*p.connection, p.remote) != nullptr))
+      negotiate(child, p.remote, spi_in);
+    return;
+  }
 }
 
 // By an SA with a peer that knows R-U-THERE, or by a main mode to an address that the configuration names.
@@ -154,6 +184,7 @@ bool Dpd::on_notify(MmSa& mm, const Notify& n) {
     if (!well_formed || stale) {
       ++core_.counters.unexpected;
     } else {
+      log_debug("{}: R-U-THERE {} of {}", mm.connection->name, sequence, to_string(mm.path.remote));
       mm.dpd_seen = sequence;
       send(mm, NotifyType::kRUThereAck, sequence);
     }
@@ -165,17 +196,19 @@ bool Dpd::on_notify(MmSa& mm, const Notify& n) {
     mm.heard = mm.heard_before;  // it may have been held back for long: no proof of life
     return true;
   }
+  log_debug("{}: {} is there", mm.connection->name, to_string(mm.path.remote));
   p->heard = core_.now;
   return true;
 }
 
-void Dpd::bury(std::uint64_t number, std::vector<Core::ConfiguredChild>& restart) {
+void Dpd::bury(std::uint64_t number) {
   auto node = peers_.extract(number);
   const Peer& p = node.mapped();
   for (Ticket t : p.asked) tickets_.erase(t);
   ++core_.counters.dead_peers;
   log_warn("{}: the peer {} is dead: no answer for {} s", p.connection->name, esp::to_string(p.remote),
            p.connection->dpd_timeout.count());
+  std::vector<Core::ConfiguredChild> restart;
   for (const ChildSa* c : pairs(p)) {
     if (c->child->dpd_action == DpdAction::kRestart &&
         std::ranges::find(restart, c->child, &Core::ConfiguredChild::child) == restart.end())
@@ -189,6 +222,8 @@ void Dpd::bury(std::uint64_t number, std::vector<Core::ConfiguredChild>& restart
     if (mms.empty()) break;
     core_.remove_mm(*mms.front(), "the peer is dead");
   }
+  for (const Core::ConfiguredChild& c : restart)
+    if (c.connection->remote && negotiate) negotiate(c, *c.connection->remote, std::nullopt);
 }
 
 void Dpd::stop() {

@@ -3,6 +3,10 @@
 // without packets to it there is no reason to ask (s5.4: traffic is the proof of liveliness). Only traffic that
 // gets no answer leads to R-U-THERE, or to a new main mode where no SA is left to carry it. A peer that stays
 // silent for dpd_timeout is dead: its SAs go, and its children are negotiated anew by their dpd_action.
+//
+// A peer may live and still lack one pair: a Delete has no answer, and may be lost. So a pair that carries packets
+// to a living peer and none back for dpd_timeout is renewed, once. If that does not help, the main mode SA is too,
+// once: what it found about NAT stood in payloads that no hash covers. One-way traffic costs this much and no more.
 #pragma once
 
 #include <functional>
@@ -19,28 +23,40 @@ class Dpd {
 
   /// Starts to watch the peer of an established SA; again for one that is watched does no harm.
   void watch(MmSa& mm);
-  /// The timer of kind kDpd with this number is due. Children to negotiate anew go to `restart`.
-  void on_timer(std::uint64_t number, std::vector<Core::ConfiguredChild>& restart);
+  /// The timer of kind kDpd with this number is due.
+  void on_timer(std::uint64_t number);
   /// True when the authenticated notify is one of ours: R-U-THERE is answered, an ACK checked.
   bool on_notify(MmSa& mm, const Notify& notify);
   /// espd's answer to QueryUse: packets so far, or why not. False when the ticket is not ours.
   bool on_use(Ticket ticket, const Result<std::uint64_t>& packets);
+  /// Called to negotiate a child with the peer; with an inbound SPI: in place of that pair.
+  std::function<void(const Core::ConfiguredChild&, const esp::IpAddress& remote,
+                     std::optional<std::uint32_t> replaces)>
+      negotiate;
   /// No peer is watched any more.
   void stop();
   std::size_t size() const { return peers_.size() + tickets_.size(); }
 
  private:
   struct Use {
-    std::uint32_t spi = 0;
+    std::uint32_t spi_in = 0;  // of the pair
     bool outbound = false;
+  };
+  struct Pair {
+    std::uint64_t in = 0;  // packets so far
+    std::uint64_t out = 0;
+    bool one_way = false;  // packets went and none came since `since`
+    Time since{0};
+    bool renewed = false;
   };
   struct Peer {
     std::shared_ptr<const Connection> connection;
     esp::IpAddress remote;
-    Time heard{0};                                   // latest proof of life
-    std::map<std::pair<bool, std::uint32_t>, std::uint64_t> counts;  // packets by (outbound, SPI)
-    std::set<Ticket> asked;                          // answers of espd that are out
-    bool carried = false;                            // packets to the peer since the last look
+    Time heard{0};  // latest proof of life
+    std::map<std::uint32_t, Pair> pairs;  // by inbound SPI
+    std::set<Ticket> asked;               // answers of espd that are out
+    bool carried = false;                 // packets to the peer since the last look
+    bool afresh = false;  // a new main mode was tried; until a packet comes back
     bool probing = false;
     Time probing_since{0};
     std::uint32_t sequence = 0;  // of the R-U-THERE that waits for its ACK
@@ -52,7 +68,8 @@ class Dpd {
   void judge(std::uint64_t number, Peer& peer);
   bool can_ask(const Peer& peer) const;
   void probe(std::uint64_t number, Peer& peer);
-  void bury(std::uint64_t number, std::vector<Core::ConfiguredChild>& restart);
+  void renew(Peer& peer);
+  void bury(std::uint64_t number);
   void send(MmSa& mm, NotifyType type, std::uint32_t sequence);
   void arm(std::uint64_t number, Time at);
 

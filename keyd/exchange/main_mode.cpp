@@ -372,7 +372,14 @@ Status MainMode::got_proof(MmSa& mm, const Incoming& in) {
     return Error{Errc::kMalformed, fmt::format("identity {} is not the configured one", to_string(id))};
   if (!mm.initiator) {
     ESPLANADE_TRY(message, proof_message(mm, first_contact(mm)));
-    mm.path = in.path;  // the peer may have moved to port 4500
+    // The peer may have moved to port 4500. NAT-D payloads are not covered by any hash: where the two ends differ
+    // over the NAT, the port that the initiator chose for message 5 decides, or no quick mode would ever fit.
+    if (mm.peer_natt && mm.path.local.port != kNattPort) {
+      const bool floated = in.path.local.port == kNattPort;
+      if (!floated) mm.local_behind_nat = mm.remote_behind_nat = false;
+      if (floated && !mm.nat()) mm.remote_behind_nat = true;
+    }
+    mm.path = in.path;
     send_step(mm, std::move(message));
   } else {
     core_.timers.cancel({TimerKey::Kind::kMmRetransmit, mm.number, 0});

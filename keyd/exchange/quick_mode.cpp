@@ -93,6 +93,7 @@ void QuickMode::want_spi(MmSa& mm, QmExchange& qm) {
   g.src = mm.path.remote.address;
   g.dst = mm.path.local.address;
   g.reqid = qm.child->reqid;
+  core_.tickets[g.ticket].larval = RemoveSa{g.protocol, 0, g.src, g.dst};
   qm.phase = Phase::kWantSpi;
   core_.timers.arm({TimerKey::Kind::kQmExpire, mm.number, qm.message_id}, core_.now + kInstallWait);
   core_.out.push_back(std::move(g));

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ranges>
 
 #include "common/base/log.h"
 #include "keyd/wire/payload_fragment.h"
@@ -101,9 +100,9 @@ MmSa* Core::find_usable(const Connection& connection, const esp::IpAddress& remo
   auto it = by_peer_.find(peer_key(connection, remote));
   if (it == by_peer_.end()) return nullptr;
   MmSa* negotiating = nullptr;
-  for (MmSa* mm : it->second | std::views::reverse) {
-    if (mm->established) return mm;
-    if (mm->initiator) negotiating = mm;
+  for (auto mm = it->second.rbegin(); mm != it->second.rend(); ++mm) {
+    if ((*mm)->established) return *mm;
+    if ((*mm)->initiator) negotiating = *mm;
   }
   return negotiating;
 }
@@ -137,30 +136,55 @@ void Core::move(MmSa& mm, const Endpoint& remote) {
     if (before.empty()) by_peer_.erase(peer_key(*mm.connection, old.address));
     by_peer_[peer_key(*mm.connection, remote.address)].push_back(&mm);
   }
-  auto move_sas = [&](const ChildConfig& child, esp::Protocol protocol, std::uint32_t spi_in,
-                      std::uint32_t spi_out) {
-    const esp::IpAddress& local = mm.path.local.address;
-    const auto mode = child.transport ? esp::Mode::kTransport : esp::Mode::kTunnel;
-    if (spi_in != 0)
-      out.push_back(MoveSa{protocol, mode, spi_in, child.reqid, remote.address, local, {remote.port, kNattPort}});
-    if (spi_out != 0)
-      out.push_back(MoveSa{protocol, mode, spi_out, child.reqid, local, remote.address, {kNattPort, remote.port}});
-  };
-  for (auto& [spi_in, child] : children) {
-    if (child.connection != mm.connection || child.peer_id != *mm.peer_id || child.remote != old.address ||
-        child.remote_port != old.port)
-      continue;
-    child.remote = remote.address;
-    child.remote_port = remote.port;
-    move_sas(*child.child, child.protocol, child.spi_in, child.spi_out);
-  }
+  for (auto& [spi_in, child] : children)
+    if (child.connection == mm.connection && child.peer_id == *mm.peer_id && child.remote == old.address &&
+        child.remote_port == old.port)
+      move_child(child, remote);
   using Phase = QmExchange::Phase;
   for (const auto& [id, qm] : mm.exchanges) {
-    const bool inbound = qm.phase == Phase::kInstallInbound || qm.phase == Phase::kWaitMessage3 ||
-                         qm.phase == Phase::kWaitConnected || qm.phase == Phase::kInstallOutbound;
-    if (inbound)
-      move_sas(*qm.child, qm.choice.suite.protocol == ProtocolId::kAh ? esp::Protocol::kAh : esp::Protocol::kEsp,
-               qm.spi_in, qm.phase == Phase::kInstallOutbound ? qm.spi_out : 0);
+    if (qm.phase != Phase::kInstallInbound && qm.phase != Phase::kWaitMessage3 &&
+        qm.phase != Phase::kWaitConnected && qm.phase != Phase::kInstallOutbound)
+      continue;
+    const auto protocol =
+        qm.choice.suite.protocol == ProtocolId::kAh ? esp::Protocol::kAh : esp::Protocol::kEsp;
+    move_sa(*qm.child, protocol, qm.spi_in, false, mm.path.local.address, remote);
+    if (qm.phase == Phase::kInstallOutbound)
+      move_sa(*qm.child, protocol, qm.spi_out, true, mm.path.local.address, remote);
+  }
+}
+
+void Core::move_child(ChildSa& child, const Endpoint& remote) {
+  child.remote = remote.address;
+  child.remote_port = remote.port;
+  move_sa(*child.child, child.protocol, child.spi_in, false, child.local, remote);
+  move_sa(*child.child, child.protocol, child.spi_out, true, child.local, remote);
+}
+
+void Core::move_sa(const ChildConfig& child, esp::Protocol protocol, std::uint32_t spi, bool outbound,
+                   const esp::IpAddress& local, const Endpoint& remote) {
+  MoveSa m;
+  m.protocol = protocol;
+  m.mode = child.transport ? esp::Mode::kTransport : esp::Mode::kTunnel;
+  m.spi = spi;
+  m.reqid = child.reqid;
+  m.src = outbound ? local : remote.address;
+  m.dst = outbound ? remote.address : local;
+  m.natt = outbound ? esp::Natt{kNattPort, remote.port} : esp::Natt{remote.port, kNattPort};
+  out.push_back(m);
+}
+
+void Core::adopt(const MmSa& mm) {
+  if (!mm.remote_behind_nat || mm.path.local.port != kNattPort) return;
+  for (auto& [spi_in, child] : children) {
+    const Endpoint at{child.remote, child.remote_port};
+    if (child.connection != mm.connection || child.peer_id != *mm.peer_id || child.remote_port == 0 ||
+        at == mm.path.remote)
+      continue;
+    const auto there = mms_of(*child.connection, at.address);
+    if (std::ranges::none_of(there, [&](const MmSa* other) {
+          return other->established && other->path.remote == at && other->peer_id == mm.peer_id;
+        }))
+      move_child(child, mm.path.remote);
   }
 }
 
@@ -176,6 +200,7 @@ void Core::mark_established(MmSa& mm) {
   ++counters.main_modes;
   const auto life = std::min(mm.life, mm.connection->life);
   timers.arm({TimerKey::Kind::kMmExpire, mm.number, 0}, now + life);
+  adopt(mm);
   if (mm.local_behind_nat && config->limits.keepalive.count() != 0)
     timers.arm({TimerKey::Kind::kKeepalive, mm.number, 0}, now + config->limits.keepalive);
   event(Event::Kind::kMainModeUp, *mm.connection, nullptr,
@@ -207,6 +232,13 @@ void Core::remove_mm(MmSa& mm, const std::string& why) {
     if (peer->second.empty()) by_peer_.erase(peer);
   }
   by_number_.erase(mm.number);
+  if (mm.established && mm.remote_behind_nat)
+    for (auto it = by_number_.rbegin(); it != by_number_.rend(); ++it)
+      if (const MmSa& other = *it->second;
+          other.established && other.connection == mm.connection && other.peer_id == mm.peer_id) {
+        adopt(other);
+        break;
+      }
   mms_.erase(CookiePair(mm.cookies));
 }
 
@@ -218,7 +250,7 @@ std::vector<std::uint64_t> Core::mm_numbers() const {
 
 Ticket Core::new_ticket(const MmSa& mm, const QmExchange& qm) {
   const Ticket ticket = next_ticket_++;
-  tickets[ticket] = {mm.number, qm.message_id};
+  tickets[ticket] = {mm.number, qm.message_id, std::nullopt};
   return ticket;
 }
 
@@ -226,7 +258,7 @@ void Core::drop_qm_state(MmSa& mm, QmExchange& qm) {
   timers.cancel({TimerKey::Kind::kQmRetransmit, mm.number, qm.message_id});
   timers.cancel({TimerKey::Kind::kQmExpire, mm.number, qm.message_id});
   std::erase_if(tickets, [&](const auto& t) {
-    return t.second.mm_number == mm.number && t.second.message_id == qm.message_id;
+    return t.second.mm_number == mm.number && t.second.message_id == qm.message_id && !t.second.larval;
   });
   mm.exchanges.erase(std::uint32_t{qm.message_id});
 }
@@ -257,6 +289,10 @@ void Core::finish_qm(MmSa& mm, QmExchange& qm) {
   child.remote_port = mm.nat() ? mm.path.remote.port : std::uint16_t{0};
   child.peer_id = *mm.peer_id;
   child.initiator = qm.initiator;
+  if (qm.replaces) {
+    auto before = children.find(*qm.replaces);
+    child.one_way_heir = before != children.end() && !before->second.rekeying;
+  }
   children.insert_or_assign(qm.spi_in, std::move(child));
   ++counters.quick_modes;
   event(Event::Kind::kChildUp, *mm.connection, qm.child,
@@ -308,8 +344,13 @@ bool Core::remember_message_id(MmSa& mm, std::uint32_t message_id) {
 }
 
 std::uint32_t Core::new_message_id(MmSa& mm) {
+  // A permutation of a counter: no identifier comes twice, however many there are. The set of those seen keeps
+  // clear of the peer's.
+  if (mm.id_count == 0) mm.id_key = load_be32(random(4).data());
   for (;;) {
-    const std::uint32_t id = load_be32(random(4).data());
+    std::uint32_t x = ++mm.id_count + mm.id_key;
+    for (std::uint32_t odd : {0x7feb352du, 0x846ca68bu}) x = (x ^ (x >> 16)) * odd;
+    const std::uint32_t id = x ^ (x >> 15);
     if (id != 0 && remember_message_id(mm, id)) return id;
   }
 }
@@ -388,6 +429,7 @@ bool Core::send_fragments(const Path& path, ByteView octets) {
   const auto pieces = cut_message(octets, most, ++mm->fragment_id);
   if (pieces.empty()) return false;
   ++counters.fragmented_sent;
+  log_debug("{}: message of {} octets goes in {} fragments", mm->connection->name, octets.size(), pieces.size());
   for (const Bytes& piece : pieces) out.push_back(SendDatagram{path, piece});
   return true;
 }

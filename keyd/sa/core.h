@@ -33,6 +33,7 @@ struct Counters {
   std::uint64_t fragmented_sent = 0;      // messages that we cut
   std::uint64_t dpd_probes = 0;
   std::uint64_t dead_peers = 0;
+  std::uint64_t one_way_renewed = 0;  // pairs renewed because nothing came back under them
   std::uint64_t moved = 0;  // peers behind NAT that were found elsewhere
   std::uint64_t main_modes = 0;  // established
   std::uint64_t quick_modes = 0;
@@ -42,6 +43,7 @@ struct Counters {
 struct TicketUse {
   std::uint64_t mm_number = 0;
   std::uint32_t message_id = 0;
+  std::optional<RemoveSa> larval;  // of GetSpi: how to give the SPI back when its exchange is gone by then
 };
 
 class Core {
@@ -150,6 +152,11 @@ class Core {
   void leave_half_open(const MmSa& mm);
   bool send_fragments(const Path& path, ByteView octets);
   void move(MmSa& mm, const Endpoint& remote);
+  void move_child(ChildSa& child, const Endpoint& remote);
+  void move_sa(const ChildConfig& child, esp::Protocol protocol, std::uint32_t spi, bool outbound,
+               const esp::IpAddress& local, const Endpoint& remote);
+  /// Pairs of this peer that run to an endpoint where no main mode SA with it is left move to this one.
+  void adopt(const MmSa& mm);
 };
 
 }  // namespace esplanade::ike

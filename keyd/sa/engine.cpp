@@ -112,6 +112,7 @@ void Engine::on_fragment(const Header& header, const Path& path, ByteView octets
     ++core_.counters.malformed;
     return;
   }
+  log_debug("message of {} octets from {} was put together", result.message.size(), to_string(path.remote));
   dispatch(*whole, path, result.message);
 }
 
@@ -147,8 +148,13 @@ std::pair<MmSa*, QmExchange*> Engine::take_ticket(Ticket ticket) {
 
 void Engine::on_spi(Ticket ticket, const Result<std::uint32_t>& spi, Time now) {
   core_.now = now;
-  auto [mm, qm] = take_ticket(ticket);
-  if (qm != nullptr) quick_.on_spi(*mm, *qm, spi);
+  auto node = core_.tickets.extract(ticket);
+  if (node.empty()) return;
+  auto [mm, qm] = find(node.mapped());
+  if (qm != nullptr) return quick_.on_spi(*mm, *qm, spi);
+  if (!spi || !node.mapped().larval) return;
+  node.mapped().larval->spi = *spi;  // nobody waits for it any more
+  core_.out.push_back(*node.mapped().larval);
 }
 
 void Engine::on_installed(Ticket ticket, const Status& status, Time now) {
@@ -220,10 +226,7 @@ void Engine::fire(const TimerKey& key) {
     return;
   }
   if (key.kind == TimerKey::Kind::kDpd) {
-    std::vector<Core::ConfiguredChild> restart;
-    dpd_.on_timer(key.owner, restart);
-    for (const Core::ConfiguredChild& c : restart)
-      if (c.connection->remote) start_child(c, *c.connection->remote, std::nullopt);
+    dpd_.on_timer(key.owner);
     return;
   }
   if (key.kind == TimerKey::Kind::kFragments) {
@@ -232,7 +235,7 @@ void Engine::fire(const TimerKey& key) {
     core_.counters.fragments_expired += before - core_.reassembly.messages();
     return arm_fragments();
   }
-  auto [mm, qm] = find({key.owner, key.message_id});
+  auto [mm, qm] = find({key.owner, key.message_id, std::nullopt});
   if (mm == nullptr) return;
   switch (key.kind) {
     case TimerKey::Kind::kMmRetransmit:
@@ -284,6 +287,8 @@ void Engine::shutdown(Time now) {
     if (mm->established) info_.send_delete_mm(*mm);
     core_.remove_mm(*mm, "keyd stops");
   }
+  for (std::size_t i = 0; i < core_.configured.size(); ++i)
+    core_.timers.cancel({TimerKey::Kind::kStartChild, i, 0});
   dpd_.stop();
   arm_fragments();
 }

@@ -15,6 +15,8 @@ class Engine {
   Engine(std::shared_ptr<const Config> config, Rng& rng)
       : core_(std::move(config), rng), main_(core_), quick_(core_), info_(core_), dpd_(core_, main_, info_) {
     info_.on_own_notify = [this](MmSa& mm, const Notify& n) { return dpd_.on_notify(mm, n); };
+    dpd_.negotiate = [this](const Core::ConfiguredChild& c, const esp::IpAddress& remote,
+                            std::optional<std::uint32_t> replaces) { start_child(c, remote, replaces); };
     info_.on_dos_cookie = [this](MmSa& mm, const Cookie& cookie) { main_.on_dos_cookie(mm, cookie); };
   }
   Engine(const Engine&) = delete;
@@ -67,6 +69,8 @@ class Engine {
   void fire(const TimerKey& key);
   std::pair<MmSa*, QmExchange*> find(const TicketUse& use);
   std::pair<MmSa*, QmExchange*> take_ticket(Ticket ticket);
+
+  friend struct EngineProbe;  // tests look inside
 
   Core core_;
   MainMode main_;

@@ -104,6 +104,8 @@ struct MmSa {
   std::map<std::uint32_t, QmExchange> exchanges;  // by Message-ID
   std::deque<std::uint32_t> done_order;           // finished exchanges still kept, oldest first
   std::set<std::uint32_t> seen_ids;      // Message-IDs used by either side: never again (RFC 2409 s5.5)
+  std::uint32_t id_key = 0;      // of the permutation that our own identifiers come from
+  std::uint32_t id_count = 0;
   std::deque<std::uint32_t> seen_order;  // to bound the set
   bool seen_all = true;                  // false once an identifier was forgotten
 
@@ -127,6 +129,7 @@ struct ChildSa {
   Id peer_id;
   bool initiator = true;
   bool rekeying = false;
+  bool one_way_heir = false;  // made because the pair before had packets one way only
 };
 
 }  // namespace esplanade::ike

@@ -32,6 +32,8 @@ CASES = [
     ("initiator-null", "des-sha1-modp1024", "null-sha1", "start"),
     ("acquire", "3des-sha1-modp1024", "3des-sha1", "trap"),
     ("rekey", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("fragments", "3des-sha1-modp1024", "3des-sha1-modp1024", "start"),
+    ("dead-peer", "3des-sha1-modp1024", "3des-sha1", "start"),
     ("wrong-secret", "3des-sha1-modp1024", "3des-sha1", "start"),
 ]
 
@@ -41,14 +43,18 @@ pfkey = "{dir}/pfkey.sock"
 natt = "{dir}/natt.sock"
 [log]
 level = "debug"
+[ike]
+fragment_size = {fragment_size}
 [connections.swan]
+dpd_delay = {dpd_delay}
+dpd_timeout = 8
 local_addrs = "{keyd}"
 remote_addrs = "{swan}"
 proposals = "{ike}"
 [connections.swan.local]
-id = "keyd.example"
+id = "{keyd_id}"
 [connections.swan.remote]
-id = "swan.example"
+id = "{swan_id}"
 [connections.swan.children.net]
 local_ts = "10.1.0.0/16"
 remote_ts = "10.2.0.0/16"
@@ -66,15 +72,17 @@ connections {{
     version = 1
     local_addrs = {swan}
     remote_addrs = {keyd}
+    fragmentation = yes
+    dpd_delay = {swan_dpd}s
     proposals = {ike}
-    local {{ auth = psk\n id = swan.example }}
-    remote {{ auth = psk\n id = keyd.example }}
+    local {{ auth = psk\n id = {swan_id} }}
+    remote {{ auth = psk\n id = {keyd_id} }}
     children {{
       net {{ local_ts = 10.2.0.0/16\n remote_ts = 10.1.0.0/16\n esp_proposals = {esp} }}
     }}
   }}
 }}
-secrets {{ ike-1 {{ id = keyd.example\n secret = "the secret of the test" }} }}
+secrets {{ ike-1 {{ id = {keyd_id}\n secret = "the secret of the test" }} }}
 """
 
 
@@ -113,11 +121,15 @@ def run_case(name, ike, esp, start, args, folder):
         peer.sh("ip", "route", "add", "10.1.0.0/16", "via", KEYD_ADDRESS)
         values = dict(dir=here.folder, keyd=KEYD_ADDRESS, swan=SWAN_ADDRESS, ike=ike, esp=esp, start=start,
                       psk="wrong" if name == "wrong-secret" else "the secret of the test")
-        swan = StrongSwan(peer, SWANCTL.format(**values))
+        long = "a" * 180 if name == "fragments" else ""  # names that make messages 5 and 6 long
+        values.update(keyd_id=f"keyd{long}.example", swan_id=f"swan{long}.example", fragment_size=256 if long else 1280,
+                      dpd_delay=1 if name == "dead-peer" else 30, swan_dpd=2 if name == "dead-peer" else 0)
+        swan = StrongSwan(peer, SWANCTL.format(**values), settings="fragment_size = 300" if long else "")
         config = here.folder / "keyd.toml"
         config.write_text(KEYD_TOML.format(**values))
         config.chmod(0o600)
-        stub_args = ["--acquire", "1", SWAN_ADDRESS] if start == "trap" else ["--expire-soft", "3"] if name == "rekey" else []
+        stub_args = ["--acquire", "1", SWAN_ADDRESS] if start == "trap" else ["--expire-soft", "3"] if name == "rekey" else \
+            ["--one-way"] if name == "dead-peer" else []
         stub = here.start("espd-stub", args.stub, here.folder, KEYD_ADDRESS, *stub_args)
         wait_for("the stand-in for espd", lambda: "READY" in stub.log.read_text(), 5, [stub])
         keyd = here.start("keyd", args.keyd, "--config", config)
@@ -138,6 +150,18 @@ def run_case(name, ike, esp, start, args, folder):
         expect(spis_in == sorted(stub_events(stub, "ADD")), f"strongSwan's inbound SPIs {spis_in} are not keyd's outbound ones")
         expect(spis_out == sorted(stub_events(stub, "UPDATE")), f"strongSwan's outbound SPIs {spis_out} are not keyd's inbound ones")
         expect(ping(peer, 3) == 3, "pings through the tunnel are lost")
+        charon_log = peer.folder / "charon-detail.log"
+        if name == "fragments":
+            expect("reassembled fragmented IKE message" in charon_log.read_text(), "strongSwan saw no fragments of keyd")
+            expect("was put together" in keyd.log.read_text(), "keyd saw no fragments of strongSwan")
+        if name == "dead-peer":
+            wait_for("an answer of keyd to R-U-THERE", lambda: "N(DPD_ACK)" in charon_log.read_text(), 10, [keyd, stub])
+            wait_for("an answer of strongSwan to R-U-THERE", lambda: "is there" in keyd.log.read_text(), 10, [keyd, stub])
+            swan.process.kill()
+            wait_for("keyd to give the peer up", lambda: "is dead" in keyd.log.read_text(), 30, [keyd, stub])
+            expect(set(stub_events(stub, "DELETE")) >= set(stub_events(stub, "ADD")), "keyd kept SAs of a dead peer")
+            expect(here.stop(keyd) == 0, "keyd did not end with 0")
+            return
         if name == "rekey":
             wait_for("the second pair", lambda: len(stub_events(stub, "ADD")) == 2, 15, [keyd, stub])
             expect(ping(peer, 3) == 3, "pings after the rekey are lost")

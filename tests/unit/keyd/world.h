@@ -14,6 +14,15 @@
 #include "common/base/log.h"
 #include "keyd/sa/engine.h"
 
+namespace esplanade::ike {
+
+/// Looks into an engine: what no message shows.
+struct EngineProbe {
+  static Core& core(Engine& engine) { return engine.core_; }
+};
+
+}  // namespace esplanade::ike
+
 namespace esplanade::ike::test {
 
 /// The seed of a random test: ESPLANADE_SEED, or `preset`.
@@ -40,6 +49,7 @@ struct LinkSettings {
   Time delay_min{1};
   Time delay_max{1};
   bool fake_nat = false;  // the network rewrites the left side's source port
+  int nat_shift = 20000;  // by so much; what goes to a port that no longer stands for one of the left side is lost
 };
 
 /// What an espd holds: SAs by (outbound, SPI), keys included, for comparison.
@@ -72,6 +82,8 @@ struct Setup {
   std::string psk = "correct horse battery staple";
   std::string mode = "tunnel";
   std::string extra;
+  std::string child_extra;
+  bool any = false;  // takes its peer from any address
   std::string ike_table;
 };
 
@@ -97,11 +109,12 @@ esp_proposals = "{}"
 mode = "{}"
 reqid = 7
 start_action = "{}"
+{}
 [secrets.one]
 secret = "{}"
 )",
-                  s.ike_table, left ? "192.0.2.1" : "192.0.2.2", left ? "192.0.2.2" : "192.0.2.1", s.ike,
-                  s.extra, left ? ts_l : ts_r, left ? ts_r : ts_l, s.esp, s.mode, s.start, s.psk);
+                  s.ike_table, left ? "192.0.2.1" : "192.0.2.2", s.any ? "%any" : left ? "192.0.2.2" : "192.0.2.1", s.ike,
+                  s.extra, left ? ts_l : ts_r, left ? ts_r : ts_l, s.esp, s.mode, s.start, s.child_extra, s.psk);
   auto config = parse_config(text, "test.toml");
   const std::string why = config ? "" : config.error().detail;
   REQUIRE(why == "");
@@ -245,9 +258,10 @@ class World {
     Path path{{d.path.remote.address, d.path.remote.port}, {d.path.local.address, d.path.local.port}};
     if (link_.fake_nat) {
       if (&from == &left_)
-        path.remote.port = static_cast<std::uint16_t>(path.remote.port + 20000);
+        path.remote.port = static_cast<std::uint16_t>(path.remote.port + link_.nat_shift);
       else
-        path.local.port = static_cast<std::uint16_t>(path.local.port - 20000);
+        path.local.port = static_cast<std::uint16_t>(path.local.port - link_.nat_shift);
+      if (&from != &left_ && path.local.port != 500 && path.local.port != 4500) return;
     }
     for (int i = 0; i < copies; ++i) {
       Bytes octets = d.octets;
