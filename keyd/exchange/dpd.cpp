@@ -70,7 +70,6 @@ void Dpd::look(std::uint64_t number, Peer& p) {
   arm(number, core_.now + p.connection->dpd_delay);
   for (Ticket t : p.asked) tickets_.erase(t);  // espd did not answer in time
   p.asked.clear();
-  p.carried = false;
   auto known = pairs(p);
   if (known.size() > kPairsAsked) known.erase(known.begin(), known.end() - kPairsAsked);
   std::map<std::uint32_t, Pair> still;
@@ -101,7 +100,7 @@ bool Dpd::on_use(Ticket ticket, const Result<std::uint64_t>& packets) {
     if (*packets > count) {
       count = *packets;
       if (use.outbound) {
-        p.carried = true;
+        p.carried = core_.now;
         if (!std::exchange(pair->second.one_way, true)) pair->second.since = core_.now;
       } else {
         p.heard = core_.now;
@@ -118,7 +117,7 @@ void Dpd::judge(std::uint64_t number, Peer& p) {
   if (p.probing) return;
   renew(p);
   const Time latest = heard(p);
-  if (!p.carried || core_.now - latest < p.connection->dpd_delay || !can_ask(p)) return;
+  if (p.carried <= latest || core_.now - latest < p.connection->dpd_delay || !can_ask(p)) return;
   p.probing = true;
   p.probing_since = core_.now;
   ++p.sequence;  // RFC 3706 s5.5: a probe sent again keeps its number

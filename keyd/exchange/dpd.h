@@ -55,7 +55,7 @@ class Dpd {
     Time heard{0};  // latest proof of life
     std::map<std::uint32_t, Pair> pairs;  // by inbound SPI
     std::set<Ticket> asked;               // answers of espd that are out
-    bool carried = false;                 // packets to the peer since the last look
+    Time carried{0};                      // when packets to the peer were last seen
     bool afresh = false;  // a new main mode was tried; until a packet comes back
     bool probing = false;
     Time probing_since{0};

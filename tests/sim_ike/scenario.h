@@ -61,7 +61,7 @@ struct Scenario {
     if (d.chance(0.3)) mm_life = d.range(60, 400);
     dpd_delay = d.range(5, 20);
     dpd_timeout = d.range(20, 60);
-    if (d.chance(0.2)) fragment_size = 576;
+    if (d.chance(0.3)) fragment_size = 256;  // the least that there is: quick modes with PFS are longer
     chaos = d.time(Time(20000), Time(400000));
     packet_every = d.time(Time(1000), Time(5000));
   }

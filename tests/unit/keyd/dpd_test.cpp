@@ -173,7 +173,7 @@ TEST_CASE("ike/dpd: an ACK with another number proves nothing, a replayed one ne
   CHECK(w.left().engine->counters().dead_peers == 1);
 }
 
-TEST_CASE("ike/dpd: a pair that the living peer has lost is renewed, once") {
+TEST_CASE("ike/dpd: a pair that the living peer has lost is renewed, then once under a new main mode, and not for ever") {
   World w(7, watched(), watched("clear", "none"));
   w.start();
   REQUIRE(w.run(5s, [&] { return w.up(); }));
@@ -184,11 +184,17 @@ TEST_CASE("ike/dpd: a pair that the living peer has lost is renewed, once") {
   w.run(1s);
   w.tap = nullptr;
   CHECK(!w.newest_up());
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 6; ++i) {
+    carry(w.left(), true);
+    w.run(10s);
+  }
+  CHECK(w.left().engine->counters().one_way_renewed == 1);
+  CHECK(w.newest_up());
+  for (int i = 0; i < 60; ++i) {
     carry(w.left(), true);
     w.run(10s);
   }
   CHECK(w.newest_up());
   CHECK(w.left().engine->counters().dead_peers == 0);
-  CHECK(w.left().engine->counters().one_way_renewed == 1);
+  CHECK(w.left().engine->counters().one_way_renewed == 2);
 }
