@@ -35,7 +35,8 @@ class Dpd {
       negotiate;
   /// No peer is watched any more.
   void stop();
-  std::size_t size() const { return peers_.size() + tickets_.size(); }
+  std::size_t num_peers() const { return peers_.size(); }
+  std::size_t num_tickets() const { return tickets_.size(); }
 
  private:
   struct Use {

@@ -178,7 +178,8 @@ Engine::Sizes Engine::sizes() const {
   }
   s.half_open = core_.half_open();
   s.children = core_.children.size();
-  s.tickets = core_.tickets.size() + dpd_.size();
+  s.tickets = core_.tickets.size() + dpd_.num_tickets();
+  s.watched = dpd_.num_peers();
   s.timers = core_.timers.size();
   s.waiting = core_.admission.waiting();
   s.sources = core_.sources.size();

@@ -49,6 +49,7 @@ class Engine {
   /// How much the tables hold.
   struct Sizes {
     std::size_t main_modes = 0, half_open = 0, exchanges = 0, pending = 0, children = 0, tickets = 0, timers = 0;
+    std::size_t watched = 0;  // peers, by dead peer detection
     std::size_t waiting = 0;  // message 1s that wait for their cookie
     std::size_t sources = 0;  // addresses whose rate is remembered
     std::size_t fragment_messages = 0, fragment_octets = 0;

@@ -444,6 +444,12 @@ class World {
     if (s.main_modes > 64 || s.exchanges > 200 || s.tickets > 600 || s.timers > 800 || s.children > 400)
       fail("{}: a table grows: {} main modes, {} exchanges, {} tickets, {} timers, {} pairs", n.name,
            s.main_modes, s.exchanges, s.tickets, s.timers, s.children);
+    for (const auto& [spi_in, child] : n.engine->children()) {
+      auto it = n.sas.find({true, child.spi_out});
+      if (it != n.sas.end() && child.remote_port != 0 &&
+          (it->second.sa.dst != child.remote || it->second.sa.natt->dst_port != child.remote_port))
+        fail("{}: espd sends {:08x} to where the peer was", n.name, child.spi_out);
+    }
     Node& peer = other(n);
     for (const auto& [key, held] : n.sas) {
       auto it = peer.sas.find({!key.first, key.second});
@@ -458,7 +464,7 @@ class World {
   }
   void nothing_left(Node& n) {
     const Engine::Sizes s = n.engine->sizes();
-    if (s.main_modes + s.exchanges + s.tickets + s.timers + s.children != 0)
+    if (s.main_modes + s.exchanges + s.tickets + s.timers + s.children + s.watched + s.fragment_messages != 0)
       fail("{}: left after the end: {} main modes, {} exchanges, {} tickets, {} timers, {} pairs", n.name,
            s.main_modes, s.exchanges, s.tickets, s.timers, s.children);
     if (!n.sas.empty()) fail("{}: {} SAs are left in espd after the end", n.name, n.sas.size());

