@@ -426,7 +426,7 @@ bool Core::send_fragments(const Path& path, ByteView octets) {
     const Reliability& r = qm == mm->exchanges.end() ? mm->reliability : qm->second.reliability;
     if (r.tries + r.duplicates == 0) return false;
   }
-  const auto pieces = cut_message(octets, most, ++mm->fragment_id);
+  const auto pieces = cut_message(octets, most, ++mm->fragment_id, !mm->peer_microsoft);
   if (pieces.empty()) return false;
   ++counters.fragmented_sent;
   log_debug("{}: message of {} octets goes in {} fragments", mm->connection->name, octets.size(), pieces.size());

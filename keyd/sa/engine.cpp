@@ -104,10 +104,10 @@ void Engine::on_fragment(const Header& header, const Path& path, ByteView octets
   }
   ++core_.counters.fragments;
   arm_fragments();
-  // The pieces hold the whole message with its own header. It must be of the negotiation that its pieces named.
+  // The pieces hold the whole message with its own header. It must be of the negotiation that its pieces named;
+  // some write main mode and Message-ID 0 on the pieces of any message.
   auto whole = parse_header(result.message);
   if (!whole || whole->cky_i != header.cky_i || whole->cky_r != header.cky_r ||
-      whole->exchange != header.exchange || whole->message_id != header.message_id ||
       whole->next == PayloadType::kFragment) {
     ++core_.counters.malformed;
     return;

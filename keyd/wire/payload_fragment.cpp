@@ -21,13 +21,18 @@ Result<Fragment> parse_fragment(ByteView after_header) {
   return Fragment{id, number, flags == kLast, payloads.front().body.subspan(in.offset())};
 }
 
-std::vector<Bytes> cut_message(ByteView message, std::size_t datagram_max, std::uint16_t id) {
+std::vector<Bytes> cut_message(ByteView message, std::size_t datagram_max, std::uint16_t id,
+                               bool as_main_mode) {
   const std::size_t piece = std::max<std::size_t>(datagram_max, 64) - kFragmentOverhead;
   const std::size_t pieces = (message.size() + piece - 1) / piece;
   std::vector<Bytes> out;
   auto header = parse_header(message);
   if (!header || pieces > kNumberMax) return out;
   header->flags = 0;
+  if (as_main_mode) {
+    header->exchange = Exchange::kMainMode;
+    header->message_id = 0;
+  }
   for (std::size_t i = 0; i < pieces; ++i) {
     const ByteView data = message.subspan(i * piece, std::min(piece, message.size() - i * piece));
     Bytes body(4 + data.size());

@@ -23,8 +23,11 @@ struct Fragment {
 /// kMalformed (another payload follows, number 0, unknown flag, no data).
 Result<Fragment> parse_fragment(ByteView after_header);
 
-/// Cuts `message` (header included) into datagrams of at most `datagram_max` octets, at least 64. Empty when
-/// it would take more than 255.
-std::vector<Bytes> cut_message(ByteView message, std::size_t datagram_max, std::uint16_t id);
+/// Cuts `message` (header included) into datagrams of at most `datagram_max` octets, at least 64. Their headers
+/// repeat the message's exchange type and Message-ID; or, with `as_main_mode`, say main mode and 0 for any message,
+/// as strongSwan does: it takes a quick mode's piece that comes again for a malformed quick mode otherwise. Empty
+/// when it would take more than 255.
+std::vector<Bytes> cut_message(ByteView message, std::size_t datagram_max, std::uint16_t id,
+                               bool as_main_mode = false);
 
 }  // namespace esplanade::ike
