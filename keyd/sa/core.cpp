@@ -320,6 +320,9 @@ void Core::remove_child(std::uint32_t spi_in, const std::string& why) {
   event(Event::Kind::kChildDown, *c.connection, c.child, fmt::format("SPI in {:08x}: {}", spi_in, why));
   const ChildConfig& child = *c.child;
   children.erase(it);
+  // It may have been the one that renewed another: that one is without a successor again.
+  for (auto& [spi, other] : children)
+    if (other.child == &child) other.rekeying = false;
   const bool another =
       std::ranges::any_of(children, [&](const auto& other) { return other.second.child == &child; });
   if (!another) child_lost(child);
