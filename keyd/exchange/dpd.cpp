@@ -8,6 +8,7 @@
 
 namespace esplanade::ike {
 namespace {
+constexpr std::uint32_t kRenewalsMax = 2;  // of a pair with packets one way only: the first may fail
 constexpr std::size_t kPairsAsked = 32;  // of one peer at a time: the newest
 }
 
@@ -100,7 +101,7 @@ bool Dpd::on_use(Ticket ticket, const Result<std::uint64_t>& packets) {
     if (*packets > count) {
       count = *packets;
       if (use.outbound) {
-        p.carried = core_.now;
+        p.carried = pair->second.carried = core_.now;
         if (!std::exchange(pair->second.one_way, true)) pair->second.since = core_.now;
       } else {
         p.heard = core_.now;
@@ -126,14 +127,16 @@ void Dpd::judge(std::uint64_t number, Peer& p) {
 
 void Dpd::renew(Peer& p) {
   const auto timeout = p.connection->dpd_timeout;
-  if (core_.now - heard(p) >= timeout) return;  // it may be dead: probes tell
+  if (core_.now - heard(p) >= timeout && can_ask(p)) return;  // it may be dead: probes tell
   for (auto& [spi_in, pair] : p.pairs) {
-    if (!pair.one_way || pair.renewed || core_.now - pair.since < timeout) continue;
+    if (!pair.one_way || pair.attempts >= kRenewalsMax || core_.now - pair.since < timeout ||
+        pair.carried <= pair.since) continue;
     auto it = core_.children.find(spi_in);
     if (it == core_.children.end() || it->second.rekeying || (it->second.one_way_heir && p.afresh)) continue;
     log_info("{}: SPI out {:08x} carries packets and none come back: renewed, for {} may not have it any more",
              p.connection->name, it->second.spi_out, esp::to_string(p.remote));
-    pair.renewed = true;
+    ++pair.attempts;
+    pair.since = core_.now;
     ++core_.counters.one_way_renewed;
     const Core::ConfiguredChild child{it->second.connection, it->second.child};
     if (it->second.one_way_heir) {

@@ -5,7 +5,8 @@
 // silent for dpd_timeout is dead: its SAs go, and its children are negotiated anew by their dpd_action.
 //
 // A peer may live and still lack one pair: a Delete has no answer, and may be lost. So a pair that carries packets
-// to a living peer and none back for dpd_timeout is renewed, once. If that does not help, the main mode SA is too,
+// to a living peer and none back for dpd_timeout is renewed. So is one with a peer that does not know R-U-THERE: a
+// quick mode without an answer asks as well, and leads to a new main mode. If that does not help, the main mode SA is too,
 // once: what it found about NAT stood in payloads that no hash covers. One-way traffic costs this much and no more.
 #pragma once
 
@@ -48,7 +49,8 @@ class Dpd {
     std::uint64_t out = 0;
     bool one_way = false;  // packets went and none came since `since`
     Time since{0};
-    bool renewed = false;
+    Time carried{0};  // when packets to the peer were last seen
+    std::uint32_t attempts = 0;  // to renew it
   };
   struct Peer {
     std::shared_ptr<const Connection> connection;

@@ -201,7 +201,18 @@ void Engine::on_expire(std::uint32_t spi, bool hard, Time now) {
   core_.now = now;
   auto it = std::ranges::find_if(core_.children,
                                  [&](const auto& c) { return c.first == spi || c.second.spi_out == spi; });
-  if (it == core_.children.end()) return;
+  if (it == core_.children.end()) {
+    // It may be one whose quick mode is not finished yet.
+    for (std::uint64_t number : hard ? core_.mm_numbers() : std::vector<std::uint64_t>()) {
+      MmSa& mm = *core_.find_mm(number);
+      for (auto& [id, qm] : mm.exchanges)
+        if (qm.phase != QmExchange::Phase::kDone && qm.spi_in == spi) {
+          if (mm.established) info_.send_delete_sas(mm, esp::Protocol::kEsp, {spi});
+          return core_.drop_qm(mm, qm, "lifetime reached");
+        }
+    }
+    return;
+  }
   ChildSa& child = it->second;
   if (hard) {
     MmSa* mm = core_.find_usable(*child.connection, child.remote);
