@@ -38,6 +38,7 @@ class PfkeyServer {
   Result<pfkey::Message> get_spi(ClientId client, const pfkey::Message& request);
   Result<pfkey::Message> install(ClientId client, pfkey::Message& request);
   Result<pfkey::Message> remove(const pfkey::Message& request);
+  Result<pfkey::Message> move(const pfkey::Message& request);
   Result<pfkey::Message> get(const pfkey::Message& request);
   std::vector<pfkey::Message> dump(const pfkey::Message& request);
   pfkey::Message describe(const Sa& sa);

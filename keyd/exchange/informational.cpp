@@ -32,7 +32,7 @@ void Informational::on_message(const Header& header, const Path& path, ByteView 
   if (found != nullptr && !found->established && !found->keys.cipher.empty() &&
       path.remote.address == found->path.remote.address)
     return on_early(*found, header, datagram);
-  if (found == nullptr || !found->established || path.remote.address != found->path.remote.address) {
+  if (found == nullptr || !found->established || !Core::may_come_from(*found, path)) {
     ++core_.counters.unknown_sa;
     return;
   }
@@ -62,7 +62,7 @@ void Informational::on_message(const Header& header, const Path& path, ByteView 
     return;
   }
   core_.count_octets(mm, datagram.size());
-  follow(mm, path);
+  core_.follow(mm, path);
   acknowledge_delete(mm, header.message_id, *opened);
   for (const RawPayload& p : opened->payloads) {
     if (p.type == PayloadType::kNotify) {
@@ -111,6 +111,12 @@ void Informational::on_clear(const Header& header, const Path& path, ByteView da
   for (const RawPayload& p : *payloads) {
     if (p.type != PayloadType::kNotify) continue;
     auto notify = parse_notify(p.body);
+    if (notify && notify->type == static_cast<std::uint16_t>(NotifyType::kDosCookie) && mm->initiator &&
+        mm->expect == 1 && notify->data.size() == 8) {
+      Cookie cookie{};
+      std::ranges::copy(notify->data, cookie.begin());
+      if (cookie != kNoCookie && on_dos_cookie) return on_dos_cookie(*mm, cookie);
+    }
     if (notify && core_.may_answer_stranger())
       log_warn("{}: {} says {} (not authenticated; going on)", mm->connection->name, to_string(path.remote),
                notify_name(notify->type));
@@ -118,6 +124,7 @@ void Informational::on_clear(const Header& header, const Path& path, ByteView da
 }
 
 bool Informational::on_notify(MmSa& mm, const Notify& n) {
+  if (on_own_notify && on_own_notify(mm, n)) return true;
   log_info("{}: {} notifies {} ({})", mm.connection->name, to_string(mm.path.remote), notify_name(n.type),
            n.type);
   if (n.type == static_cast<std::uint16_t>(NotifyType::kResponderLifetime)) on_mm_lifetime(mm, n);
@@ -332,7 +339,11 @@ void Informational::send_notify(MmSa& mm, NotifyType type, std::uint32_t spi, Pr
   n.protocol = static_cast<std::uint8_t>(protocol);
   n.type = static_cast<std::uint16_t>(type);
   if (spi != 0) put_be32(n.spi, spi);
-  send(mm, PayloadType::kNotify, build_notify(n));
+  send_notify(mm, n);
+}
+
+void Informational::send_notify(MmSa& mm, const Notify& notify) {
+  send(mm, PayloadType::kNotify, build_notify(notify));
 }
 
 void Informational::send_mm_lifetime(MmSa& mm) {

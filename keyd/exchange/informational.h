@@ -2,6 +2,8 @@
 // the log and changes nothing.
 #pragma once
 
+#include <functional>
+
 #include "keyd/exchange/protect.h"
 #include "keyd/sa/core.h"
 #include "keyd/wire/payload_notify.h"
@@ -21,10 +23,16 @@ class Informational {
   /// Tells the peer that an installed pair, or bundle, of ours is gone.
   void send_delete_child(MmSa& mm, const ChildSa& child);
   void send_notify(MmSa& mm, NotifyType type, std::uint32_t spi, ProtocolId protocol = ProtocolId::kEsp);
+  void send_notify(MmSa& mm, const Notify& notify);
   /// Tells the initiator of `mm` that it ends sooner than was agreed (RFC 2407 s4.6.3.1).
   void send_mm_lifetime(MmSa& mm);
   /// Sends an unacknowledged delete again, or gives it up, with it an SA that only waited for that.
   void on_delete_timer(MmSa& mm, std::uint32_t message_id);
+
+  /// Sees each authenticated notify first; true: it was dealt with.
+  std::function<bool(MmSa&, const Notify&)> on_own_notify;
+  /// A responder in distress asks for message 1 with this cookie (DOS_COOKIE, in clear).
+  std::function<void(MmSa&, const Cookie&)> on_dos_cookie;
 
  private:
   /// Takes a protected message of a peer whose identity is not proved yet: an error that ends our attempt.

@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t kNonceLen = 20;     // octets of our nonces
 constexpr std::uint32_t kBadAuthMax = 3;  // messages 5 or 6 that fail before the negotiation is given up
 constexpr std::size_t kMessagesMax = 12;  // of a main mode with more rounds of tokens
+constexpr std::uint32_t kCookiesMax = 2;  // times that message 1 is repeated with a cookie that was asked for
 constexpr std::size_t kNotifyLen = kHeaderLen + kGenericHeaderLen + 8;  // an error of ours in clear
 
 Header mm_header(const CookiePair& cookies) {
@@ -28,10 +29,50 @@ Header mm_header(const CookiePair& cookies) {
   return h;
 }
 
-void add_vendors(ChainBuilder& chain, AuthMethod method) {
-  for (Vendor v : {Vendor::kRfc3947, Vendor::kEsplanade}) chain.add(PayloadType::kVendorId, vendor_id(v));
-  if (method != AuthMethod::kGss) return;
-  for (Vendor v : {Vendor::kGssApi, Vendor::kGssApiLong}) chain.add(PayloadType::kVendorId, vendor_id(v));
+constexpr Vendor kVendors[] = {Vendor::kRfc3947,       Vendor::kNattDraft03, Vendor::kNattDraft02n, Vendor::kDpd,
+                               Vendor::kFragmentation, Vendor::kEsplanade,   Vendor::kGssApi,       Vendor::kGssApiLong,
+                               Vendor::kGssApiRacoon};
+constexpr Byte kFragmentMainMode = 0x80;  // first of the capability octets: in main mode
+
+Bytes vendor_body(Vendor v) {
+  const ByteView id = vendor_id(v);
+  Bytes body(id.begin(), id.end());
+  if (v == Vendor::kFragmentation) put_be32(body, std::uint32_t{kFragmentMainMode} << 24);
+  return body;
+}
+
+bool for_gss_only(Vendor v) {
+  return v == Vendor::kGssApi || v == Vendor::kGssApiLong || v == Vendor::kGssApiRacoon;
+}
+
+// As initiator all that go with the method; as responder of these what the initiator has shown, so that message 2
+// is not longer than message 1 and cannot serve to amplify. Of the ways through NAT the first that both know.
+void add_vendors(ChainBuilder& chain, AuthMethod method, const Payloads* shown) {
+  bool natt = false;
+  for (Vendor v : kVendors) {
+    if (for_gss_only(v) && method != AuthMethod::kGss) continue;
+    Bytes body = vendor_body(v);
+    if (shown != nullptr) {
+      auto it = std::ranges::find_if(*shown, [&](const RawPayload& p) {
+        return p.type == PayloadType::kVendorId && vendor_of(p.body) == v;
+      });
+      const bool is_natt = v == Vendor::kRfc3947 || v == Vendor::kNattDraft03 || v == Vendor::kNattDraft02n;
+      if (it == shown->end() || (is_natt && natt)) continue;
+      natt = natt || is_natt;
+      body.resize(std::min(body.size(), it->body.size()));
+    } else if (v == Vendor::kGssApiRacoon) {
+      continue;  // a name of the same for those who use it
+    }
+    chain.add(PayloadType::kVendorId, body);
+  }
+}
+
+bool knows_dos_cookie(const Payloads& payloads) {
+  return std::ranges::any_of(payloads, [](const RawPayload& p) {
+    if (p.type != PayloadType::kVendorId) return false;
+    const Vendor v = vendor_of(p.body);
+    return v == Vendor::kEsplanade || v == Vendor::kMicrosoft;
+  });
 }
 
 bool means_gss(Vendor v) {
@@ -102,7 +143,7 @@ void MainMode::start(const std::shared_ptr<const Connection>& connection, const 
   mm.expect = 1;
   ChainBuilder chain;
   chain.add(PayloadType::kSa, mm.sai_b);
-  add_vendors(chain, connection->auth);
+  add_vendors(chain, connection->auth, nullptr);
   log_info("{}: main mode to {}", connection->name, to_string(mm.path.remote));
   send_step(mm, clear_message(mm_header(mm.cookies), chain));
 }
@@ -118,6 +159,15 @@ MmSa* MainMode::on_message(const Header& header, const Path& path, ByteView data
   }
   MmSa* found = core_.find_mm({header.cky_i, header.cky_r});
   if (found == nullptr) found = core_.find_mm({header.cky_i, kNoCookie});  // our message 1 was answered
+  if (found == nullptr) {
+    // A message 1 with the cookie that we asked for, or a message 3 that carries it.
+    if (header.next == PayloadType::kSa && !header.encrypted() &&
+        core_.admission.proves(path, header.cky_i, header.cky_r, core_.now)) {
+      on_message1(header, path, datagram);
+      return nullptr;
+    }
+    found = admit(header, path);
+  }
   if (found == nullptr || path.remote.address != found->path.remote.address ||
       path.local.address != found->path.local.address) {
     ++core_.counters.unknown_sa;
@@ -199,6 +249,10 @@ void MainMode::on_message1(const Header& header, const Path& path, ByteView data
     ++core_.counters.unexpected;
     return;
   }
+  if (header.cky_r == kNoCookie && !core_.sources.allow(path.remote.address, core_.now)) {
+    ++core_.counters.rate_limited;
+    return;
+  }
   auto payloads = split_payloads(header.next, datagram.subspan(kHeaderLen), false);
   Status status = payloads ? (payloads->empty() ? Status(Error{Errc::kMalformed, "no payload"})
                                                 : check_step(kMainModePsk[0], *payloads))
@@ -230,37 +284,117 @@ Status MainMode::respond1(const Incoming& in) {
     ++core_.counters.half_open_refused;
     return ok();  // silence: the source may be forged
   }
-  const ByteView sai_b = find(in.payloads, PayloadType::kSa)->body;
-  ESPLANADE_TRY(offer, parse_sa(sai_b));
-  const bool peer_gss = std::ranges::any_of(in.payloads, [](const RawPayload& p) {
+  const auto chosen = choose(candidates, in.payloads);
+  if (!chosen) return chosen.error();
+  if (in.header.cky_r != kNoCookie) {  // the cookie that we asked for
+    ++core_.counters.cookies_proved;
+    open_responder(in, *chosen, in.header.cky_r);
+  } else if (core_.under_attack()) {
+    challenge(in, *chosen);
+  } else {
+    open_responder(in, *chosen, core_.random_cookie());
+  }
+  return ok();
+}
+
+// Several connections may take a peer, with different methods: the offer decides.
+Result<MainMode::Chosen> MainMode::choose(const std::vector<std::shared_ptr<const Connection>>& candidates,
+                                          const Payloads& payloads) {
+  ESPLANADE_TRY(offer, parse_sa(find(payloads, PayloadType::kSa)->body));
+  const bool peer_gss = std::ranges::any_of(payloads, [](const RawPayload& p) {
     return p.type == PayloadType::kVendorId && means_gss(vendor_of(p.body));
   });
-  // Several connections may take this peer, with different methods: the offer decides.
-  Result<MmChoice> choice = Error{Errc::kUnsupported, "method 65001 of a peer that does not mean GSS-API by it"};
-  std::shared_ptr<const Connection> connection;
+  Error why{Errc::kUnsupported, "method 65001 of a peer that does not mean GSS-API by it"};
   for (const auto& c : candidates) {
     if (c->auth == AuthMethod::kGss && !peer_gss) continue;
-    choice = choose_mm(offer, *c);
-    if (!choice) continue;
-    connection = c;
-    break;
+    auto choice = choose_mm(offer, *c);
+    if (choice) return Chosen{c, std::move(*choice)};
+    why = choice.error();
   }
-  if (!connection) return choice.error();
-  MmSa& mm = core_.add_mm({in.header.cky_i, core_.random_cookie()}, false, in.path, connection);
-  mm.suite = choice->suite;
-  mm.life = choice->life;
-  mm.life_kilobytes = choice->kilobytes;
+  return why;
+}
+
+MmSa& MainMode::open_responder(const Incoming& in, const Chosen& chosen, const Cookie& cky_r) {
+  const MmChoice& choice = chosen.choice;
+  const ByteView sai_b = find(in.payloads, PayloadType::kSa)->body;
+  MmSa& mm = core_.add_mm({in.header.cky_i, cky_r}, false, in.path, chosen.connection);
+  mm.suite = choice.suite;
+  mm.life = choice.life;
+  mm.life_kilobytes = choice.kilobytes;
   mm.sai_b.assign(sai_b.begin(), sai_b.end());
-  mm.auth.peer_name = choice->gss_name;
-  if (!choice->gss_name.empty()) mm.auth.own_name = build_gss_name(connection->gss_name);
+  mm.auth.peer_name = choice.gss_name;
+  if (!choice.gss_name.empty()) mm.auth.own_name = build_gss_name(mm.connection->gss_name);
   mm.expect = 2;
   mm.reliability.last_received = digest_of(in.datagram);
   note_vendors(mm, in.payloads);
+  send_step(mm, message2(in, chosen, cky_r));
+  return mm;
+}
+
+Bytes MainMode::message2(const Incoming& in, const Chosen& chosen, const Cookie& cky_r) {
   ChainBuilder chain;
-  chain.add(PayloadType::kSa, build_sa({choice->reply}));
-  add_vendors(chain, connection->auth);
-  send_step(mm, clear_message(mm_header(mm.cookies), chain));
-  return ok();
+  chain.add(PayloadType::kSa, build_sa({chosen.choice.reply}));
+  add_vendors(chain, chosen.connection->auth, &in.payloads);
+  return clear_message(mm_header({in.header.cky_i, cky_r}), chain);
+}
+
+// Many negotiations are half open: the stranger must first show that our answers reach him.
+void MainMode::challenge(const Incoming& in, const Chosen& chosen) {
+  ++core_.counters.cookies_asked;
+  const Cookie cky_r = core_.admission.cookie(in.path, in.header.cky_i, core_.now);
+  if (knows_dos_cookie(in.payloads)) {
+    Notify n;
+    n.protocol = static_cast<std::uint8_t>(ProtocolId::kIsakmp);
+    n.type = static_cast<std::uint16_t>(NotifyType::kDosCookie);
+    n.data.assign(cky_r.begin(), cky_r.end());
+    ChainBuilder chain;
+    chain.add(PayloadType::kNotify, build_notify(n));
+    Header h = mm_header({in.header.cky_i, kNoCookie});
+    h.exchange = Exchange::kInformational;
+    h.message_id = load_be32(core_.random(4).data()) | 1;
+    return core_.send(in.path, clear_message(h, chain));
+  }
+  if (in.datagram.size() > core_.config->limits.cookie_message_max) {
+    ++core_.counters.half_open_refused;
+    return;
+  }
+  Bytes answer = message2(in, chosen, cky_r);
+  core_.send(in.path, answer);
+  core_.admission.wait({in.header.cky_i, cky_r},
+                       {Bytes(in.datagram.begin(), in.datagram.end()), std::move(answer)});
+}
+
+MmSa* MainMode::admit(const Header& header, const Path& path) {
+  const CookiePair cookies{header.cky_i, header.cky_r};
+  if (core_.stopping || header.encrypted() || core_.admission.find(cookies) == nullptr) return nullptr;
+  if (!core_.admission.proves(path, header.cky_i, header.cky_r, core_.now)) {
+    ++core_.counters.cookies_wrong;
+    return nullptr;
+  }
+  if (!core_.half_open_allowed(path.remote.address)) {
+    ++core_.counters.half_open_refused;
+    return nullptr;
+  }
+  const auto waiting = core_.admission.admit(cookies);
+  auto header1 = parse_header(waiting->message1);
+  if (!header1) return nullptr;
+  auto payloads = split_payloads(header1->next, ByteView(waiting->message1).subspan(kHeaderLen), false);
+  if (!payloads) return nullptr;
+  const auto chosen = choose(connections_for(path), *payloads);
+  if (!chosen) return nullptr;  // the configuration is another by now
+  ++core_.counters.cookies_proved;
+  const std::size_t sent = core_.out.size();
+  MmSa& mm = open_responder({*header1, path, waiting->message1, *payloads}, *chosen, header.cky_r);
+  core_.out.resize(sent);  // message 2 went out with the cookie
+  return &mm;
+}
+
+void MainMode::on_dos_cookie(MmSa& mm, const Cookie& cookie) {
+  if (mm.cookie_asked >= kCookiesMax) return;
+  ++mm.cookie_asked;
+  Bytes again = mm.reliability.last_sent;
+  std::ranges::copy(cookie, again.begin() + 8);
+  send_step(mm, std::move(again));
 }
 
 Status MainMode::got2(MmSa& mm, const Incoming& in) {
@@ -366,7 +500,16 @@ void MainMode::accept_proof(MmSa& mm, const AuthState::Claim& claim, std::option
     mm.peer_id = std::move(id);
     mm.auth.peer_proved = true;
   }
-  if (!mm.initiator) mm.path = claim.path;  // the peer may have moved to port 4500
+  if (!mm.initiator) {
+    // The peer may have moved to port 4500. NAT-D payloads are not covered by any hash: where the two ends differ
+    // over the NAT, the port that the initiator chose for message 5 decides, or no quick mode would ever fit.
+    if (mm.peer_natt && mm.path.local.port != kNattPort) {
+      const bool floated = claim.path.local.port == kNattPort;
+      if (!floated) mm.local_behind_nat = mm.remote_behind_nat = false;
+      if (floated && !mm.nat()) mm.remote_behind_nat = true;
+    }
+    mm.path = claim.path;
+  }
   mm.expect += 2;
   mm.reliability.last_received = claim.digest;
   mm.reliability.last_sent.clear();
@@ -467,14 +610,14 @@ Result<Bytes> MainMode::next_message(MmSa& mm) {
     auth.add_public(mm, chain);
     if (mm.peer_natt)
       for (const Endpoint* e : {&mm.path.remote, &mm.path.local})  // destination first, RFC 3947 s3.2
-        chain.add(PayloadType::kNatD,
+        chain.add(mm.natt_draft ? PayloadType::kNatDDraft : PayloadType::kNatD,
                   natd_hash(mm.suite.hash, mm.cookies.first, mm.cookies.second, e->address, e->port));
     return clear_message(mm_header(mm.cookies), chain);
   }
   if (index < 6) chain.add(PayloadType::kId, build_id(mm.connection->local_id));
   const bool before = mm.auth.proof_sent;
   auth.add_proof(mm, chain);
-  if (mm.initiator && !before && mm.auth.proof_sent && first_contact(mm)) {
+  if (!before && mm.auth.proof_sent && first_contact(mm)) {
     Notify n;
     n.protocol = static_cast<std::uint8_t>(ProtocolId::kIsakmp);
     n.type = static_cast<std::uint16_t>(NotifyType::kInitialContact);
@@ -517,20 +660,27 @@ void MainMode::drop_others(const MmSa& mm) {
 }
 
 void MainMode::note_vendors(MmSa& mm, const Payloads& payloads) const {
+  bool rfc = false;
   for (const RawPayload& p : payloads) {
     if (p.type != PayloadType::kVendorId) continue;
     const Vendor v = vendor_of(p.body);
-    if (v == Vendor::kRfc3947) mm.peer_natt = true;
+    if (v == Vendor::kRfc3947) mm.peer_natt = true, rfc = true;
+    if (v == Vendor::kNattDraft02 || v == Vendor::kNattDraft02n || v == Vendor::kNattDraft03) mm.peer_natt = true;
+    if (v == Vendor::kDpd) mm.peer_dpd = true;
+    if (v == Vendor::kFragmentation && (p.body.size() < 20 || (p.body[16] & kFragmentMainMode) != 0))
+      mm.peer_fragments = true;
+    if (v == Vendor::kMicrosoft) mm.peer_microsoft = true;
     if (v == Vendor::kEsplanade || v == Vendor::kMicrosoft) mm.peer_commit = true;
     if (means_gss(v)) mm.peer_gss = true;
     if (v == Vendor::kEsplanade) mm.peer_keyd = true;
-    if (v == Vendor::kMicrosoft) mm.peer_microsoft = true;
   }
+  mm.natt_draft = mm.peer_natt && !rfc;
 }
 
 void MainMode::note_nat(MmSa& mm, const Incoming& in) const {
   mm.local_behind_nat = mm.remote_behind_nat = false;
-  if (!mm.peer_natt || count(in.payloads, PayloadType::kNatD) < 2) return;
+  const PayloadType nat_d = mm.natt_draft ? PayloadType::kNatDDraft : PayloadType::kNatD;
+  if (!mm.peer_natt || count(in.payloads, nat_d) < 2) return;
   auto hash_at = [&](const Endpoint& e) {
     return natd_hash(mm.suite.hash, mm.cookies.first, mm.cookies.second, e.address, e.port);
   };
@@ -538,7 +688,7 @@ void MainMode::note_nat(MmSa& mm, const Incoming& in) const {
   const Bytes theirs = hash_at(in.path.remote);
   bool first = true, source_seen = false;
   for (const RawPayload& p : in.payloads) {
-    if (p.type != PayloadType::kNatD) continue;
+    if (p.type != nat_d) continue;
     if (first)
       mm.local_behind_nat = !std::ranges::equal(p.body, mine);
     else

@@ -18,6 +18,8 @@ class MainMode {
   MmSa* on_message(const Header& header, const Path& path, ByteView datagram);
   /// The answer of the holder of the secrets to what `mm` asked for. Returns the SA when that established it.
   MmSa* on_credential(MmSa& mm, const Result<Credential>& result);
+  /// Repeats message 1 with the cookie that a responder in distress asked for.
+  void on_dos_cookie(MmSa& mm, const Cookie& cookie);
   /// Sends the last message again, or gives up.
   void on_retransmit(MmSa& mm);
   /// The half-open responder's time is over.
@@ -32,6 +34,20 @@ class MainMode {
   };
   void on_message1(const Header& header, const Path& path, ByteView datagram);
   Status respond1(const Incoming& in);
+  /// What the responder makes of an offer, and under which connection.
+  struct Chosen {
+    std::shared_ptr<const Connection> connection;
+    MmChoice choice;
+  };
+  /// The first of `candidates` that an offer fits. Errors: kUnsupported, or those of parse_sa().
+  static Result<Chosen> choose(const std::vector<std::shared_ptr<const Connection>>& candidates,
+                               const Payloads& payloads);
+  /// Makes the half-open SA of an acceptable message 1 and answers it.
+  MmSa& open_responder(const Incoming& in, const Chosen& chosen, const Cookie& cky_r);
+  static Bytes message2(const Incoming& in, const Chosen& chosen, const Cookie& cky_r);
+  void challenge(const Incoming& in, const Chosen& chosen);
+  /// The half-open SA for a message 3 whose cookie proves that our message 2 arrived; null: no such.
+  MmSa* admit(const Header& header, const Path& path);
   Status got2(MmSa& mm, const Incoming& in);
   Status got3(MmSa& mm, const Incoming& in);
   Status got4(MmSa& mm, const Incoming& in);

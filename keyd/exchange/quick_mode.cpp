@@ -12,7 +12,6 @@ namespace esplanade::ike {
 namespace {
 
 constexpr std::size_t kNonceLen = 20;       // octets of our nonces
-constexpr std::size_t kUnfinishedMax = 64;  // quick modes that one peer may have open with us
 constexpr Time kInstallWait{30000};         // for espd to answer
 
 using Phase = QmExchange::Phase;
@@ -200,6 +199,7 @@ void QuickMode::want_spi(MmSa& mm, QmExchange& qm) {
   g.src = mm.path.remote.address;
   g.dst = mm.path.local.address;
   g.reqid = qm.child->reqid;
+  core_.tickets[g.ticket].larval = RemoveSa{g.protocol, 0, g.src, g.dst};
   qm.phase = Phase::kWantSpi;
   core_.timers.arm({TimerKey::Kind::kQmExpire, mm.number, qm.message_id}, core_.now + kInstallWait);
   core_.out.push_back(std::move(g));
@@ -260,7 +260,7 @@ void QuickMode::on_message(MmSa& mm, const Header& header, const Path& path, Byt
   }
   qm.reliability.last_received = digest_of(datagram);
   core_.count_octets(mm, datagram.size());
-  follow(mm, path);
+  core_.follow(mm, path);
 }
 
 void QuickMode::on_message1(MmSa& mm, const Header& header, const Path& path, ByteView datagram) {
@@ -282,7 +282,7 @@ void QuickMode::on_message1(MmSa& mm, const Header& header, const Path& path, By
     return;
   }
   core_.count_octets(mm, datagram.size());
-  follow(mm, path);
+  core_.follow(mm, path);
   if (core_.used_up(mm)) {
     // R111, R118. INVALID-COOKIE tells the peer that this main mode SA serves no more quick modes.
     log_info("{}: quick mode of {} refused: its main mode SA is used up", mm.connection->name,
@@ -292,8 +292,8 @@ void QuickMode::on_message1(MmSa& mm, const Header& header, const Path& path, By
   }
   const auto unfinished = std::ranges::count_if(
       mm.exchanges, [](const auto& e) { return !e.second.initiator && e.second.phase != Phase::kDone; });
-  if (core_.stopping || static_cast<std::size_t>(unfinished) >= kUnfinishedMax) {
-    ++core_.counters.half_open_refused;
+  if (core_.stopping || unfinished >= static_cast<std::ptrdiff_t>(core_.config->limits.quick_modes_per_peer_max)) {
+    ++core_.counters.peer_limit;
     return;
   }
   QmExchange qm;

@@ -137,6 +137,16 @@ void read_child(TomlReader& in, ChildConfig& c) {
     if (*v != 0 && *v < 300) in.fail("idle_time", "is neither 0 (never) nor 300 to 3600 s");
     c.idle = std::chrono::seconds(*v);
   }
+  if (auto action = in.text("dpd_action")) {
+    if (*action == "clear")
+      c.dpd_action = DpdAction::kClear;
+    else if (*action == "trap")
+      c.dpd_action = DpdAction::kTrap;
+    else if (*action == "restart")
+      c.dpd_action = DpdAction::kRestart;
+    else
+      in.fail("dpd_action", "is none of: clear, trap, restart");
+  }
 }
 
 // One side's [local] or [remote].
@@ -249,6 +259,8 @@ void read_connection(TomlReader& in, const std::string& folder, Connection& c) {
   if (auto v = in.integer("life_kbytes", 0, 0x7fffffff)) c.life_kilobytes = static_cast<std::uint32_t>(*v);
   if (auto v = in.integer("qm_limit", 0, 0x7fffffff)) c.qm_limit = static_cast<std::uint32_t>(*v);
   c.master_key_pfs = in.boolean("master_key_pfs").value_or(false);
+  if (auto v = in.seconds("dpd_delay", 0, kDay)) c.dpd_delay = std::chrono::seconds(*v);
+  if (auto v = in.seconds("dpd_timeout", 1, kDay)) c.dpd_timeout = std::chrono::seconds(*v);
   Side local_side, remote_side;
   in.table("local", [&](TomlReader& t) { read_local(t, folder, c, local_side); });
   in.table("remote", [&](TomlReader& t) { read_remote(t, folder, c, remote_side); });
@@ -284,6 +296,12 @@ void read_ike(TomlReader& in, Config& c) {
   millis("restart_delay_ms", 100, 3600000, c.limits.restart_delay);
   millis("keepalive_ms", 0, 3600000, c.limits.keepalive);
   millis("no_answer_ms", 100, 600000, c.limits.no_answer);
+  number("cookie_threshold", 0, 1000000, c.limits.cookie_threshold);
+  number("source_rate", 1, 1000000, c.limits.source_rate);
+  number("source_burst", 1, 1000000, c.limits.source_burst);
+  number("main_modes_per_peer_max", 1, 1000000, c.limits.main_modes_per_peer_max);
+  number("quick_modes_per_peer_max", 1, 1000000, c.limits.quick_modes_per_peer_max);
+  number("fragment_size", 256, 65535, c.limits.fragment_size);
 }
 
 void read_process(TomlReader& in, Config& c) {

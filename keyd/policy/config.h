@@ -15,6 +15,10 @@
 
 namespace esplanade::ike {
 
+/// What becomes of a child whose peer is dead (RFC 3706). Its SAs go in any case; kTrap and kClear leave it to
+/// traffic (start_action trap or start), kRestart negotiates at once.
+enum class DpdAction : std::uint8_t { kClear, kTrap, kRestart };
+
 enum class StartAction : std::uint8_t {
   kNone,   // as responder only
   kTrap,   // when espd asks with SADB_ACQUIRE
@@ -35,6 +39,7 @@ struct ChildConfig {
   std::chrono::seconds idle{0};           // without traffic the pair is removed; 0: never
   std::uint32_t reqid = 0;
   StartAction start = StartAction::kTrap;
+  DpdAction dpd_action = DpdAction::kTrap;
 };
 
 enum class AuthMethod : std::uint8_t {
@@ -67,6 +72,8 @@ struct Connection {
   std::uint32_t life_kilobytes = 0;  // of IKE messages under one main mode SA; 0: no limit
   std::uint32_t qm_limit = 0;        // quick modes under one main mode SA; 0: no limit
   bool master_key_pfs = false;       // a main mode for every quick mode; qm_limit is then 1 (R27, R28)
+  std::chrono::seconds dpd_delay{30};  // of silence before a peer is asked; 0: no dead peer detection
+  std::chrono::seconds dpd_timeout{150};
   std::vector<ChildConfig> children;
   std::string source;  // its table in a canonical form: equal means unchanged
 
@@ -90,6 +97,26 @@ struct IkeLimits {
   std::chrono::milliseconds restart_delay{10000};  // of a child with start_action "start" after a failure
   std::chrono::milliseconds keepalive{20000};      // RFC 3948 s4; 0: none
   std::chrono::milliseconds no_answer{3000};       // a silent peer is reported to espd after this (R81)
+  // Against floods. What has no key in the [ike] table is fixed.
+  std::uint32_t cookie_threshold = 100;     // half-open negotiations from which strangers must show a cookie
+  std::uint32_t cookie_waiting_max = 2048;  // message 1s that wait for their message 3 then
+  std::uint32_t cookie_message_max = 2048;  // octets of such a message 1
+  std::uint32_t source_rate = 20;           // message 1s a second from one address
+  std::uint32_t source_burst = 50;
+  std::uint32_t sources_max = 4096;           // addresses whose rate is remembered
+  std::uint32_t stranger_answers_per_second = 20;  // errors told to those who have proved nothing
+  std::uint32_t duplicates_max = 32;          // answers to copies of one message
+  std::uint32_t main_modes_per_peer_max = 16;  // established at a time; the oldest gives way
+  std::uint32_t quick_modes_per_peer_max = 64;  // begun by the peer and not finished, under one main mode SA
+  std::uint32_t quick_modes_done_kept = 32;     // finished ones that still answer duplicates
+  std::uint32_t message_ids_max = 4096;         // remembered under one main mode SA
+  // Fragments of IKE messages.
+  std::uint32_t fragment_size = 1280;  // octets of an IP packet above which we cut, where the peer can
+  std::uint32_t fragments_per_message_max = 64;
+  std::uint32_t fragment_message_max = 65535;  // octets
+  std::uint32_t fragment_messages_per_peer_max = 4;
+  std::uint32_t fragment_octets_max = 4 << 20;  // of all peers
+  std::chrono::milliseconds fragment_life{70000};  // MS-IKEE 3.3
 };
 
 struct Config {

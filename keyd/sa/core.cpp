@@ -3,15 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ranges>
+
+#include "common/base/log.h"
+#include "keyd/wire/payload_fragment.h"
 
 namespace esplanade::ike {
 namespace {
 
-constexpr std::uint32_t kDuplicatesMax = 32;  // answers to copies of one message
-constexpr std::size_t kDoneKept = 32;         // finished quick modes kept under one main mode SA
-constexpr std::size_t kSeenIdsMax = 4096;     // Message-IDs remembered under one main mode SA
-constexpr std::uint32_t kStrangersPerSecond = 20;
 constexpr std::size_t kExponentLen = 32;  // 256 random bits: enough for groups 1, 2 and 14 (RFC 3526 s8)
 
 Bytes source_key(const esp::IpAddress& a) { return Bytes(a.bytes().begin(), a.bytes().end()); }
@@ -24,7 +22,12 @@ void cancel_mm_timers(TimerQueue& timers, std::uint64_t number) {
 
 }  // namespace
 
-Core::Core(std::shared_ptr<const Config> config_in, Rng& rng_in) : config(std::move(config_in)), rng(rng_in) {
+Core::Core(std::shared_ptr<const Config> config_in, Rng& rng_in)
+    : config(std::move(config_in)),
+      rng(rng_in),
+      admission(rng, config->limits.cookie_waiting_max),
+      sources(config->limits.source_rate, config->limits.source_burst, config->limits.sources_max),
+      reassembly(config->limits) {
   for (const auto& connection : config->connections)
     for (const ChildConfig& child : connection->children) configured.push_back({connection, &child});
 }
@@ -97,8 +100,8 @@ MmSa* Core::find_half_open(const Cookie& cky_i, const Endpoint& remote) {
 MmSa* Core::find_established(const Connection& connection, const esp::IpAddress& remote) {
   auto it = by_peer_.find(peer_key(connection, remote));
   if (it == by_peer_.end()) return nullptr;
-  for (MmSa* mm : it->second | std::views::reverse)
-    if (mm->established && !mm->remove_when_acked) return mm;
+  for (auto mm = it->second.rbegin(); mm != it->second.rend(); ++mm)
+    if ((*mm)->established && !(*mm)->remove_when_acked) return *mm;
   return nullptr;
 }
 
@@ -106,11 +109,90 @@ MmSa* Core::find_usable(const Connection& connection, const esp::IpAddress& remo
   auto it = by_peer_.find(peer_key(connection, remote));
   if (it == by_peer_.end()) return nullptr;
   MmSa* negotiating = nullptr;
-  for (MmSa* mm : it->second | std::views::reverse) {
-    if (mm->established && !used_up(*mm)) return mm;
-    if (!mm->established && mm->initiator) negotiating = mm;
+  for (auto mm = it->second.rbegin(); mm != it->second.rend(); ++mm) {
+    if ((*mm)->established && !used_up(**mm)) return *mm;
+    if (!(*mm)->established && (*mm)->initiator) negotiating = *mm;
   }
   return negotiating;
+}
+
+std::vector<MmSa*> Core::mms_of(const Connection& connection, const esp::IpAddress& remote) const {
+  auto it = by_peer_.find(peer_key(connection, remote));
+  return it == by_peer_.end() ? std::vector<MmSa*>() : it->second;
+}
+
+bool Core::may_come_from(const MmSa& mm, const Path& path) {
+  if (path.remote.address == mm.path.remote.address) return true;
+  return mm.established && mm.remote_behind_nat && !mm.connection->remote && path.local.port == kNattPort &&
+         path.remote.address.version == mm.path.remote.address.version;
+}
+
+void Core::follow(MmSa& mm, const Path& path) {
+  mm.heard_before = mm.heard;
+  mm.heard = now;
+  // Where identifiers were forgotten, a replay cannot be told from a fresh message: such an SA stays put.
+  if (mm.remote_behind_nat && path.local.port == kNattPort && path.remote != mm.path.remote && mm.seen_all)
+    move(mm, path.remote);
+}
+
+void Core::move(MmSa& mm, const Endpoint& remote) {
+  const Endpoint old = mm.path.remote;
+  ++counters.moved;
+  log_info("{}: the peer moved from {} to {}", mm.connection->name, to_string(old), to_string(remote));
+  leave_peer(mm);
+  mm.path.remote = remote;
+  by_peer_[peer_key(*mm.connection, remote.address)].push_back(&mm);
+  for (auto& [spi_in, child] : children)
+    if (child.connection == mm.connection && child.peer_id == *mm.peer_id && child.remote == old.address &&
+        child.remote_port == old.port)
+      move_child(child, remote);
+  using Phase = QmExchange::Phase;
+  for (const auto& [id, qm] : mm.exchanges) {
+    const bool inbound = qm.phase == Phase::kInstallInbound;
+    const bool outbound = qm.phase == Phase::kInstallOutbound;
+    if (!inbound && !outbound && qm.phase != Phase::kWaitMessage3 && qm.phase != Phase::kWaitConnected) continue;
+    for (std::size_t i = 0; i < qm.sas.size(); ++i) {
+      const QmSa& sa = qm.sas[i];
+      if (!inbound || i <= qm.step) move_sa(*qm.child, sa.protocol, sa.spi_in, false, mm.path.local.address, remote);
+      if (outbound && i <= qm.step) move_sa(*qm.child, sa.protocol, sa.spi_out, true, mm.path.local.address, remote);
+    }
+  }
+}
+
+// Only pairs in UDP come here, and AH has no such form: no bundle is among them.
+void Core::move_child(ChildSa& child, const Endpoint& remote) {
+  child.remote = remote.address;
+  child.remote_port = remote.port;
+  move_sa(*child.child, child.protocol, child.spi_in, false, child.local, remote);
+  move_sa(*child.child, child.protocol, child.spi_out, true, child.local, remote);
+}
+
+void Core::move_sa(const ChildConfig& child, esp::Protocol protocol, std::uint32_t spi, bool outbound,
+                   const esp::IpAddress& local, const Endpoint& remote) {
+  MoveSa m;
+  m.protocol = protocol;
+  m.mode = child.transport ? esp::Mode::kTransport : esp::Mode::kTunnel;
+  m.spi = spi;
+  m.reqid = child.reqid;
+  m.src = outbound ? local : remote.address;
+  m.dst = outbound ? remote.address : local;
+  m.natt = outbound ? esp::Natt{kNattPort, remote.port} : esp::Natt{remote.port, kNattPort};
+  out.push_back(m);
+}
+
+void Core::adopt(const MmSa& mm) {
+  if (!mm.remote_behind_nat || mm.path.local.port != kNattPort) return;
+  for (auto& [spi_in, child] : children) {
+    const Endpoint at{child.remote, child.remote_port};
+    if (child.connection != mm.connection || child.peer_id != *mm.peer_id || child.remote_port == 0 ||
+        at == mm.path.remote)
+      continue;
+    const auto there = mms_of(*child.connection, at.address);
+    if (std::ranges::none_of(there, [&](const MmSa* other) {
+          return other->established && other->path.remote == at && other->peer_id == mm.peer_id;
+        }))
+      move_child(child, mm.path.remote);
+  }
 }
 
 bool Core::is_only_one(const MmSa& mm) const {
@@ -142,6 +224,7 @@ void Core::arm_life(const MmSa& mm) {
 void Core::mark_established(MmSa& mm) {
   leave_half_open(mm);
   mm.established = true;
+  mm.heard = mm.heard_before = now;
   ++counters.main_modes;
   if (key_log) key_log(mm.cookies.first, mm.keys.cipher.reveal());
   mm.shortened = mm.connection->life < mm.life;
@@ -152,6 +235,7 @@ void Core::mark_established(MmSa& mm) {
     mm.life_kilobytes = own;
   }
   arm_life(mm);
+  adopt(mm);
   if (mm.local_behind_nat && config->limits.keepalive.count() != 0)
     timers.arm({TimerKey::Kind::kKeepalive, mm.number, 0}, now + config->limits.keepalive);
   event(Event::Kind::kMainModeUp, *mm.connection, nullptr,
@@ -176,17 +260,25 @@ void Core::remove_mm(MmSa& mm, const std::string& why) {
     event(Event::Kind::kFailed, *mm.connection, nullptr, why);
   }
   for (const MmSa::Pending& p : mm.pending) negotiation_failed(p, mm.answered);
-  std::erase_if(tickets, [&](const auto& t) { return t.second.mm_number == mm.number; });
+  std::erase_if(tickets, [&](const auto& t) { return t.second.mm_number == mm.number && !t.second.larval; });
   end_gss(mm);
   cancel_mm_timers(timers, mm.number);
+  reassembly.forget(mm.number);
   leave_peer(mm);
   by_number_.erase(mm.number);
+  if (mm.established && mm.remote_behind_nat)
+    for (auto it = by_number_.rbegin(); it != by_number_.rend(); ++it)
+      if (const MmSa& other = *it->second;
+          other.established && other.connection == mm.connection && other.peer_id == mm.peer_id) {
+        adopt(other);
+        break;
+      }
   mms_.erase(CookiePair(mm.cookies));
 }
 
 void Core::ask(const MmSa& mm, decltype(CredentialRequest::what) what) {
   const Ticket ticket = next_ticket_++;
-  tickets[ticket] = {mm.number, 0};
+  tickets[ticket] = {mm.number, 0, std::nullopt};
   out.push_back(CredentialRequest{ticket, mm.connection->name, std::move(what)});
 }
 
@@ -203,7 +295,7 @@ std::vector<std::uint64_t> Core::mm_numbers() const {
 
 Ticket Core::new_ticket(const MmSa& mm, const QmExchange& qm) {
   const Ticket ticket = next_ticket_++;
-  tickets[ticket] = {mm.number, qm.message_id};
+  tickets[ticket] = {mm.number, qm.message_id, std::nullopt};
   return ticket;
 }
 
@@ -211,7 +303,7 @@ void Core::drop_qm_state(MmSa& mm, QmExchange& qm) {
   timers.cancel({TimerKey::Kind::kQmRetransmit, mm.number, qm.message_id});
   timers.cancel({TimerKey::Kind::kQmExpire, mm.number, qm.message_id});
   std::erase_if(tickets, [&](const auto& t) {
-    return t.second.mm_number == mm.number && t.second.message_id == qm.message_id;
+    return t.second.mm_number == mm.number && t.second.message_id == qm.message_id && !t.second.larval;
   });
   mm.exchanges.erase(std::uint32_t{qm.message_id});
 }
@@ -260,8 +352,13 @@ void Core::finish_qm(MmSa& mm, QmExchange& qm) {
   child.since = child.busy = now;
   child.local = mm.path.local.address;
   child.remote = mm.path.remote.address;
+  child.remote_port = mm.nat() ? mm.path.remote.port : std::uint16_t{0};
   child.peer_id = *mm.peer_id;
   child.initiator = qm.initiator;
+  if (qm.replaces) {
+    auto before = children.find(*qm.replaces);
+    child.one_way_heir = before != children.end() && !before->second.rekeying;
+  }
   ++counters.quick_modes;
   event(Event::Kind::kChildUp, *mm.connection, qm.child,
         fmt::format("SPI in {:08x} out {:08x}, {}, {} <-> {}", child.spi_in, child.spi_out,
@@ -277,7 +374,7 @@ void Core::finish_qm(MmSa& mm, QmExchange& qm) {
     sa.keymat_out = Secret();
   }
   mm.done_order.push_back(qm.message_id);
-  while (mm.done_order.size() > kDoneKept) {
+  while (mm.done_order.size() > config->limits.quick_modes_done_kept) {
     auto it = mm.exchanges.find(mm.done_order.front());
     mm.done_order.pop_front();
     if (it != mm.exchanges.end()) drop_qm_state(mm, it->second);
@@ -300,6 +397,9 @@ void Core::remove_child(std::uint32_t spi_in, const std::string& why) {
   std::erase_if(use_tickets, [&](const auto& t) { return c.has_spi(t.second); });
   const ChildConfig& child = *c.child;
   children.erase(it);
+  // It may have been the one that renewed another: that one is without a successor again.
+  for (auto& [spi, other] : children)
+    if (other.child == &child) other.rekeying = false;
   const bool another =
       std::ranges::any_of(children, [&](const auto& other) { return other.second.child == &child; });
   if (!another) child_lost(child);
@@ -343,12 +443,6 @@ void Core::count_octets(MmSa& mm, std::size_t octets) {
     timers.arm({TimerKey::Kind::kMmExpire, mm.number, 0}, now);
 }
 
-Ticket Core::new_use_ticket(std::uint32_t spi) {
-  const Ticket ticket = next_ticket_++;
-  use_tickets[ticket] = spi;
-  return ticket;
-}
-
 void Core::child_lost(const ChildConfig& child) {
   if (stopping || child.start != StartAction::kStart) return;
   for (std::size_t i = 0; i < configured.size(); ++i)
@@ -359,7 +453,8 @@ void Core::child_lost(const ChildConfig& child) {
 bool Core::remember_message_id(MmSa& mm, std::uint32_t message_id) {
   if (!mm.seen_ids.insert(message_id).second) return false;
   mm.seen_order.push_back(message_id);
-  if (mm.seen_order.size() > kSeenIdsMax) {
+  if (mm.seen_order.size() > config->limits.message_ids_max) {
+    mm.seen_all = false;
     mm.seen_ids.erase(mm.seen_order.front());
     mm.seen_order.pop_front();
   }
@@ -367,13 +462,14 @@ bool Core::remember_message_id(MmSa& mm, std::uint32_t message_id) {
 }
 
 std::uint32_t Core::new_message_id(MmSa& mm) {
-  if (mm.id_step == 0) {
-    mm.next_id = load_be32(random(4).data());
-    mm.id_step = load_be32(random(4).data()) | 1;
-  }
+  // A permutation of a counter: no identifier comes twice, however many there are. The set of those seen keeps
+  // clear of the peer's.
+  if (mm.id_count == 0) mm.id_key = load_be32(random(4).data());
   for (;;) {
-    mm.next_id += mm.id_step;
-    if (mm.next_id != 0 && remember_message_id(mm, mm.next_id)) return mm.next_id;
+    std::uint32_t x = ++mm.id_count + mm.id_key;
+    for (std::uint32_t odd : {0x7feb352du, 0x846ca68bu}) x = (x ^ (x >> 16)) * odd;
+    const std::uint32_t id = x ^ (x >> 15);
+    if (id != 0 && remember_message_id(mm, id)) return id;
   }
 }
 
@@ -400,7 +496,7 @@ Result<crypto::DhKey> Core::new_dh(std::uint16_t group) {
 
 void Core::answer_duplicate(Reliability& r, const Path& path) {
   ++counters.duplicates;
-  if (r.last_sent.empty() || r.duplicates >= kDuplicatesMax) return;
+  if (r.last_sent.empty() || r.duplicates >= config->limits.duplicates_max) return;
   ++r.duplicates;
   send(path, r.last_sent);
 }
@@ -415,7 +511,45 @@ bool Core::may_answer_stranger() {
     stranger_since_ = now;
     stranger_answers_ = 0;
   }
-  return ++stranger_answers_ <= kStrangersPerSecond;
+  const bool allowed = ++stranger_answers_ <= config->limits.stranger_answers_per_second;
+  counters.unanswered += allowed ? 0 : 1;
+  return allowed;
+}
+
+void Core::send(const Path& path, ByteView octets) {
+  if (path.local.port == kNattPort && octets.size() >= kHeaderLen) {
+    CookiePair cookies;
+    std::copy_n(octets.begin(), 8, cookies.first.begin());
+    std::copy_n(octets.begin() + 8, 8, cookies.second.begin());
+    if (MmSa* mm = find_mm(cookies)) mm->sent = now;
+  }
+  if (!send_fragments(path, octets)) out.push_back(SendDatagram{path, Bytes(octets.begin(), octets.end())});
+}
+
+// Only messages that carry an ID payload are cut (MS-IKEE 3.3): the last pair of main mode and quick mode. A
+// Microsoft peer gets the whole message first, as it would itself send it.
+bool Core::send_fragments(const Path& path, ByteView octets) {
+  const std::size_t overhead = (path.remote.address.version == 4 ? 20u : 40u) + 8u +  // IP, UDP
+                               (path.local.port == kNattPort ? 4u : 0u);                // non-ESP marker
+  const std::size_t most = config->limits.fragment_size - overhead;
+  if (octets.size() <= most) return false;
+  auto header = parse_header(octets);
+  if (!header || !header->encrypted() ||
+      (header->exchange != Exchange::kMainMode && header->exchange != Exchange::kQuickMode))
+    return false;
+  MmSa* mm = find_mm({header->cky_i, header->cky_r});
+  if (mm == nullptr || !mm->peer_fragments) return false;
+  if (mm->peer_microsoft) {
+    auto qm = mm->exchanges.find(header->message_id);
+    const Reliability& r = qm == mm->exchanges.end() ? mm->reliability : qm->second.reliability;
+    if (r.tries + r.duplicates == 0) return false;
+  }
+  const auto pieces = cut_message(octets, most, ++mm->fragment_id, !mm->peer_microsoft);
+  if (pieces.empty()) return false;
+  ++counters.fragmented_sent;
+  log_debug("{}: message of {} octets goes in {} fragments", mm->connection->name, octets.size(), pieces.size());
+  for (const Bytes& piece : pieces) out.push_back(SendDatagram{path, piece});
+  return true;
 }
 
 }  // namespace esplanade::ike

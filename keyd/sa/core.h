@@ -4,8 +4,11 @@
 
 #include <functional>
 
+#include "keyd/exchange/fragment.h"
 #include "keyd/policy/config.h"
+#include "keyd/sa/admission.h"
 #include "keyd/sa/mm_sa.h"
+#include "keyd/sa/rate.h"
 #include "keyd/sa/timer_queue.h"
 
 namespace esplanade::ike {
@@ -19,6 +22,21 @@ struct Counters {
   std::uint64_t duplicates = 0;
   std::uint64_t retransmits = 0;
   std::uint64_t half_open_refused = 0;
+  std::uint64_t rate_limited = 0;     // message 1s of sources that send too many
+  std::uint64_t cookies_asked = 0;    // message 1s answered with a cookie and no state
+  std::uint64_t cookies_proved = 0;   // and those who came back with it
+  std::uint64_t cookies_wrong = 0;    // well-formed ones that are not ours
+  std::uint64_t peer_limit = 0;       // refused or replaced because a peer has as many as it may
+  std::uint64_t unanswered = 0;       // errors not told, for the allowance of answers was used up
+  std::uint64_t fragments = 0;            // taken
+  std::uint64_t fragments_duplicate = 0;
+  std::uint64_t fragments_refused = 0;    // contradict others, or exceed a bound
+  std::uint64_t fragments_expired = 0;    // messages that never became whole
+  std::uint64_t fragmented_sent = 0;      // messages that we cut
+  std::uint64_t dpd_probes = 0;
+  std::uint64_t dead_peers = 0;
+  std::uint64_t one_way_renewed = 0;  // pairs renewed because nothing came back under them
+  std::uint64_t moved = 0;  // peers behind NAT that were found elsewhere
   std::uint64_t main_modes = 0;  // established
   std::uint64_t quick_modes = 0;
   std::uint64_t gss_contexts = 0;  // begun: each costs the authentication service a ticket (R45)
@@ -28,6 +46,7 @@ struct Counters {
 struct TicketUse {
   std::uint64_t mm_number = 0;
   std::uint32_t message_id = 0;  // of the quick mode; 0: main mode itself
+  std::optional<RemoveSa> larval;  // of GetSpi: how to give the SPI back when its exchange is gone by then
 };
 
 class Core {
@@ -42,6 +61,9 @@ class Core {
   Counters counters;
   std::map<std::uint32_t, ChildSa> children;  // by inbound SPI
   std::map<Ticket, TicketUse> tickets;
+  Admission admission;
+  SourceRates sources;
+  Reassembly reassembly;
   bool stopping = false;
   std::function<void(const Cookie& cky_i, ByteView key)> key_log;  // see Engine::log_keys
 
@@ -64,6 +86,14 @@ class Core {
   /// The newest established SA of a connection with a peer that is not used up; else one that we are
   /// negotiating as initiator.
   MmSa* find_usable(const Connection& connection, const esp::IpAddress& remote);
+  /// All main mode SAs of a connection with a peer, oldest first.
+  std::vector<MmSa*> mms_of(const Connection& connection, const esp::IpAddress& remote) const;
+  /// Whether a datagram by this path may belong to the SA: it comes from the peer's address, or from any where
+  /// a peer behind NAT may have been given another (RFC 3947 s7). What it says must be proved all the same.
+  static bool may_come_from(const MmSa& mm, const Path& path);
+  /// An authentic message that is no replay came by this path: the peer lives, and behind NAT its endpoint may
+  /// be a new one. Then the installed SAs move with it.
+  void follow(MmSa& mm, const Path& path);
   /// True when there is no other main mode SA with this peer, not even a half-open one.
   bool is_only_one(const MmSa& mm) const;
   /// Another connection turns out to be the one of this peer.
@@ -75,6 +105,9 @@ class Core {
   /// Removes the SA with its unfinished quick modes; installed pairs stay (R112). `mm` is gone afterwards.
   void remove_mm(MmSa& mm, const std::string& why);
   bool half_open_allowed(const esp::IpAddress& source) const;
+  std::size_t half_open() const { return half_open_; }
+  /// True when so many negotiations are half open that strangers must show a cookie first.
+  bool under_attack() const { return half_open_ >= config->limits.cookie_threshold; }
   std::vector<std::uint64_t> mm_numbers() const;
 
   /// Asks the holder of the secrets; the reply comes to MainMode::on_credential.
@@ -86,7 +119,8 @@ class Core {
 
   // Quick modes and installed pairs.
   Ticket new_ticket(const MmSa& mm, const QmExchange& qm);
-  Ticket new_use_ticket(std::uint32_t spi);
+  /// A ticket that belongs to no quick mode.
+  Ticket next_ticket() { return next_ticket_++; }
   /// Ends an unfinished quick mode: its SPIs and SAs go back to espd; then as negotiation_failed, unless the
   /// negotiation `goes_on` under another main mode SA. `qm` is gone afterwards.
   void drop_qm(MmSa& mm, QmExchange& qm, const std::string& why, bool goes_on = false);
@@ -130,9 +164,8 @@ class Core {
   std::vector<ConfiguredChild> configured;
 
   // Helpers of the exchanges.
-  void send(const Path& path, ByteView octets) {
-    out.push_back(SendDatagram{path, Bytes(octets.begin(), octets.end())});
-  }
+  /// Sends a message; in fragments where it is too long for the path and the peer takes them.
+  void send(const Path& path, ByteView octets);
   void event(Event::Kind kind, const Connection& connection, const ChildConfig* child, std::string text);
   Bytes random(std::size_t len);
   Cookie random_cookie();
@@ -163,6 +196,13 @@ class Core {
 
   void leave_half_open(const MmSa& mm);
   void leave_peer(MmSa& mm);
+  bool send_fragments(const Path& path, ByteView octets);
+  void move(MmSa& mm, const Endpoint& remote);
+  void move_child(ChildSa& child, const Endpoint& remote);
+  void move_sa(const ChildConfig& child, esp::Protocol protocol, std::uint32_t spi, bool outbound,
+               const esp::IpAddress& local, const Endpoint& remote);
+  /// Pairs of this peer that run to an endpoint where no main mode SA with it is left move to this one.
+  void adopt(const MmSa& mm);
 };
 
 }  // namespace esplanade::ike

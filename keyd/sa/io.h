@@ -68,7 +68,7 @@ struct RemoveSa {
   esp::IpAddress src;
   esp::IpAddress dst;
 };
-/// Asks espd how many packets an SA has carried: answered with Engine::on_use.
+/// Asks espd how many packets an installed SA has carried (SADB_GET): answered with Engine::on_use.
 struct QueryUse {
   Ticket ticket = 0;
   esp::Protocol protocol = esp::Protocol::kEsp;
@@ -82,6 +82,17 @@ struct AcquireFailed {
   std::uint32_t reqid = 0;
   bool answered = false;
 };
+/// An installed SA whose peer is reached elsewhere now (RFC 3947 s7): `src`, `dst` and the ports are the new
+/// ones. The SA is known by its SPI and reqid. No answer.
+struct MoveSa {
+  esp::Protocol protocol = esp::Protocol::kEsp;
+  esp::Mode mode = esp::Mode::kTunnel;
+  std::uint32_t spi = 0;
+  std::uint32_t reqid = 0;
+  esp::IpAddress src;
+  esp::IpAddress dst;
+  esp::Natt natt{};
+};
 /// For logs, counters and tests.
 struct Event {
   enum class Kind : std::uint8_t { kMainModeUp, kMainModeDown, kChildUp, kChildDown, kFailed } kind;
@@ -90,7 +101,7 @@ struct Event {
   std::string text;
 };
 
-using Output = std::variant<SendDatagram, SendKeepalive, GetSpi, InstallSa, RemoveSa, Event, CredentialRequest, QueryUse,
-                            AcquireFailed>;
+using Output = std::variant<SendDatagram, SendKeepalive, GetSpi, InstallSa, RemoveSa, QueryUse, MoveSa, AcquireFailed,
+                            CredentialRequest, Event>;
 
 }  // namespace esplanade::ike

@@ -31,24 +31,43 @@ void Engine::end_child(const ChildSa& child, const std::string& why) {
   core_.remove_child(child.spi_in, why);
 }
 
+void Engine::end_unfinished(std::uint32_t spi_in) {
+  for (std::uint64_t number : core_.mm_numbers()) {
+    MmSa& mm = *core_.find_mm(number);
+    for (auto& [id, qm] : mm.exchanges) {
+      if (qm.phase == QmExchange::Phase::kDone || std::ranges::find(qm.sas, spi_in, &QmSa::spi_in) == qm.sas.end())
+        continue;
+      for (const QmSa& sa : qm.sas)
+        if (sa.spi_in != 0) info_.send_delete_sas(mm, sa.protocol, {sa.spi_in});
+      return core_.drop_qm(mm, qm, "lifetime reached");
+    }
+  }
+}
+
 void Engine::on_idle_timer(std::uint32_t spi_in) {
   auto it = core_.children.find(spi_in);
   if (it == core_.children.end()) return;
   const ChildSa& c = it->second;
-  core_.out.push_back(QueryUse{core_.new_use_ticket(c.spi_in), c.protocol, c.spi_in, c.remote, c.local});
-  core_.out.push_back(QueryUse{core_.new_use_ticket(c.spi_out), c.protocol, c.spi_out, c.local, c.remote});
+  std::erase_if(core_.use_tickets, [&](const auto& t) { return c.has_spi(t.second); });  // espd did not answer in time
+  for (bool outbound : {false, true}) {
+    const std::uint32_t spi = outbound ? c.spi_out : c.spi_in;
+    const Ticket ticket = core_.next_ticket();
+    core_.use_tickets[ticket] = spi;
+    core_.out.push_back(QueryUse{ticket, c.protocol, spi, outbound ? c.local : c.remote, outbound ? c.remote : c.local});
+  }
   core_.timers.arm({TimerKey::Kind::kIdle, spi_in, 0}, core_.now + Time(c.child->idle) / kIdleLooks);
 }
 
-void Engine::on_use(Ticket ticket, std::uint64_t packets, Time now) {
+void Engine::on_use(Ticket ticket, const Result<std::uint64_t>& packets, Time now) {
   core_.now = now;
+  if (dpd_.on_use(ticket, packets)) return start_wanted();
   auto node = core_.use_tickets.extract(ticket);
   ChildSa* c = node.empty() ? nullptr : core_.find_child(node.mapped());
-  if (c == nullptr) return;
+  if (c == nullptr || !packets) return;
   const bool inbound = node.mapped() == c->spi_in;
   std::uint64_t& seen = inbound ? c->packets_in : c->packets_out;
-  if (packets != seen) c->busy = now;
-  seen = packets;
+  if (*packets != seen) c->busy = now;
+  seen = *packets;
   // The question about the outbound SA is the second of the two.
   if (!inbound && now - c->busy >= c->child->idle) end_child(*c, "idle");
 }

@@ -136,15 +136,23 @@ struct MmSa {
   Iv iv{};  // phase 1: of the next message; then the last block, from which phase 2 IVs are made
 
   bool peer_natt = false;
+  bool natt_draft = false;  // the peer knows the drafts' numbers only
+  bool peer_dpd = false;
+  bool peer_fragments = false;  // takes IKE fragments
+  bool peer_microsoft = false;  // acknowledges deletes (MS-IKEE s3.8)
+  std::uint32_t cookie_asked = 0;          // times that we repeated message 1 with the peer's cookie
+  std::optional<std::uint32_t> dpd_seen;   // sequence number of the peer's latest R-U-THERE
+  std::uint16_t fragment_id = 0;           // of the message cut last
+  Time heard{0};         // of the latest authentic message, and of the one before
+  Time heard_before{0};
+  Time sent{0};  // behind NAT: when we last sent by the path that the NAT must keep open
   bool peer_commit = false;  // may be sent the commit bit
   bool peer_gss = false;     // means GSS-API with method 65001, which XAUTH uses too
   bool local_behind_nat = false;
   bool remote_behind_nat = false;
   bool nat() const { return local_behind_nat || remote_behind_nat; }
-  bool natt_draft = false;  // the peer numbers UDP encapsulation as the drafts of RFC 3947
   Encap encap() const { return !nat() ? Encap::kPlain : natt_draft ? Encap::kUdpDraft : Encap::kUdp; }
-  bool peer_keyd = false;       // keeps an SA for a while after its life, as we do
-  bool peer_microsoft = false;  // acknowledges deletes (MS-IKEE s3.8)
+  bool peer_keyd = false;  // keeps an SA for a while after its life, as we do
 
   std::optional<Id> peer_id;  // once proved
   bool shortened = false;  // ends sooner than was agreed: our own limits are lower
@@ -154,11 +162,11 @@ struct MmSa {
   std::uint32_t quick_modes = 0;  // begun by either side: R24; R100 and R101 distinguish the first
   std::map<std::uint32_t, QmExchange> exchanges;  // by Message-ID
   std::deque<std::uint32_t> done_order;           // finished exchanges still kept, oldest first
-  // Message-IDs of ours: next + step each time, step odd, both random: none twice in 2^32.
-  std::uint32_t next_id = 0;
-  std::uint32_t id_step = 0;
   std::set<std::uint32_t> seen_ids;      // Message-IDs used by either side: never again (RFC 2409 s5.5)
+  std::uint32_t id_key = 0;      // of the permutation that our own identifiers come from
+  std::uint32_t id_count = 0;
   std::deque<std::uint32_t> seen_order;  // to bound the set
+  bool seen_all = true;                  // false once an identifier was forgotten
 
   struct Pending {
     const ChildConfig* child = nullptr;  // null: main mode is all that is wanted
@@ -179,11 +187,6 @@ struct MmSa {
   bool remove_when_acked = false;  // the delete of this SA itself is among them
 };
 
-/// An authenticated datagram came by this path: behind NAT the peer's port may have changed (RFC 3947 s7).
-inline void follow(MmSa& mm, const Path& path) {
-  if (mm.remote_behind_nat && path.local.port == kNattPort) mm.path.remote.port = path.remote.port;
-}
-
 /// An installed pair of SAs, or two: AH around ESP. ESP's SPI names a bundle.
 struct ChildSa {
   std::shared_ptr<const Connection> connection;
@@ -198,11 +201,13 @@ struct ChildSa {
   std::optional<Spis> ah;  // the AH part of a bundle
   esp::IpAddress local;
   esp::IpAddress remote;
+  std::uint16_t remote_port = 0;  // of UDP encapsulation; 0: plain
   Selector local_ts;
   Selector remote_ts;
   Id peer_id;
   bool initiator = true;
   bool rekeying = false;
+  bool one_way_heir = false;  // made because the pair before had packets one way only
   std::uint64_t number = 0;  // in order of installation
   Time since{0};             // of installation
   std::uint64_t packets_in = 0;  // at the last look: for the idle time-out

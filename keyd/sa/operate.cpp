@@ -53,7 +53,7 @@ std::vector<ChildView> Engine::view_children() const {
   std::vector<ChildView> out;
   for (const auto& [spi_in, c] : core_.children)
     out.push_back({c.connection->name, c.child->name, c.protocol, spi_in, c.spi_out, c.local, c.remote,
-                   to_string(c.peer_id), c.initiator, c.rekeying});
+                   to_string(c.peer_id), c.initiator, c.rekeying, c.ah ? c.ah->in : 0, c.ah ? c.ah->out : 0});
   return out;
 }
 
@@ -100,17 +100,18 @@ Result<std::size_t> Engine::rekey(std::string_view connection, std::string_view 
   return spis.size();
 }
 
-template <class F>
-std::size_t Engine::end_children(F&& which, const std::string& why) {
-  std::map<MmSa*, std::vector<std::uint32_t>> by_mm;
+std::size_t Engine::end_children(const std::function<bool(const ChildSa&)>& which, const std::string& why) {
+  std::map<std::pair<MmSa*, esp::Protocol>, std::vector<std::uint32_t>> by_mm;
   std::vector<std::uint32_t> spis;
   for (const auto& [spi_in, c] : core_.children) {
     if (!which(c)) continue;
     spis.push_back(spi_in);
-    if (MmSa* mm = core_.find_usable(*c.connection, c.remote); mm != nullptr && mm->established)
-      by_mm[mm].push_back(spi_in);
+    MmSa* mm = core_.find_established(*c.connection, c.remote);
+    if (mm == nullptr) continue;
+    by_mm[{mm, c.protocol}].push_back(spi_in);
+    if (c.ah) by_mm[{mm, esp::Protocol::kAh}].push_back(c.ah->in);
   }
-  for (const auto& [mm, of_mm] : by_mm) info_.send_delete_sas(*mm, esp::Protocol::kEsp, of_mm);
+  for (const auto& [key, of_mm] : by_mm) info_.send_delete_sas(*key.first, key.second, of_mm);
   for (const std::uint32_t spi : spis) core_.remove_child(spi, why);
   return spis.size();
 }
@@ -148,6 +149,7 @@ void Engine::reload(std::shared_ptr<const Config> next, Time now) {
     c.child = heir(c, connection.get());
     c.connection = std::move(connection);
     c.rekeying = false;
+    dpd_.watch(c.connection, c.remote);
   }
   for (std::size_t i = 0; i < core_.configured.size(); ++i)
     core_.timers.cancel({TimerKey::Kind::kStartChild, i, 0});
@@ -155,6 +157,8 @@ void Engine::reload(std::shared_ptr<const Config> next, Time now) {
   for (const auto& connection : merged->connections)
     for (const ChildConfig& child : connection->children) core_.configured.push_back({connection, &child});
   core_.config = std::move(merged);
+  const IkeLimits& limits = core_.config->limits;
+  core_.sources = SourceRates(limits.source_rate, limits.source_burst, limits.sources_max);
   for (const Core::ConfiguredChild& c : core_.configured) {
     const bool up =
         std::ranges::any_of(core_.children, [&](const auto& e) { return e.second.child == c.child; });

@@ -22,9 +22,12 @@ struct TimerKey {
     kNoAnswer,  // the peer has been silent for long enough to tell espd
     kDelete,    // retransmission of a delete to a Microsoft peer
     kRenew,     // a renewal that failed is tried again
-    kIdle
+    kIdle,
+    kDpd,
+    kFragments
   } kind;
-  // Number of the main mode SA, or of the child's configuration; kRenew, kIdle: inbound SPI of the pair.
+  // Number of the main mode SA, of the child's configuration, or of the peer watched; kRenew, kIdle: inbound SPI
+  // of the pair.
   std::uint64_t owner = 0;
   std::uint32_t message_id = 0;  // of the quick mode
   auto operator<=>(const TimerKey&) const = default;
@@ -49,6 +52,7 @@ class TimerQueue {
     if (it == at_.end()) return std::nullopt;
     return it->second;
   }
+  std::size_t size() const { return at_.size(); }
   std::optional<Time> next() const {
     if (order_.empty()) return std::nullopt;
     return order_.begin()->first;

@@ -34,6 +34,8 @@ struct ChildView {
   std::string peer_id;
   bool initiator = true;
   bool rekeying = false;
+  std::uint32_t ah_spi_in = 0;  // of the AH around the ESP of a bundle; 0: none
+  std::uint32_t ah_spi_out = 0;
 };
 
 }  // namespace esplanade::ike

@@ -155,7 +155,7 @@ void Daemon::open_pfkey(pfkey::Fd fd) {
     engine_->on_expire(spi, hard, clock());
     turn();
   };
-  handlers.on_use = [this](Ticket t, std::uint64_t packets) {
+  handlers.on_use = [this](Ticket t, const Result<std::uint64_t>& packets) {
     engine_->on_use(t, packets, clock());
     turn();
   };

@@ -36,6 +36,7 @@ class Daemon {
   void perform(InstallSa& i);
   void perform(RemoveSa& r) { pfkey_->request(r); }
   void perform(QueryUse& q) { pfkey_->request(q); }
+  void perform(MoveSa& m) { pfkey_->request(m); }
   void perform(AcquireFailed& a) { pfkey_->report(a); }
   void perform(CredentialRequest& c);
   void perform(Event& e);

@@ -90,6 +90,11 @@ void PfkeyClient::request(const QueryUse& query) {
   send(std::move(m), query.ticket);
 }
 
+void PfkeyClient::request(const MoveSa& move) {
+  send(pfkey::move_message(satype(move.protocol), move.spi, move.reqid, move.src, move.dst, move.natt),
+       next_seq_++);
+}
+
 void PfkeyClient::report(const AcquireFailed& failed) {
   auto it = acquires_.find(failed.reqid);
   if (it == acquires_.end()) return;
@@ -119,6 +124,14 @@ void PfkeyClient::on_packet(ByteView packet) {
     case pfkey::Type::kAdd:
       if (to_us) handlers_.on_installed(m.seq, status_of(m));
       return;
+    case pfkey::Type::kGet: {
+      if (!to_us) return;
+      Status status = status_of(m);
+      if (status && !m.lifetime_current)
+        status = Error{Errc::kMalformed, "espd answers SADB_GET without what the SA has carried"};
+      return handlers_.on_use(m.seq, status ? Result<std::uint64_t>(m.lifetime_current->allocations)
+                                            : Result<std::uint64_t>(status.error()));
+    }
     case pfkey::Type::kDelete:
       if (to_us) deletes_.erase(m.seq);
       return;
@@ -126,10 +139,6 @@ void PfkeyClient::on_packet(ByteView packet) {
       if (m.error != 0 || !m.dst || !m.sa2) return;
       acquires_[m.sa2->reqid] = m.seq;
       return handlers_.on_acquire(m.sa2->reqid, m.dst->address);
-    case pfkey::Type::kGet:
-      if (to_us && m.error == 0 && m.lifetime_current)
-        handlers_.on_use(m.seq, m.lifetime_current->allocations);
-      return;
     case pfkey::Type::kExpire:
       // RFC 2367 s3.1.8: the limit that was reached comes along.
       if (m.sa) handlers_.on_expire(m.sa->spi, m.lifetime_hard.has_value());

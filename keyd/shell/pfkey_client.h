@@ -17,9 +17,9 @@ class PfkeyClient {
   struct Handlers {
     std::function<void(Ticket, const Result<std::uint32_t>&)> on_spi;
     std::function<void(Ticket, const Status&)> on_installed;
+    std::function<void(Ticket, const Result<std::uint64_t>& packets)> on_use;
     std::function<void(std::uint32_t reqid, const esp::IpAddress& remote)> on_acquire;
     std::function<void(std::uint32_t spi, bool hard)> on_expire;
-    std::function<void(Ticket, std::uint64_t packets)> on_use;
     PacketSocket::OnClosed on_closed;
   };
   PfkeyClient(asio::io_context& io, pfkey::Fd fd, Handlers handlers);
@@ -29,6 +29,7 @@ class PfkeyClient {
   void request(InstallSa install);
   void request(const RemoveSa& remove);
   void request(const QueryUse& query);
+  void request(const MoveSa& move);
   /// SADB_ACQUIRE with an errno (RFC 2367 s3.1.6), if espd has asked for this policy: ETIMEDOUT when the peer is
   /// silent, EACCES when it would not agree.
   void report(const AcquireFailed& failed);

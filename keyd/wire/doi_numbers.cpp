@@ -48,6 +48,12 @@ const char* notify_name(std::uint16_t type) {
       return "REPLAY-STATUS";
     case NotifyType::kInitialContact:
       return "INITIAL-CONTACT";
+    case NotifyType::kRUThere:
+      return "R-U-THERE";
+    case NotifyType::kRUThereAck:
+      return "R-U-THERE-ACK";
+    case NotifyType::kDosCookie:
+      return "DOS_COOKIE";
   }
   return "notify";
 }

@@ -45,6 +45,7 @@ enum class PayloadType : std::uint8_t {  // RFC 2408 s3.1, RFC 3947 s3.2
   kVendorId = 13,
   kNatD = 20,
   kNatOa = 21,
+  kNatDDraft = 130,  // draft-ietf-ipsec-nat-t-ike-02 and -03
   kGss = 129,  // draft-ietf-ipsec-isakmp-gss-auth-07
   kNatOaDraft = 131,  // drafts 00 to 03 of RFC 3947
   kFragment = 132,
@@ -138,6 +139,9 @@ enum class NotifyType : std::uint16_t {  // RFC 2408 s3.14.1, RFC 2407 s4.6.3
   kResponderLifetime = 24576,
   kReplayStatus = 24577,
   kInitialContact = 24578,
+  kRUThere = 36136,  // RFC 3706 s5.3
+  kRUThereAck = 36137,
+  kDosCookie = 40004,  // MS-IKEE 2.2.6
 };
 
 /// The RFC's name of a notify type, or "notify" for one without.

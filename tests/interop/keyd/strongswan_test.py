@@ -39,6 +39,8 @@ CASES = [
     ("initiator-null", "des-sha1-modp1024", "null-sha1", "start"),
     ("acquire", "3des-sha1-modp1024", "3des-sha1", "trap"),
     ("rekey", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("fragments", "3des-sha1-modp1024", "3des-sha1-modp1024", "start"),
+    ("dead-peer", "3des-sha1-modp1024", "3des-sha1", "start"),
     ("wrong-secret", "3des-sha1-modp1024", "3des-sha1", "start"),
     ("rsa-initiator", "3des-sha1-modp1024", "3des-sha1", "start"),
     ("rsa-responder", "3des-md5-modp2048", "3des-sha1", "none"),
@@ -63,15 +65,19 @@ pfkey = "{dir}/pfkey.sock"
 natt = "{dir}/natt.sock"
 [log]
 level = "debug"
+[ike]
+fragment_size = {fragment_size}
 [connections.swan]
+dpd_delay = {dpd_delay}
+dpd_timeout = 8
 local_addrs = "{keyd}"
 remote_addrs = "{swan}"
 proposals = "{ike}"
 [connections.swan.local]
-id = "keyd.example"
+id = "{keyd_id}"
 {local}
 [connections.swan.remote]
-id = "swan.example"
+id = "{swan_id}"
 {remote}
 [connections.swan.children.net]
 local_ts = "10.1.0.0/16"
@@ -95,15 +101,17 @@ connections {{
     version = 1
     local_addrs = {swan}
     remote_addrs = {keyd}
+    fragmentation = yes
+    dpd_delay = {swan_dpd}s
     proposals = {ike}
-    local {{ id = swan.example\n {swan_local} }}
-    remote {{ id = keyd.example\n {swan_remote} }}
+    local {{ id = {swan_id}\n {swan_local} }}
+    remote {{ id = {keyd_id}\n {swan_remote} }}
     children {{
       net {{ local_ts = 10.2.0.0/16\n remote_ts = 10.1.0.0/16\n esp_proposals = {esp} }}
     }}
   }}
 }}
-secrets {{ ike-1 {{ id = keyd.example\n secret = "the secret of the test" }} }}
+secrets {{ ike-1 {{ id = {keyd_id}\n secret = "the secret of the test" }} }}
 """
 
 
@@ -334,7 +342,10 @@ def run_case(name, ike, esp, start, args, folder):
         if name.startswith("rsa"):  # swanctl looks for keys beside its file
             (peer.folder / "private").mkdir(parents=True)
             shutil.copy(args.pki / "swan.key", peer.folder / "private")
-        swan = StrongSwan(peer, SWANCTL.format(**values))
+        long = "a" * 180 if name == "fragments" else ""  # names that make messages 5 and 6 long
+        values.update(keyd_id=f"keyd{long}.example", swan_id=f"swan{long}.example", fragment_size=256 if long else 1280,
+                      dpd_delay=1 if name == "dead-peer" else 30, swan_dpd=2 if name == "dead-peer" else 0)
+        swan = StrongSwan(peer, SWANCTL.format(**values), settings="fragment_size = 300" if long else "")
         config = here.folder / "keyd.toml"
         config.write_text(KEYD_TOML.format(**values))
         config.chmod(0o600)
@@ -347,7 +358,7 @@ def run_case(name, ike, esp, start, args, folder):
             extra = ["--insecure-keylog", here.folder / "keys"]
             capture = here.start("tshark", "tshark", "-q", "-i", "eth0", "-w", here.folder / "wire.pcap")
             wait_for("tshark", lambda: "Capturing" in capture.log.read_text(), 10, [capture])
-        stub_args = ["--acquire", "1", SWAN_ADDRESS] if name == "acquire" else ["--expire-soft", "3"] if name == "rekey" else []
+        stub_args = {"acquire": ["--acquire", "1", SWAN_ADDRESS], "rekey": ["--expire-soft", "3"], "dead-peer": ["--one-way"]}.get(name, [])
         stub = here.start("espd-stub", args.stub, here.folder, KEYD_ADDRESS, *stub_args)
         wait_for("the stand-in for espd", lambda: "READY" in stub.log.read_text(), 5, [stub])
         keyd = here.start("keyd", args.keyd, "--config", config, *extra)
@@ -396,6 +407,18 @@ def run_case(name, ike, esp, start, args, folder):
             expect(spis_in == sorted(stub_events(stub, "ADD")), f"strongSwan's inbound SPIs {spis_in} are not keyd's outbound ones")
             expect(spis_out == sorted(stub_events(stub, "UPDATE")), f"strongSwan's outbound SPIs {spis_out} are not keyd's inbound ones")
         expect(ping(peer, 3) == 3, "pings through the tunnel are lost")
+        charon_log = peer.folder / "charon-detail.log"
+        if name == "fragments":
+            expect("reassembled fragmented IKE message" in charon_log.read_text(), "strongSwan saw no fragments of keyd")
+            expect("was put together" in keyd.log.read_text(), "keyd saw no fragments of strongSwan")
+        if name == "dead-peer":
+            wait_for("an answer of keyd to R-U-THERE", lambda: "N(DPD_ACK)" in charon_log.read_text(), 10, [keyd, stub])
+            wait_for("an answer of strongSwan to R-U-THERE", lambda: "is there" in keyd.log.read_text(), 10, [keyd, stub])
+            swan.process.kill()
+            wait_for("keyd to give the peer up", lambda: "is dead" in keyd.log.read_text(), 30, [keyd, stub])
+            expect(set(stub_events(stub, "DELETE")) >= set(stub_events(stub, "ADD")), "keyd kept SAs of a dead peer")
+            expect(here.stop(keyd) == 0, "keyd did not end with 0")
+            return
         if name == "rekey":
             wait_for("the second pair", lambda: len(stub_events(stub, "ADD")) == 2, 15, [keyd, stub])
             expect(ping(peer, 3) == 3, "pings after the rekey are lost")

@@ -159,3 +159,33 @@ TEST_CASE("ike/config: a file that others may write is refused, with what to do"
   CHECK_FALSE(read_config_text("/dev/zero"));
   CHECK_FALSE(read_config_text("/tmp"));
 }
+
+TEST_CASE("ike/config: dead peer detection and the limits against floods are read, and refused out of range") {
+  auto text = [](const std::string& ike, const std::string& connection, const std::string& child) {
+    return "[espd]\npfkey = \"/p\"\nnatt = \"/n\"\n[ike]\n" + ike +
+           "\n[connections.c]\nlocal_addrs = \"192.0.2.1\"\nremote_addrs = \"192.0.2.2\"\n" + connection +
+           "\n[connections.c.children.n]\nlocal_ts = \"10.1.0.0/16\"\nremote_ts = \"10.2.0.0/16\"\nreqid = 1\n" + child + "\n";
+  };
+  auto plain = parse_config(text("", "", ""), "t");
+  REQUIRE(plain);
+  CHECK(plain->connections.front()->dpd_delay.count() == 30);
+  CHECK(plain->connections.front()->dpd_timeout.count() == 150);
+  CHECK(plain->limits.cookie_threshold == 100);
+  auto set = parse_config(text("cookie_threshold = 7\nsource_rate = 3\nsource_burst = 4\nfragment_size = 576\n"
+                               "main_modes_per_peer_max = 2\nquick_modes_per_peer_max = 5\n",
+                               "dpd_delay = \"10s\"\ndpd_timeout = \"1m\"\n", "dpd_action = \"restart\"\n"),
+                          "t");
+  REQUIRE(set);
+  CHECK(set->connections.front()->dpd_timeout.count() == 60);
+  CHECK(set->connections.front()->children.front().dpd_action == DpdAction::kRestart);
+  CHECK(set->limits.cookie_threshold == 7);
+  CHECK(set->limits.source_rate == 3);
+  CHECK(set->limits.source_burst == 4);
+  CHECK(set->limits.main_modes_per_peer_max == 2);
+  CHECK(set->limits.quick_modes_per_peer_max == 5);
+  CHECK(set->limits.fragment_size == 576);
+  CHECK_FALSE(parse_config(text("fragment_size = 100", "", ""), "t"));
+  CHECK_FALSE(parse_config(text("source_rate = 0", "", ""), "t"));
+  CHECK_FALSE(parse_config(text("", "dpd_timeout = 0", ""), "t"));
+  CHECK_FALSE(parse_config(text("", "", "dpd_action = \"hold\""), "t"));
+}

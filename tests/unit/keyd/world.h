@@ -12,9 +12,17 @@
 #include <random>
 
 #include "common/base/log.h"
-#include "common/crypto/rsa.h"
-#include "common/crypto/x509.h"
 #include "keyd/sa/engine.h"
+#include "tests/unit/keyd/test_holder.h"
+
+namespace esplanade::ike {
+
+/// Looks into an engine: what no message shows.
+struct EngineProbe {
+  static Core& core(Engine& engine) { return engine.core_; }
+};
+
+}  // namespace esplanade::ike
 
 namespace esplanade::ike::test {
 
@@ -42,94 +50,8 @@ struct LinkSettings {
   Time delay_min{1};
   Time delay_max{1};
   bool fake_nat = false;  // the network rewrites the left side's source port
+  int nat_shift = 20000;  // by so much; what goes to a port that no longer stands for one of the left side is lost
 };
-
-/// The holder of one side's secrets. GSS-API is a mock: N tokens go to and fro, wrapping is reversible and checked.
-struct TestHolder {
-  std::string psk;
-  std::vector<std::string> keys;  // RSA, PEM
-  std::string principal;          // ours
-  std::size_t gss_tokens = 2;     // of a whole context, both sides' together
-  std::map<std::uint64_t, std::string> contexts;  // live ones, with the peer's principal
-  std::vector<std::size_t> asked = std::vector<std::size_t>(6);  // by index in CredentialRequest::what
-  /// Changes or replaces an answer.
-  std::function<void(const CredentialRequest&, Result<Credential>&)> tap;
-
-  Result<Credential> answer(const CredentialRequest& r) {
-    ++asked[r.what.index()];
-    Result<Credential> out = std::visit([this](const auto& what) { return on(what); }, r.what);
-    if (tap) tap(r, out);
-    return out;
-  }
-
- private:
-  static Credential credential(Bytes octets) {
-    Credential c;
-    c.octets = Secret(std::move(octets));
-    return c;
-  }
-  Result<Credential> on(const PskSkeyid& p) {
-    Credential c;
-    c.octets = crypto::prf(p.hash, ByteView(reinterpret_cast<const Byte*>(psk.data()), psk.size()), {p.ni_b, p.nr_b});
-    return c;
-  }
-  Result<Credential> on(const RsaSign& s) {
-    auto certificate = crypto::Certificate::parse(s.certificate);
-    REQUIRE(certificate);
-    for (const std::string& pem : keys) {
-      auto key = crypto::RsaPrivateKey::from_pem(ByteView(reinterpret_cast<const Byte*>(pem.data()), pem.size()));
-      if (!key) continue;  // a weak one
-      if (key->public_key() != certificate->public_key()) continue;
-      auto signature = key->sign_raw(s.hash);
-      REQUIRE(signature);
-      return credential(std::move(*signature));
-    }
-    return Error{Errc::kBadAuth, "no private key for our certificate"};
-  }
-  // Token: 0x60, length, its number, the sender's principal.
-  Result<Credential> on(const GssStep& s) {
-    if (s.initiator && s.token.empty() && s.target.find("unknown") != s.target.npos)
-      return Error{Errc::kBadAuth, "Server not found in Kerberos database"};
-    std::size_t got = 0;
-    if (!s.token.empty()) {
-      if (s.token.size() < 3 || s.token[0] != 0x60 || s.token[1] != s.token.size() - 2)
-        return Error{Errc::kBadAuth, "defective token"};
-      got = s.token[2];
-      contexts[s.context] = std::string(s.token.begin() + 3, s.token.end());
-    } else {
-      contexts[s.context] = "";
-    }
-    Bytes token;
-    if (got != gss_tokens) {
-      token = {0x60, static_cast<Byte>(principal.size() + 1), static_cast<Byte>(got + 1)};
-      token.insert(token.end(), principal.begin(), principal.end());
-    }
-    Credential c = credential(std::move(token));
-    c.complete = got + 1 >= gss_tokens;
-    if (c.complete) c.peer = contexts[s.context];
-    return c;
-  }
-  Result<Credential> on(const GssWrap& w) {
-    if (!contexts.contains(w.context)) return Error{Errc::kBadAuth, "no such context"};
-    Bytes out{'W'};
-    for (Byte b : w.octets) out.push_back(b ^ 0x5a);
-    return credential(std::move(out));
-  }
-  Result<Credential> on(const GssUnwrap& w) {
-    if (!contexts.contains(w.context) || w.octets.empty() || w.octets[0] != 'W')
-      return Error{Errc::kBadAuth, "defective token"};
-    Bytes out;
-    for (Byte b : ByteView(w.octets).subspan(1)) out.push_back(b ^ 0x5a);
-    return credential(std::move(out));
-  }
-  Result<Credential> on(const GssEnd& e) {
-    contexts.erase(e.context);
-    return Credential();
-  }
-};
-
-/// Seconds since 1970 in every test: certificates are made around it.
-inline constexpr std::int64_t kWallClock = 1'700'000'000;
 
 /// What an espd holds: SAs by (outbound, SPI), keys included, for comparison.
 struct HeldSa {
@@ -138,6 +60,7 @@ struct HeldSa {
   std::uint64_t order = 0;  // of installation
   std::uint64_t bytes = 0;
   bool soft_told = false;
+  std::uint64_t packets = 0;  // that the test says it carried
 };
 
 struct Node {
@@ -149,11 +72,12 @@ struct Node {
   std::uint32_t next_spi = 0;
   std::vector<Event> events;
   bool espd_fails = false;
-  std::uint64_t packets = 0;  // what espd says of any SA
+  std::uint64_t packets = 0;  // that any SA has carried, besides its own
   std::vector<std::pair<Time, AcquireFailed>> acquires_failed;
   std::uint64_t sent = 0;
   TestHolder holder;
   Time holder_delay{0};
+  std::vector<Time> keepalives;
 };
 
 inline esp::IpAddress address(const char* text) { return *esp::parse_address(text); }
@@ -167,6 +91,7 @@ struct Setup {
   std::string mode = "tunnel";
   std::string extra;        // lines of the connection
   std::string child_extra;  // lines of the child
+  bool any = false;         // takes its peer from any address
   std::string ike_table;
   std::string local;   // [connections.peer.local]
   std::string remote;  // [connections.peer.remote]
@@ -212,7 +137,8 @@ reqid = 7
 start_action = "{}"
 {}
 )",
-                  s.ike_table, left ? "192.0.2.1" : "192.0.2.2", !s.peer.empty() ? s.peer : left ? "192.0.2.2" : "192.0.2.1",
+                  s.ike_table, left ? "192.0.2.1" : "192.0.2.2",
+                  !s.peer.empty() ? s.peer : s.any ? "%any" : left ? "192.0.2.2" : "192.0.2.1",
                   s.ike, s.extra, s.local, s.remote, left ? ts_l : ts_r, left ? ts_r : ts_l, esp_line(s.esp), s.mode, s.start,
                   (without_group(s.esp) != s.esp ? "pfs = true\n" : "") + s.child_extra, s.more);
   auto config = parse_config(text, "test.toml");
@@ -410,9 +336,10 @@ class World {
     Path path{{d.path.remote.address, d.path.remote.port}, {d.path.local.address, d.path.local.port}};
     if (link_.fake_nat) {
       if (&from == &left_)
-        path.remote.port = static_cast<std::uint16_t>(path.remote.port + 20000);
+        path.remote.port = static_cast<std::uint16_t>(path.remote.port + link_.nat_shift);
       else
-        path.local.port = static_cast<std::uint16_t>(path.local.port - 20000);
+        path.local.port = static_cast<std::uint16_t>(path.local.port - link_.nat_shift);
+      if (&from != &left_ && path.local.port != 500 && path.local.port != 4500) return;
     }
     for (int i = 0; i < copies; ++i) {
       Bytes octets = d.octets;
@@ -431,7 +358,7 @@ class World {
       for (Output& o : outputs) std::visit([&](auto& x) { handle(n, x); }, o);
   }
   void handle(Node& n, SendDatagram& d) { carry(n, std::move(d)); }
-  void handle(Node&, SendKeepalive&) {}
+  void handle(Node& n, SendKeepalive&) { n.keepalives.push_back(now_); }
   void handle(Node& n, GetSpi& g) {
     const Ticket ticket = g.ticket;
     Result<std::uint32_t> spi = n.espd_fails ? Result<std::uint32_t>(Error{Errc::kTableFull, "table full"})
@@ -462,14 +389,23 @@ class World {
   }
   void handle(Node& n, RemoveSa& r) { n.sas.erase({r.src == n.address, r.spi}); }
   void handle(Node& n, QueryUse& q) {
-    const Ticket ticket = q.ticket;
-    const std::uint64_t packets = n.packets;
-    flight_.emplace(now_ + Time(1), [this, &n, ticket, packets] {
+    auto it = n.sas.find({q.src == n.address, q.spi});
+    const Result<std::uint64_t> packets = it != n.sas.end()
+                                              ? Result<std::uint64_t>(it->second.packets + n.packets)
+                                              : Result<std::uint64_t>(Error{Errc::kUnknownSpi, "no such SA"});
+    flight_.emplace(now_ + Time(1), [this, &n, ticket = q.ticket, packets] {
       n.engine->on_use(ticket, packets, now_);
       pump(n);
     });
   }
   void handle(Node& n, AcquireFailed& a) { n.acquires_failed.push_back({now_, a}); }
+  void handle(Node& n, MoveSa& m) {
+    auto it = n.sas.find({m.src == n.address, m.spi});
+    if (it == n.sas.end()) return;
+    it->second.sa.src = m.src;
+    it->second.sa.dst = m.dst;
+    it->second.sa.natt = m.natt;
+  }
   void handle(Node& n, Event& e) { n.events.push_back(std::move(e)); }
 
   LinkSettings link_;
