@@ -92,7 +92,7 @@ std::vector<QmSa> offered_sas(const ChildConfig& child, Encap encap) {
     sas.back().protocol = protocol;
   };
   if (!child.suites.empty()) add(esp::Protocol::kEsp);
-  if (!child.ah_suites.empty() && (child.bundle || encap == Encap::kPlain)) add(esp::Protocol::kAh);
+  if (!child.ah_suites.empty() && encap == Encap::kPlain) add(esp::Protocol::kAh);
   return sas;
 }
 
@@ -166,11 +166,12 @@ void set_limits(const MmSa& mm, const QmExchange& qm, std::uint32_t jitter, esp:
 
 }  // namespace
 
+bool QuickMode::nat_forbids(const MmSa& mm, const ChildConfig& child) {
+  return mm.nat() && (child.bundle || child.suites.empty());
+}
+
 void QuickMode::start(MmSa& mm, const MmSa::Pending& pending) {
-  auto sas = offered_sas(*pending.child, mm.encap());
-  if (mm.nat() && std::ranges::any_of(sas, [](const QmSa& s) { return s.protocol == esp::Protocol::kAh; }))
-    sas.clear();
-  if (sas.empty()) {
+  if (nat_forbids(mm, *pending.child)) {
     core_.event(Event::Kind::kFailed, *mm.connection, pending.child, "AH cannot pass the NAT on the path");
     return core_.negotiation_failed(pending, true);
   }
@@ -183,7 +184,7 @@ void QuickMode::start(MmSa& mm, const MmSa::Pending& pending) {
   qm.replaces = pending.replaces;
   qm.pfs = pending.child->pfs || pending.with_pfs;
   qm.retried = pending.retried;
-  qm.sas = std::move(sas);
+  qm.sas = offered_sas(*pending.child, mm.encap());
   qm.local_ts = local_ts_of(*pending.child, mm);
   qm.remote_ts = remote_ts_of(*pending.child, mm);
   qm.choice.transport = pending.child->transport;

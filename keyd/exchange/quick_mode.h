@@ -13,6 +13,8 @@ class QuickMode {
  public:
   explicit QuickMode(Core& core) : core_(core) {}
 
+  /// True when the child needs AH and `mm` has found a NAT, which AH cannot pass.
+  static bool nat_forbids(const MmSa& mm, const ChildConfig& child);
   /// Starts a negotiation under an established SA; `pending.replaces` names the pair that it renews.
   void start(MmSa& mm, const MmSa::Pending& pending);
   /// Takes a datagram of exchange type 32 for `mm`.

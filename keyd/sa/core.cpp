@@ -224,7 +224,7 @@ void Core::arm_life(const MmSa& mm) {
 void Core::mark_established(MmSa& mm) {
   leave_half_open(mm);
   mm.established = true;
-  mm.heard = mm.heard_before = now;
+  mm.since = mm.heard = mm.heard_before = now;
   ++counters.main_modes;
   if (key_log) key_log(mm.cookies.first, mm.keys.cipher.reveal());
   mm.shortened = mm.connection->life < mm.life;

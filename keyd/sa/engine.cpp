@@ -5,6 +5,11 @@
 #include "common/base/log.h"
 
 namespace esplanade::ike {
+namespace {
+
+constexpr Time kNatDoubt{60000};  // least age of a main mode SA whose finding about NAT is doubted
+
+}  // namespace
 
 void Engine::start(Time now) {
   core_.now = now;
@@ -21,6 +26,15 @@ bool Engine::start(const Core::ConfiguredChild& c, const esp::IpAddress& remote,
                    const MmSa::Pending& pending) {
   if (core_.stopping) return false;
   MmSa* mm = core_.find_usable(*c.connection, remote);
+  // What main mode finds about NAT stands in payloads that no hash covers: where it forbids all that the child wants,
+  // another main mode looks again, now and then.
+  if (mm != nullptr && mm->established && c.connection->remote && QuickMode::nat_forbids(*mm, *c.child) &&
+      core_.now - mm->since >= kNatDoubt) {
+    core_.move_quick_modes(*mm);
+    info_.send_delete_mm(*mm);
+    core_.remove_mm(*mm, "the NAT that it found is looked for again");
+    mm = core_.find_usable(*c.connection, remote);
+  }
   if (mm != nullptr && mm->established) {
     const bool running = std::ranges::any_of(mm->exchanges, [&](const auto& e) {
       return e.second.initiator && e.second.child == c.child && e.second.phase != QmExchange::Phase::kDone;

@@ -158,6 +158,7 @@ struct MmSa {
   bool shortened = false;  // ends sooner than was agreed: our own limits are lower
   bool answered = false;   // initiator: the peer has sent something
   bool established = false;
+  Time since{0};  // when it was
   bool expired = false;           // serves no new quick mode (R111, R118)
   std::uint32_t quick_modes = 0;  // begun by either side: R24; R100 and R101 distinguish the first
   std::map<std::uint32_t, QmExchange> exchanges;  // by Message-ID

@@ -307,10 +307,10 @@ TEST_CASE("ike/flood: quick modes that one peer begins and never ends are bounde
   const ChildConfig& child = left.connection->children.front();
   for (std::uint32_t i = 0; i < 500; ++i) {
     ChainBuilder c;
-    c.add(PayloadType::kSa, build_sa(qm_offer(child, 0x5000 + i, Encap::kPlain)));
+    c.add(PayloadType::kSa, build_sa(qm_offer(child, {0x5000 + i, 0}, Encap::kPlain, 0)));
     c.add(PayloadType::kNonce, Bytes(20, static_cast<Byte>(i)));
-    c.add(PayloadType::kId, build_id(id_from_selector(child.local_ts)));
-    c.add(PayloadType::kId, build_id(id_from_selector(child.remote_ts)));
+    c.add(PayloadType::kId, build_id(id_from_selector(*child.local_ts)));
+    c.add(PayloadType::kId, build_id(id_from_selector(*child.remote_ts)));
     w.inject(w.right(), phase2(left, Exchange::kQuickMode, 0x10000 + i, c));
   }
   CHECK(w.right().engine->sizes().exchanges <= 64 + 32);
@@ -332,7 +332,7 @@ TEST_CASE("ike/flood: a peer may not hold more established main mode SAs than it
   for (int i = 0; i < 8; ++i) {
     Core& core = EngineProbe::core(*w.left().engine);
     MainMode extra(core);
-    extra.start(core.configured.front().connection, w.right().address, std::nullopt);
+    extra.start(core.configured.front().connection, w.right().address, {});
     w.run(1s, [] { return false; });
     w.left().engine->on_timer(w.now());
     w.run(3s);
@@ -502,13 +502,13 @@ TEST_CASE("[R117] a transform with an unknown attribute is passed over, and the 
   CHECK(reply->front().transforms.front().number == 2);
   // The same in quick mode.
   const ChildConfig& child = config.connections.front()->children.front();
-  auto qm = qm_offer(child, 0x1000, Encap::kPlain);
+  auto qm = qm_offer(child, {0x1000, 0}, Encap::kPlain, 0);
   Transform qm_odd = qm.front().transforms.front();
   qm_odd.attributes.push_back({16400, true, {0, 1}});
   Transform qm_plain = qm.front().transforms.front();
   qm_plain.number = 2;
   qm.front().transforms = {qm_odd, qm_plain};
-  auto choice = choose_qm(qm, child, Encap::kPlain);
+  auto choice = choose_qm(qm, child, 2, Encap::kPlain);
   REQUIRE(choice);
-  CHECK(choice->reply.transforms.front().number == 2);
+  CHECK(choice->parts.front().reply.transforms.front().number == 2);
 }

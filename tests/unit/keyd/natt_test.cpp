@@ -47,7 +47,7 @@ TEST_CASE("ike/natt: peers that know only draft 02 or 03 use payload 130 and the
     for (const auto& [key, held] : w.left().sas) CHECK(held.sa.natt.has_value());
   }
   const auto config = make_config(true, {});
-  const auto offer = qm_offer(config.connections.front()->children.front(), 0x1000, Encap::kUdpDraft);
+  const auto offer = qm_offer(config.connections.front()->children.front(), {0x1000, 0}, Encap::kUdpDraft, 0);
   CHECK(load_be16(offer.front().transforms.front().attributes.front().value.data()) == 61443);
 }
 
