@@ -13,7 +13,7 @@ Setup cutting() {
   Setup s = fast();
   s.esp = "3des-sha1-modp768";
   s.ike_table = "fragment_size = 256\n";
-  s.extra = "local.id = \"" + std::string(200, 'a') + "\"\n";
+  s.local = "id = \"" + std::string(200, 'a') + "\"\n";
   return s;
 }
 Setup cutting_start() {

@@ -136,6 +136,7 @@ mode = "{}"
 reqid = 7
 start_action = "{}"
 {}
+{}
 )",
                   s.ike_table, left ? "192.0.2.1" : "192.0.2.2",
                   !s.peer.empty() ? s.peer : s.any ? "%any" : left ? "192.0.2.2" : "192.0.2.1",
