@@ -25,10 +25,10 @@ Json to_json(const MainModeView& v) {
 }
 
 Json to_json(const ChildView& v) {
-  return {{"kind", "child"},
+  Json out{{"kind", "child"},
           {"connection", v.connection},
           {"child", v.child},
-          {"protocol", v.protocol == esp::Protocol::kEsp ? "esp" : "ah"},
+          {"protocol", v.ah_spi_in != 0 ? "ah+esp" : v.protocol == esp::Protocol::kEsp ? "esp" : "ah"},
           {"role", v.initiator ? "initiator" : "responder"},
           {"spi_in", fmt::format("{:08x}", v.spi_in)},
           {"spi_out", fmt::format("{:08x}", v.spi_out)},
@@ -36,6 +36,11 @@ Json to_json(const ChildView& v) {
           {"remote", esp::to_string(v.remote)},
           {"peer_id", printable(v.peer_id)},
           {"rekeying", v.rekeying}};
+  if (v.ah_spi_in != 0) {
+    out["ah_spi_in"] = fmt::format("{:08x}", v.ah_spi_in);
+    out["ah_spi_out"] = fmt::format("{:08x}", v.ah_spi_out);
+  }
+  return out;
 }
 
 Json list(Engine& engine, std::size_t offset, Time now) {

@@ -51,6 +51,35 @@ TEST_CASE("ike/natt: peers that know only draft 02 or 03 use payload 130 and the
   CHECK(load_be16(offer.front().transforms.front().attributes.front().value.data()) == 61443);
 }
 
+TEST_CASE("ike/natt: a NAT that was only forged into message 3 keeps AH away for a minute or so, not for the life of main mode") {
+  Setup s = fast();
+  s.esp = "";
+  s.child_extra = "ah_proposals = \"sha1\"\n";
+  Setup l = s;
+  l.start = "trap";
+  World w(3, l, s);
+  bool forge = true;
+  w.tap = [&](const Node&, Bytes& octets) {
+    const auto h = parse_header(octets);
+    if (!forge || h->exchange != Exchange::kMainMode || h->encrypted() || h->next != PayloadType::kKe) return true;
+    octets.back() ^= 1;  // the last NAT-D
+    return true;
+  };
+  w.start();
+  w.acquire(w.left());
+  w.run(5s);
+  CHECK(mm_of(w.left()).nat());
+  CHECK(w.left().sas.empty());
+  forge = false;
+  const auto before = w.left().engine->counters().main_modes;
+  w.run(50s);
+  w.acquire(w.left());
+  CHECK(w.left().engine->counters().main_modes == before);  // where there is a NAT, traffic may not ask so often
+  w.run(10s);
+  w.acquire(w.left());
+  CHECK(w.run(5s, [&] { return w.up(); }));
+}
+
 TEST_CASE("ike/natt: a responder takes message 1 on port 4500") {
   World w(2, {}, fast());
   w.inject(w.right(), message1(7), 4500);

@@ -58,6 +58,39 @@ TEST_CASE("an operator initiates by name, and unknown names or peers without add
   CHECK(w.run(30 * kSecond, [&] { return w.up(); }));
 }
 
+TEST_CASE("an operator sees both SPIs of a bundle of AH and ESP, and ends all of it at both ends") {
+  Setup s;
+  s.child_extra = "ah_proposals = \"sha1\"\nbundle = true\n";
+  auto w = running(s, s);
+  REQUIRE(w->left().sas.size() == 4);
+  const Json listed = execute_command(*w->left().engine, {{"command", "list"}}, w->now(), {});
+  const Json& child = listed["sas"].back();
+  CHECK(child["protocol"] == "ah+esp");
+  for (const char* key : {"spi_in", "ah_spi_in"}) {
+    const auto spi = static_cast<std::uint32_t>(std::stoul(child[key].get<std::string>(), nullptr, 16));
+    CHECK(w->left().sas.contains({false, spi}));
+  }
+  REQUIRE(w->left().engine->terminate("peer", "net", w->now()));
+  pump(*w, w->left());
+  w->run(5 * kSecond);
+  CHECK(w->left().sas.empty());
+  CHECK(w->right().sas.empty());
+}
+
+TEST_CASE("after a reload that changes a connection the peer of its pairs is still watched") {
+  auto w = running();
+  reload(*w, w->left(), started("dpd_delay = 7\ndpd_timeout = 20\n"));
+  CHECK(w->left().engine->children().size() == 1);
+  w->run(40 * kSecond);  // a look by the old words
+  CHECK(w->left().engine->sizes().watched == 1);
+  // It is found dead by the new ones.
+  w->tap = [](const Node&, Bytes&) { return false; };
+  for (auto& [key, held] : w->left().sas)
+    if (key.first) ++held.packets;
+  w->run(60 * kSecond);
+  CHECK(w->left().engine->counters().dead_peers == 1);
+}
+
 TEST_CASE("an operator ends a child at both ends, and main mode with it when no child is named") {
   auto w = running();
   const auto child = w->left().engine->terminate("peer", "net", w->now());
