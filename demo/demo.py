@@ -70,6 +70,9 @@ peer = "192.0.2.1"
 """
 
 KEYD = """
+[process]
+user = "nobody"
+control = "{folder}/keyd.sock"
 [espd]
 pfkey = "{folder}/pfkey.sock"
 natt = "{folder}/natt.sock"
@@ -89,7 +92,10 @@ remote_ts = "10.1.0.0/24"
 esp_proposals = ["3des-sha1"]
 reqid = 1
 start_action = "start"
-[secrets.peer]
+"""
+
+SECRETS = """
+[ike.peer]
 id = "192.0.2.1"
 secret = "{psk}"
 """
@@ -168,8 +174,9 @@ def tunnel(build, card, out):
         strongswan = StrongSwan(peer, SWANCTL)
         say(f"espd with card `{card}`, then keyd, which negotiates")
         (ours.folder / "espd.toml").write_text(ESPD.format(card=card, folder=ours.folder))
-        (ours.folder / "keyd.toml").write_text(KEYD.format(folder=ours.folder, psk=PSK))
-        os.chmod(ours.folder / "keyd.toml", 0o600)
+        (ours.folder / "keyd.toml").write_text(KEYD.format(folder=ours.folder))
+        (ours.folder / "keyd-secrets.toml").write_text(SECRETS.format(psk=PSK))
+        os.chmod(ours.folder / "keyd-secrets.toml", 0o600)
         stats_file = folder / "sim-stats.json"
         espd = ours.start("espd", build / "bin/espd", "--config", ours.folder / "espd.toml", env={"ESPLANADE_SIM_STATS": str(stats_file)})
         wait_for("espd's socket", lambda: (ours.folder / "espd.sock").exists(), 60, [espd])

@@ -106,14 +106,15 @@ CHARON_PLUGINS = ("random nonce openssl pem pkcs1 pkcs8 x509 revocation constrai
 class StrongSwan:
     """A private strongSwan (charon with user-space ESP) in a host. `connections` is the text of swanctl.conf."""
 
-    def __init__(self, host, connections, charon="/usr/lib/ipsec/charon"):
+    def __init__(self, host, connections, charon="/usr/lib/ipsec/charon", settings=""):
+        """`settings`: more lines of the charon section of strongswan.conf."""
         if not Path(charon).exists():
             raise HostError(f"{charon} is missing: install strongswan-charon")
         self.host = host
         folder = host.folder
         self.uri = f"unix://{folder}/vici"
         (folder / "strongswan.conf").write_text(
-            f"charon {{\n  load = {CHARON_PLUGINS}\n  dos_protection = no\n  install_virtual_ip = no\n"
+            f"charon {{\n  load = {CHARON_PLUGINS}\n  dos_protection = no\n  {settings}\n  install_virtual_ip = no\n"
             f"  plugins {{\n    vici {{ socket = {self.uri} }}\n    kernel-libipsec {{ allow_peer_ts = yes }}\n  }}\n"
             f"  filelog {{ log {{ path = {folder}/charon-detail.log\n default = 1\n ike = 2\n flush_line = yes }} }}\n}}\n")
         (folder / "swanctl.conf").write_text(connections)

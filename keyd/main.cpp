@@ -1,64 +1,60 @@
-// keyd: the IKEv1 daemon.
-#include <sys/prctl.h>
-#include <sys/resource.h>
-
+// keyd: the IKEv1 daemon. One program, three processes: the parent starts it anew with the role of the holder
+// of secrets and with that of the process that faces the network.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "common/base/log.h"
+#include "keyd/holder/process.h"
 #include "keyd/shell/daemon.h"
+#include "keyd/shell/parent.h"
 
 using namespace esplanade;
 
 namespace {
 
-// Neither a core file nor another process of this user may show the keys.
-void harden() {
-  const rlimit none{0, 0};
-  ::setrlimit(RLIMIT_CORE, &none);
-  ::prctl(PR_SET_DUMPABLE, 0);
-}
-
-LogLevel level_of(const std::string& name) {
-  return name == "debug"   ? LogLevel::kDebug
-         : name == "warn"  ? LogLevel::kWarn
-         : name == "error" ? LogLevel::kError
-                           : LogLevel::kInfo;
-}
-
-int fail(const Error& e) {
-  std::fprintf(stderr, "keyd: %s\n", e.detail.c_str());
+int end_with(const Error& e) {
+  log_error("{}", e.detail);
   return e.code == Errc::kBadConfig ? 2 : 1;
+}
+
+int run_role(const std::string& role) {
+  ike::enter_child_process();
+  if (role == "holder") return ike::run_holder_process();
+  return ike::Daemon().run();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{"keyd negotiates IPsec SAs with IKEv1 (RFC 2409) and hands them to espd."};
-  std::string path = "/etc/esplanade/keyd.toml";
+  ike::ParentOptions options;
+  options.config_path = "/etc/esplanade/keyd.toml";
   bool check = false;
-  app.add_option("--config", path, "Configuration file")->capture_default_str();
-  app.add_flag("--check", check, "Read the configuration, say whether it is right, and end");
+  std::string role;
+  app.add_option("--config", options.config_path, "Configuration file")->capture_default_str();
+  app.add_flag("--check", check, "Read configuration and secrets, say whether they are right, and end");
+  app.add_option("--insecure-keylog", options.keylog_dir,
+                 "Write all keys into this folder, as Wireshark reads them: whoever has them reads the traffic");
+  app.add_option("--role", role)->group("")->check(CLI::IsMember({"holder", "ike"}));  // for its own children
   app.footer(
-      "Ends with 0 on SIGTERM, 1 on a failure while running, 2 on a wrong configuration or command line.");
+      "Ends with 0 on SIGTERM, 1 on a failure while running, 2 on a wrong configuration or command line. SIGHUP "
+      "reads the configuration and the secrets anew.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
-  harden();
-  auto config = ike::load_config(path);
-  if (!config) return fail(config.error());
+  if (!role.empty()) return run_role(role);
+  ike::forbid_dumps();
+  log_setup("keyd", LogLevel::kInfo);  // until the configuration says more
+  ike::Parent parent(options);
   if (check) {
-    std::printf("%s: ok, %zu connections\n", path.c_str(), config->connections.size());
+    if (auto checked = parent.check(); !checked) return end_with(checked.error());
+    for (const std::string& warning : parent.warnings())
+      std::printf("%s: warning: %s\n", options.config_path.c_str(), warning.c_str());
+    std::printf("%s: ok, %zu connections\n", options.config_path.c_str(), parent.num_connections());
     return 0;
   }
-  log_setup("keyd", level_of(config->log_level));
-  ike::Daemon daemon(std::move(*config));
-  if (auto status = daemon.open(); !status) return fail(status.error());
-  if (auto status = daemon.run(); !status) {
-    log_error("{}", status.error().detail);
-    return 1;
-  }
+  if (auto status = parent.run(); !status) return end_with(status.error());
   return 0;
 }

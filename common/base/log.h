@@ -1,18 +1,24 @@
-// Structured logs: one line an event on standard error, `TIME LEVEL PART: text`. Key material never reaches a
-// log: Secret cannot be formatted. Text from a peer goes through printable().
+// Structured logs: one line an event on standard error, `TIME LEVEL PART: text`, or as JSON
+// {"time","level","part","text"}. Key material never reaches a log: Secret cannot be formatted. Text from a peer
+// goes through printable(); whatever else a line holds, it is one line of at most 4,000 octets in ASCII.
 #pragma once
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <string>
 #include <string_view>
 
 namespace esplanade {
 
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
+enum class LogFormat { kText, kJson };
 
 /// Sets the least level that is written (default kInfo) and the part's name, e.g. "keyd".
-void log_setup(std::string_view part, LogLevel least);
+void log_setup(std::string_view part, LogLevel least, LogFormat format = LogFormat::kText);
+/// Calls `observer` with each line that is written, without its newline; an empty one ends that. Not for several
+/// threads, and the observer must not log.
+void log_observe(std::function<void(std::string_view line)> observer);
 bool log_wants(LogLevel level);
 void log_line(LogLevel level, std::string_view text);
 

@@ -30,6 +30,12 @@ const char* errc_name(Errc code) {
     case Errc::kWrongAddress: return "wrong-address";
     case Errc::kWrongDirection: return "wrong-direction";
     case Errc::kBadNextHeader: return "bad-next-header";
+    case Errc::kBadKe: return "bad-ke";
+    case Errc::kBadId: return "bad-id";
+    case Errc::kBadCertificate: return "bad-certificate";
+    case Errc::kUnknownAuthority: return "unknown-authority";
+    case Errc::kBadSignature: return "bad-signature";
+    case Errc::kBadAuth: return "bad-auth";
     case Errc::kBadInner: return "bad-inner";
   }
   return "?";

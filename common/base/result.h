@@ -38,6 +38,12 @@ enum class Errc : std::uint8_t {
   kWrongAddress,  // outer addresses are not those of the SA
   kWrongDirection,  // an inbound SA asked to protect, or the reverse
   kBadNextHeader,  // next header does not fit the SA's mode
+  kBadKe,         // Diffie-Hellman public value of a wrong length or range: RFC 2409 s5
+  kBadId,         // an identity that is malformed, not proved or not the one wanted
+  kBadCertificate,    // a certificate that is malformed, out of date, revoked or of a wrong use
+  kUnknownAuthority,  // no chain to a configured authority
+  kBadSignature,  // a signature that does not fit
+  kBadAuth,       // a hash or token that proves no secret
   kBadInner,      // packet inside a tunnel is not whole, or not of the stated family
 };
 

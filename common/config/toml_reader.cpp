@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <sstream>
 
 #include "common/base/log.h"
 #include "common/base/secret.h"
@@ -116,6 +117,12 @@ void TomlReader::tables(std::string_view key, const std::function<void(const std
       outer.table(text, [&](TomlReader& inner) { each(text, inner); });
     }
   });
+}
+
+std::string TomlReader::canonical() const {
+  std::ostringstream out;
+  out << toml::json_formatter(table_);  // tables are sorted by key
+  return out.str();
 }
 
 void TomlReader::done() {

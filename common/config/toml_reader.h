@@ -39,6 +39,8 @@ class TomlReader {
   /// Refuses the keys that nobody asked for.
   void done();
   const std::string& where() const { return where_; }
+  /// The whole table as one text that does not depend on comments, order or spacing.
+  std::string canonical() const;
 
  private:
   const toml::node* get(std::string_view key, bool required);

@@ -44,7 +44,7 @@ struct Cbc::State {
 };
 
 Cbc::Cbc(BlockCipher cipher, ByteView key)
-    : state_(std::make_unique<State>(keyed(cipher, key, true), keyed(cipher, key, false))) {}
+    : state_(new State{keyed(cipher, key, true), keyed(cipher, key, false)}) {}
 Cbc::Cbc(Cbc&&) noexcept = default;
 Cbc& Cbc::operator=(Cbc&&) noexcept = default;
 Cbc::~Cbc() = default;

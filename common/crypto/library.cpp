@@ -48,5 +48,6 @@ const EVP_MD* fetch_sha1() { return library().sha1; }
 const EVP_CIPHER* fetch_des_cbc() { return library().des; }
 const EVP_CIPHER* fetch_triple_des_cbc() { return library().triple_des; }
 EVP_MAC* fetch_hmac() { return library().hmac; }
+OSSL_LIB_CTX* context() { return library().context; }
 
 }  // namespace esplanade::crypto::detail

@@ -12,6 +12,9 @@ const EVP_CIPHER* fetch_des_cbc();
 const EVP_CIPHER* fetch_triple_des_cbc();
 EVP_MAC* fetch_hmac();
 
+/// The library context: for keys and certificates, so that they see the same providers.
+OSSL_LIB_CTX* context();
+
 /// Ends the program with OpenSSL's reason: for failures that only a broken installation gives.
 [[noreturn]] void die(const char* what);
 

@@ -367,6 +367,16 @@ Result<Encapsulated> SoftSa::encap(ByteView packet, std::optional<std::array<Byt
 }
 Result<Decapsulated> SoftSa::decap(ByteView packet) { return counted(state_->decap(packet), state_->counters); }
 
+Status SoftSa::move(const IpAddress& src, const IpAddress& dst, const std::optional<Natt>& natt) {
+  SaParams& sa = state_->sa;
+  if (src.version != sa.src.version || dst.version != sa.dst.version || natt.has_value() != sa.natt.has_value())
+    return Error{Errc::kBadConfig, "a move keeps the IP version and the kind of encapsulation"};
+  sa.src = src;
+  sa.dst = dst;
+  sa.natt = natt;
+  return ok();
+}
+
 const SaParams& SoftSa::params() const { return state_->sa; }
 const SaCounters& SoftSa::counters() const { return state_->counters; }
 std::uint64_t SoftSa::seq() const { return state_->seq; }

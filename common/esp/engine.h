@@ -62,6 +62,10 @@ class SoftSa {
   /// kWrongAddress, kUnknownSpi, kReplayed, kBadIcv, kBadPadding, kDummy, kBadNextHeader, kBadInner, kExpired.
   Result<Decapsulated> decap(ByteView packet);
 
+  /// The peer is reached elsewhere now (RFC 3947 s7): other outer addresses and UDP ports; all else stays.
+  /// Errors: kBadConfig (families differ from before, UDP encapsulation comes or goes).
+  Status move(const IpAddress& src, const IpAddress& dst, const std::optional<Natt>& natt);
+
   const SaParams& params() const;
   const SaCounters& counters() const;
   /// Outbound: last number used. Inbound: highest authenticated.

@@ -99,6 +99,28 @@ Message sa_message(Type type, esp::SaParams sa, std::uint32_t reqid) {
   return m;
 }
 
+Message move_message(SaType type, std::uint32_t spi, std::uint32_t reqid, const esp::IpAddress& src,
+                     const esp::IpAddress& dst, const esp::Natt& natt) {
+  Message m;
+  m.type = Type::kUpdate;
+  m.satype = type;
+  m.sa = SaExt{};
+  m.sa->spi = spi;
+  m.src = host_address(src);
+  m.dst = host_address(dst);
+  m.sa2 = Sa2Ext{kModeAny, 0, reqid};
+  m.natt_type = kNattEspInUdp;
+  m.natt_sport = natt.src_port;
+  m.natt_dport = natt.dst_port;
+  return m;
+}
+
+bool is_move(const Message& m) {
+  return m.type == Type::kUpdate && !m.key_auth && !m.key_encrypt && m.sa && m.src && m.dst && m.sa2 &&
+         m.sa2->mode == kModeAny && m.natt_type && m.natt_sport && m.natt_dport && *m.natt_sport != 0 &&
+         *m.natt_dport != 0;
+}
+
 Result<esp::SaParams> sa_params(Message&& m, bool outbound) {
   if (!m.sa || !m.src || !m.dst || !m.sa2) {
     return Error{Errc::kMalformed, "an SA needs the extensions SA, ADDRESS_SRC, ADDRESS_DST and SA2"};

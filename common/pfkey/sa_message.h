@@ -16,6 +16,13 @@ Message sa_message(Type type, esp::SaParams sa, std::uint32_t reqid);
 /// Key lengths and the like are esp::validate()'s.
 Result<esp::SaParams> sa_params(Message&& message, bool outbound);
 
+/// The UPDATE that moves an installed SA of the policy `reqid` to other outer addresses and UDP ports (a peer
+/// behind NAT was given new ones). It has no keys: that tells it from an installation.
+Message move_message(SaType type, std::uint32_t spi, std::uint32_t reqid, const esp::IpAddress& src,
+                     const esp::IpAddress& dst, const esp::Natt& natt);
+/// True for such a message.
+bool is_move(const Message& message);
+
 /// Numbers of <linux/pfkeyv2.h> for our algorithms.
 std::uint8_t to_pfkey(esp::Cipher cipher);
 std::uint8_t to_pfkey(esp::Auth auth);

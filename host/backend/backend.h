@@ -66,6 +66,10 @@ class Backend {
   virtual Result<SaHandle> install(esp::SaParams params) = 0;
   /// Removes it; its keys are gone when this returns. Packets still inside complete with kNoSa or as usual.
   virtual Status remove(SaHandle sa) = 0;
+  /// Gives an SA other outer addresses and UDP ports, for a peer behind NAT that was given new ones (RFC 3947 s7);
+  /// keys, numbers, window and counters stay. kUnknownSpi; kBadConfig; kUnsupported: the card does not update SAs.
+  virtual Status move(SaHandle sa, const esp::IpAddress& src, const esp::IpAddress& dst,
+                      const std::optional<esp::Natt>& natt) = 0;
   virtual Result<SaView> view(SaHandle sa) = 0;
   virtual Result<Totals> totals() = 0;
 

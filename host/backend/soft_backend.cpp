@@ -98,6 +98,13 @@ class SoftBackend final : public Backend {
     return ok();
   }
 
+  Status move(SaHandle handle, const esp::IpAddress& src, const esp::IpAddress& dst,
+              const std::optional<esp::Natt>& natt) override {
+    const auto found = sas_.find(handle);
+    if (found == sas_.end()) return Error{Errc::kUnknownSpi, "no such SA"};
+    return found->second.move(src, dst, natt);
+  }
+
   Result<SaView> view(SaHandle handle) override {
     const auto found = sas_.find(handle);
     if (found == sas_.end()) return Error{Errc::kUnknownSpi, "no such SA"};

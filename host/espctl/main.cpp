@@ -1,13 +1,14 @@
-// espctl: looks at a running espd.
+// espctl: looks at a running espd, and at a running keyd.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 
+#include "host/espctl/ike.h"
 #include "host/espctl/tables.h"
 
 int main(int argc, char** argv) {
   using namespace esplanade;
-  CLI::App app{"espctl shows what espd does: its state, its SAs, its counters."};
+  CLI::App app{"espctl shows what espd does: its state, its SAs, its counters; and steers the IKE daemon."};
   std::string socket = "/run/esplanade/espd.sock";
   bool json = false;
   app.add_option("--socket", socket, "status socket of espd")->capture_default_str();
@@ -17,7 +18,10 @@ int main(int argc, char** argv) {
   const CLI::App* status = app.add_subcommand("status", "card, IKE daemon, policies");
   const CLI::App* sa = app.add_subcommand("sa", "security associations, without keys");
   app.add_subcommand("stats", "packets, bytes, cycles, drops by reason");
+  espctl::IkeCommand ike;
+  espctl::add_ike(app, ike);
   CLI11_PARSE(app, argc, argv);
+  if (ike.app->parsed()) return espctl::run_ike(ike, json);
 
   const bool want_status = status->parsed();
   const bool want_sas = sa->parsed();

@@ -9,9 +9,6 @@
 
 namespace esplanade::espctl {
 
-namespace {
-
-// Members that are missing or of another type read as 0 or "-": an espd of another version must not stop us.
 std::uint64_t number(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
@@ -31,6 +28,12 @@ const Json& part(const Json& object, const char* key) {
   return found != object.end() && found->is_structured() ? *found : kEmpty;
 }
 
+std::string yes_no(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_boolean() ? (found->get<bool>() ? "yes" : "no") : "-";
+}
+
+namespace {
 std::string grouped(std::uint64_t value) {
   std::string out = std::to_string(value);
   for (auto at = static_cast<std::ptrdiff_t>(out.size()) - 3; at > 0; at -= 3)
@@ -38,13 +41,12 @@ std::string grouped(std::uint64_t value) {
   return out;
 }
 
+}  // namespace
+
 std::string line(std::string_view name, std::string_view value) {
   return fmt::format("{:<24}{:>22}\n", name, value);
 }
 
-using Row = std::vector<std::string>;
-
-// Columns as wide as their widest cell, two spaces between.
 std::string columns(const std::vector<Row>& rows) {
   std::vector<std::size_t> widths;
   for (const Row& row : rows) {
@@ -67,8 +69,6 @@ std::string counters(const Json& object, const char* prefix) {
   }
   return out;
 }
-
-}  // namespace
 
 std::string status_table(const Json& s) {
   std::string out = line("card", text(s, "card"));

@@ -127,6 +127,9 @@ Policy read_policy(Table t) {
            "yet");
   }
   if (auto i = t.word("udp_encap", {"auto", "always", "never"})) p.udp_encap = static_cast<UdpEncap>(*i);
+  if (auto i = t.word("fallback", {"none", "clear"})) p.fallback_clear = *i == 1;
+  if (p.fallback_clear && p.local_ts.address.version != 4)
+    t.fail("fallback", "\"clear\" is for IPv4 traffic only");
   if (auto mode = t.text("mode"); mode && *mode != "tunnel")
     t.fail("mode", "only \"tunnel\" is supported yet");
   if (auto action = t.text("action"); action && *action != "protect")

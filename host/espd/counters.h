@@ -35,6 +35,7 @@ struct Counters {
   std::uint64_t tun_in = 0, tun_out = 0;                // packets read from and written to TUN
   std::uint64_t udp_esp_in = 0, raw_esp_in = 0;         // ESP packets from the outside
   std::uint64_t udp_esp_out = 0, raw_esp_out = 0;       // and to it
+  std::uint64_t clear_out = 0;                          // in clear, by a policy that falls back
   std::uint64_t ike_in = 0, ike_out = 0;                // IKE datagrams on 4500
   std::uint64_t keepalives_in = 0, keepalives_out = 0;  // RFC 3948 s2.3
   std::uint64_t acquires = 0, expires = 0;              // PF_KEY messages

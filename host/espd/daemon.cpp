@@ -62,7 +62,7 @@ class Daemon {
         sad_(backend, policies_),
         pfkey_(backend, sad_, counters_,
                {[this](std::uint32_t reqid) { data_plane_.outbound_ready(reqid); },
-                [this](std::uint32_t reqid) { data_plane_.acquire_failed(reqid); },
+                [this](std::uint32_t reqid, bool silent) { data_plane_.acquire_failed(reqid, silent); },
                 [this] { data_plane_.tick(Clock::now()); }}),
         data_plane_(backend, sad_, policies_, tun, outside, counters_,
                     {[this](const Policy& policy) { return pfkey_.acquire(policy); },

@@ -83,7 +83,7 @@ void DataPlane::from_tun(ByteView packet) {
   if (policy == nullptr) return counters_.drop(Drop::kNoPolicy);
   if (lost_) return counters_.drop(Drop::kCardLost);
   const Sa* sa = sad_.outbound(policy->reqid);
-  if (sa == nullptr) return wait_for_sa(*policy, packet);
+  if (sa == nullptr) return without_sa(*policy, packet);
   submit(sa->handle, packet);
 }
 
@@ -111,6 +111,18 @@ void DataPlane::from_udp(MutableBytes packet, const UdpPath& path) {
   submit(std::nullopt, packet);
 }
 
+void DataPlane::without_sa(const Policy& policy, ByteView packet) {
+  const Fallback::Verdict verdict = fallback_.packet(policy.reqid, Clock::now());
+  if (verdict == Fallback::Verdict::kHold) return wait_for_sa(policy, packet);
+  send_clear(policy, packet);
+  if (verdict == Fallback::Verdict::kClearAndAsk) (void)hooks_.acquire(policy);
+}
+
+void DataPlane::send_clear(const Policy& policy, ByteView packet) {
+  if (!outside_.send_clear(packet, policy.peer)) return counters_.drop(Drop::kOutsideSend);
+  ++counters_.clear_out;
+}
+
 void DataPlane::wait_for_sa(const Policy& policy, ByteView packet) {
   Waiting& waiting = waiting_[policy.reqid];
   const auto now = Clock::now();
@@ -127,6 +139,7 @@ void DataPlane::ask(const Policy& policy, Waiting& waiting, Clock::time_point no
 }
 
 void DataPlane::outbound_ready(std::uint32_t reqid) {
+  fallback_.protect(reqid);
   const auto found = waiting_.find(reqid);
   const Sa* sa = sad_.outbound(reqid);
   if (found == waiting_.end() || sa == nullptr) return;
@@ -134,9 +147,18 @@ void DataPlane::outbound_ready(std::uint32_t reqid) {
   waiting_.erase(found);
 }
 
-void DataPlane::acquire_failed(std::uint32_t reqid) {
+void DataPlane::acquire_failed(std::uint32_t reqid, bool silent) {
+  const Policy* policy = policies_.by_reqid(reqid);
+  const bool clear = policy != nullptr && fallback_.failed(*policy, silent, Clock::now());
   const auto found = waiting_.find(reqid);
   if (found == waiting_.end()) return;
+  if (clear) {
+    for (const auto& [since, packet] : found->second.packets) send_clear(*policy, packet);
+    found->second.packets.clear();
+    return;
+  }
+  // A silent peer may still answer: what waits goes on waiting, until its time is over.
+  if (silent) return;
   counters_.drop(Drop::kNegotiationFailed, found->second.packets.size());
   found->second.packets.clear();  // next_acquire stays: no storm of requests
 }

@@ -1,12 +1,13 @@
 // Packets between TUN, card and network. Outbound: policy, outbound SA, card, network; a packet that has no
 // SA yet waits while the IKE daemon is asked. Inbound: network, card, policy of the SA, TUN. Nothing ever
-// passes in clear.
+// passes in clear, but for a policy that says so while its peer does not speak IKE (fallback.h).
 #pragma once
 
 #include <deque>
 #include <unordered_map>
 
 #include "host/espd/counters.h"
+#include "host/espd/fallback.h"
 #include "host/espd/outside.h"
 #include "host/espd/sad.h"
 #include "host/espd/tun.h"
@@ -29,9 +30,10 @@ class DataPlane {
   /// Takes finished packets out of the card and passes them on, waiting up to `wait` for the first.
   void reap(std::chrono::milliseconds wait);
 
-  /// An outbound SA came: the packets that waited go. Or none will come: they are dropped.
+  /// An outbound SA came: the packets that waited go. Or none will come, or none yet from a `silent` peer: they are
+  /// dropped, or go in clear where the policy falls back.
   void outbound_ready(std::uint32_t reqid);
-  void acquire_failed(std::uint32_t reqid);
+  void acquire_failed(std::uint32_t reqid, bool silent);
   /// Old waiting packets are dropped, due ACQUIREs sent.
   void tick(Clock::time_point now);
 
@@ -54,6 +56,8 @@ class DataPlane {
   void read_batch(Receive receive);
   void from_tun(ByteView packet);
   void from_udp(MutableBytes packet, const UdpPath& path);
+  void without_sa(const Policy& policy, ByteView packet);
+  void send_clear(const Policy& policy, ByteView packet);
   void wait_for_sa(const Policy& policy, ByteView packet);
   void ask(const Policy& policy, Waiting& waiting, Clock::time_point now);
   void submit(std::optional<host::SaHandle> encap, ByteView packet);
@@ -71,6 +75,7 @@ class DataPlane {
   Counters& counters_;
   Hooks hooks_;
   bool lost_ = false;
+  Fallback fallback_;
   std::unordered_map<std::uint32_t, Waiting> waiting_;  // by reqid
   std::deque<Job> backlog_;
   std::vector<host::Outcome> outcomes_;

@@ -1,6 +1,8 @@
 #include "host/espd/outside.h"
 
 #include <fmt/format.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <sys/socket.h>
@@ -73,6 +75,27 @@ Result<pfkey::Fd> open_raw() {
     return os_error("cannot set up the raw ESP socket", "CAP_NET_RAW");
   widen_buffers(fd.get());
   return fd;
+}
+
+// The interface that holds the address which the kernel would use towards `to`; 0: none.
+unsigned interface_towards(const esp::IpAddress& to) {
+  const pfkey::Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in remote = socket_address(to, kNattPort);
+  sockaddr_in own{};
+  socklen_t len = sizeof own;
+  if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&remote), sizeof remote) != 0 ||
+      ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &len) != 0)
+    return 0;
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return 0;
+  unsigned found = 0;
+  for (const ifaddrs* i = list; i != nullptr && found == 0; i = i->ifa_next) {
+    if (i->ifa_addr == nullptr || i->ifa_addr->sa_family != AF_INET) continue;
+    const auto& address = *reinterpret_cast<const sockaddr_in*>(i->ifa_addr);
+    if (address.sin_addr.s_addr == own.sin_addr.s_addr) found = ::if_nametoindex(i->ifa_name);
+  }
+  ::freeifaddrs(list);
+  return found;
 }
 
 bool would_wait() { return errno == EAGAIN || errno == EINTR; }
@@ -192,6 +215,30 @@ Outside::Sent Outside::send_esp(ByteView outer) {
   const ssize_t sent = ::sendto(raw_.get(), outer.data(), outer.size(), MSG_NOSIGNAL,
                                 reinterpret_cast<const sockaddr*>(&to), sizeof to);
   return sent >= 0 ? Sent::kRaw : Sent::kNot;
+}
+
+bool Outside::send_clear(ByteView packet, const esp::IpAddress& towards) {
+  if (packet.size() < 20 || packet[0] >> 4 != 4) return false;
+  const unsigned interface_index = interface_towards(towards);
+  if (interface_index == 0) return false;
+  sockaddr_in to = socket_address(esp::destination_of(packet), 0);
+  iovec part{const_cast<Byte*>(packet.data()), packet.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(in_pktinfo))] = {};
+  msghdr message{};
+  message.msg_name = &to;
+  message.msg_namelen = sizeof to;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* c = CMSG_FIRSTHDR(&message);
+  c->cmsg_level = IPPROTO_IP;
+  c->cmsg_type = IP_PKTINFO;
+  c->cmsg_len = CMSG_LEN(sizeof(in_pktinfo));
+  in_pktinfo info{};
+  info.ipi_ifindex = static_cast<int>(interface_index);
+  std::memcpy(CMSG_DATA(c), &info, sizeof info);
+  return ::sendmsg(raw_.get(), &message, MSG_NOSIGNAL) >= 0;
 }
 
 bool Outside::send_ike(const pfkey::NattFrame& frame) {

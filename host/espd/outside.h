@@ -43,6 +43,9 @@ class Outside {
   /// not take it, or it is neither.
   enum class Sent : std::uint8_t { kUdp, kRaw, kNot };
   Sent send_esp(ByteView outer_packet);
+  /// Sends an IPv4 packet as it is, by the interface that leads to `towards`: not into the TUN device, where the route
+  /// of its own destination would bring it. False: the network did not take it.
+  bool send_clear(ByteView packet, const esp::IpAddress& towards);
   /// Sends keyd's message with the non-ESP marker, or a keepalive.
   bool send_ike(const pfkey::NattFrame& frame);
 

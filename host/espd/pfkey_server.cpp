@@ -108,9 +108,14 @@ std::vector<Message> PfkeyServer::answer(ClientId client, Message request) {
   std::vector<Message> out;
   if (request.type == Type::kAcquire) {
     // RFC 2367 s3.1.6: an ACQUIRE with an errno says that negotiation failed. It has no answer.
+    // ETIMEDOUT: the peer is silent; any other: it answers.
     const auto found =
         std::ranges::find_if(acquire_of_, [&](const auto& entry) { return entry.second == request.seq; });
-    if (request.error != 0 && found != acquire_of_.end()) hooks_.acquire_failed(found->first);
+    // Meanwhile the policy may have been asked for again: then it names itself.
+    const auto named = request.sa2 ? acquire_of_.find(request.sa2->reqid) : acquire_of_.end();
+    const auto meant = found != acquire_of_.end() ? found : named;
+    if (request.error != 0 && meant != acquire_of_.end())
+      hooks_.acquire_failed(meant->first, request.error == ETIMEDOUT);
     return out;
   }
   if (request.type == Type::kDump) return dump(request);
@@ -135,6 +140,8 @@ Result<Message> PfkeyServer::handle(ClientId client, Message& request) {
     case Type::kGetspi:
       return get_spi(client, request);
     case Type::kUpdate:
+      if (pfkey::is_move(request)) return move(request);
+      return install(client, request);
     case Type::kAdd:
       return install(client, request);
     case Type::kDelete:
@@ -186,6 +193,21 @@ Result<Message> PfkeyServer::install(ClientId client, Message& request) {
   log_info("installed {} SA {:08x}, {} -> {}, reqid {}{}", outbound ? "outbound" : "inbound", sa.id.spi,
            esp::to_string(sa.src), esp::to_string(sa.id.dst), reqid, sa.natt ? ", in UDP" : "");
   if (outbound) hooks_.outbound_ready(reqid);
+  return m;
+}
+
+Result<Message> PfkeyServer::move(const Message& request) {
+  const auto protocol = request.satype == pfkey::SaType::kAh ? esp::Protocol::kAh : esp::Protocol::kEsp;
+  const esp::Natt natt{*request.natt_sport, *request.natt_dport};
+  ESPLANADE_CHECK(sad_.move(protocol, request.sa->spi, request.sa2->reqid, request.src->address,
+                            request.dst->address, natt));
+  log_info("moved SA {:08x} to {}:{} -> {}:{}", request.sa->spi, esp::to_string(request.src->address),
+           natt.src_port, esp::to_string(request.dst->address), natt.dst_port);
+  Message m = reply_to(request);
+  m.sa = request.sa;
+  m.src = request.src;
+  m.dst = request.dst;
+  m.sa2 = request.sa2;
   return m;
 }
 

@@ -15,7 +15,8 @@ class PfkeyServer {
  public:
   struct Hooks {
     std::function<void(std::uint32_t reqid)> outbound_ready;  // an outbound SA was installed
-    std::function<void(std::uint32_t reqid)> acquire_failed;  // the daemon gave up on an ACQUIRE
+    /// The daemon gave up on an ACQUIRE, or (`silent`) has had no answer from the peer so far.
+    std::function<void(std::uint32_t reqid, bool silent)> acquire_failed;
     std::function<void()> registered;                         // a daemon is there to take ACQUIREs
   };
   PfkeyServer(host::Backend& backend, Sad& sad, Counters& counters, Hooks hooks)
@@ -37,6 +38,7 @@ class PfkeyServer {
   Result<pfkey::Message> get_spi(ClientId client, const pfkey::Message& request);
   Result<pfkey::Message> install(ClientId client, pfkey::Message& request);
   Result<pfkey::Message> remove(const pfkey::Message& request);
+  Result<pfkey::Message> move(const pfkey::Message& request);
   Result<pfkey::Message> get(const pfkey::Message& request);
   std::vector<pfkey::Message> dump(const pfkey::Message& request);
   pfkey::Message describe(const Sa& sa);

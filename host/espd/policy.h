@@ -35,6 +35,7 @@ struct Policy {
   esp::IpAddress local;     // outside
   esp::IpAddress peer;
   UdpEncap udp_encap = UdpEncap::kAuto;
+  bool fallback_clear = false;  // in clear while the peer does not speak IKE: fallback.h
 };
 
 /// Source and destination of an IPv4 or IPv6 packet; nullopt when it has no whole fixed header.

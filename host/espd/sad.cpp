@@ -111,6 +111,31 @@ Status Sad::remove(host::SaHandle handle) {
   return backend_.remove(handle);
 }
 
+Status Sad::move(esp::Protocol protocol, std::uint32_t spi, std::uint32_t reqid, const esp::IpAddress& src,
+                 const esp::IpAddress& dst, const esp::Natt& natt) {
+  const Policy* policy = policies_.by_reqid(reqid);
+  if (policy == nullptr) return Error{Errc::kMalformed, "no policy has this reqid"};
+  const bool outbound = src == policy->local;
+  const auto& [near, far] = outbound ? std::tie(src, dst) : std::tie(dst, src);
+  if (near != policy->local || far != policy->peer)
+    return Error{Errc::kMalformed, "the policy does not have these outer addresses"};
+  if ((outbound ? natt.src_port : natt.dst_port) != 4500)
+    return Error{Errc::kMalformed, "the UDP port on this side is not 4500"};
+  const auto found = std::ranges::find_if(sas_, [&](const auto& e) {
+    const Sa& sa = e.second;
+    return sa.reqid == reqid && sa.id.spi == spi && sa.id.protocol == protocol && sa.outbound == outbound;
+  });
+  if (found == sas_.end()) return Error{Errc::kUnknownSpi, "no such SA"};
+  Sa& sa = found->second;
+  ESPLANADE_CHECK(backend_.move(sa.handle, src, dst, natt));
+  by_id_.erase(sa.id);
+  sa.src = src;
+  sa.id.dst = dst;
+  sa.natt = natt;
+  by_id_[sa.id] = sa.handle;
+  return ok();
+}
+
 std::size_t Sad::flush(ClientId owner) {
   std::vector<host::SaHandle> mine;
   for (const auto& [handle, sa] : sas_) {

@@ -77,6 +77,10 @@ class Sad {
   /// Removes an SA, or gives a larval SPI back. kUnknownSpi.
   Status remove(const SaId& id);
   Status remove(host::SaHandle handle);
+  /// Gives an SA of the policy `reqid`, known by its SPI, other outer addresses and UDP ports: a peer behind NAT
+  /// moved. Errors: kUnknownSpi; kMalformed (the policy does not have these addresses); as Backend::move.
+  Status move(esp::Protocol protocol, std::uint32_t spi, std::uint32_t reqid, const esp::IpAddress& src,
+              const esp::IpAddress& dst, const esp::Natt& natt);
   /// Removes all SAs and larval SPIs that `owner` made; returns how many.
   std::size_t flush(ClientId owner);
   void remove_all();

@@ -90,6 +90,7 @@ Json traffic(const Counters& c) {
           {"udp_esp_out", c.udp_esp_out},
           {"raw_esp_in", c.raw_esp_in},
           {"raw_esp_out", c.raw_esp_out},
+          {"clear_out", c.clear_out},
           {"ike_in", c.ike_in},
           {"ike_out", c.ike_out},
           {"keepalives_in", c.keepalives_in},

@@ -8,35 +8,38 @@ class PskAuthenticator final : public Authenticator {
  public:
   std::span<const Step> steps() const override { return kMainModePsk; }
 
-  Secret skeyid(const MmSa& mm, ByteView) const override {
-    return skeyid_psk(mm.suite.hash, mm.connection->psk.reveal(), mm.ni_b, mm.nr_b);
+  std::optional<Request> need(MmSa& mm) const override {
+    if (mm.auth.g_xy.empty() || !mm.auth.skeyid.empty()) return std::nullopt;
+    mm.auth.wait = AuthState::Wait::kSkeyid;
+    return PskSkeyid{ike::hash_of(mm.suite.hash), mm.ni_b, mm.nr_b};
   }
 
-  Status add_proof(const MmSa& mm, ByteView id_b, ChainBuilder& chain) const override {
-    chain.add(PayloadType::kHash, hash_of_side(mm, mm.initiator, id_b));
+  Status take(MmSa& mm, const Credential& credential) const override {
+    if (credential.octets.size() != crypto::hash_len(ike::hash_of(mm.suite.hash)))
+      return Error{Errc::kBadLength, "the holder's SKEYID has a wrong length"};
+    mm.auth.skeyid = credential.octets.clone();
     return ok();
   }
 
-  Status check_proof(const MmSa& mm, ByteView id_b, const Payloads& payloads) const override {
-    const Bytes want = hash_of_side(mm, !mm.initiator, id_b);
-    if (!constant_time_equal(want, find(payloads, PayloadType::kHash)->body))
-      return Error{Errc::kMalformed, "the peer does not prove the pre-shared key"};
-    return ok();
+  Secret skeyid(MmSa& mm) const override { return std::move(mm.auth.skeyid); }
+
+  void add_proof(MmSa& mm, ChainBuilder& chain) const override {
+    chain.add(PayloadType::kHash, hash_of(mm, true, build_id(mm.connection->local_id)));
+    mm.auth.proof_sent = true;
   }
 
- private:
-  static Bytes hash_of_side(const MmSa& mm, bool initiator, ByteView id_b) {
-    const auto& [cky_i, cky_r] = mm.cookies;
-    return initiator ? auth_hash(mm.suite.hash, mm.keys.skeyid.reveal(), mm.g_xi, mm.g_xr, cky_i, cky_r,
-                                 mm.sai_b, id_b)
-                     : auth_hash(mm.suite.hash, mm.keys.skeyid.reveal(), mm.g_xr, mm.g_xi, cky_r, cky_i,
-                                 mm.sai_b, id_b);
+  Result<std::optional<Id>> check_proof(MmSa& mm, const AuthState::Claim& claim, const Payloads& payloads,
+                                        std::int64_t) const override {
+    if (!constant_time_equal(hash_of(mm, false, claim.id_b), find(payloads, PayloadType::kHash)->body))
+      return Error{Errc::kBadAuth, "the peer does not prove the pre-shared key"};
+    ESPLANADE_TRY(id, parse_id(claim.id_b));
+    return std::optional<Id>(std::move(id));
   }
 };
 
 }  // namespace
 
-const Authenticator& authenticator(AuthMethod) {
+const Authenticator& detail::psk_authenticator() {
   static const PskAuthenticator psk;
   return psk;
 }

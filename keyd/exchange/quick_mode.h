@@ -13,6 +13,8 @@ class QuickMode {
  public:
   explicit QuickMode(Core& core) : core_(core) {}
 
+  /// True when the child needs AH and `mm` has found a NAT, which AH cannot pass.
+  static bool nat_forbids(const MmSa& mm, const ChildConfig& child);
   /// Starts a negotiation under an established SA; `pending.replaces` names the pair that it renews.
   void start(MmSa& mm, const MmSa::Pending& pending);
   /// Takes a datagram of exchange type 32 for `mm`.
@@ -21,8 +23,11 @@ class QuickMode {
   void on_spi(MmSa& mm, QmExchange& qm, const Result<std::uint32_t>& spi);
   /// espd installed the SA that was asked for last, or could not.
   void on_installed(MmSa& mm, QmExchange& qm, const Status& status);
-  /// Sends the last message again. True when the attempts are used up and `qm` was dropped.
-  bool on_retransmit(MmSa& mm, QmExchange& qm);
+  /// True when the last message has been sent as often as it may be.
+  bool attempts_used_up(const QmExchange& qm) const;
+  /// Sends the last message again, or drops `qm` when the attempts are used up; `goes_on` as in
+  /// Core::drop_qm.
+  void on_retransmit(MmSa& mm, QmExchange& qm, bool goes_on);
   /// The responder's wait for message 3 is over.
   void on_expire(MmSa& mm, QmExchange& qm);
 
@@ -38,6 +43,9 @@ class QuickMode {
   Status got4(MmSa& mm, QmExchange& qm, const Payloads& payloads);
 
   void want_spi(MmSa& mm, QmExchange& qm);
+  /// Turns what was agreed on into `qm.sas`; an SPI allotted for a protocol that was not chosen goes back.
+  void adopt_choice(MmSa& mm, QmExchange& qm, QmChoice choice);
+  void delete_at_peer(MmSa& mm, const std::vector<QmSa>& sas);
   Status derive(MmSa& mm, QmExchange& qm);
   void install(MmSa& mm, QmExchange& qm, bool outbound);
   Status send_message1(MmSa& mm, QmExchange& qm);

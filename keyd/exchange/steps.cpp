@@ -8,7 +8,8 @@ Status check_step(const Step& step, const Payloads& payloads) {
       return Error{Errc::kMalformed, "a payload that this message must have is missing"};
   if (step.first != PayloadType::kNone && payloads.front().type != step.first)
     return Error{Errc::kMalformed, "the payloads are not in the order of RFC 2409"};
-  for (PayloadType once : {PayloadType::kSa, PayloadType::kKe, PayloadType::kNonce, PayloadType::kHash})
+  for (PayloadType once : {PayloadType::kSa, PayloadType::kKe, PayloadType::kNonce, PayloadType::kHash,
+                           PayloadType::kSignature, PayloadType::kGss})
     if (count(payloads, once) > 1)
       return Error{Errc::kMalformed, "a payload that may stand once stands twice"};
   for (const RawPayload& p : payloads) {

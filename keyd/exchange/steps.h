@@ -26,6 +26,29 @@ inline constexpr std::array<Step, 6> kMainModePsk{{
     {false, true, {PayloadType::kId, PayloadType::kHash}, PayloadType::kNone},
 }};
 
+inline constexpr std::array<Step, 6> kMainModeSignature{{
+    // RFC 2409 s5.1; certificates and requests for them are optional
+    {true, false, {PayloadType::kSa}, PayloadType::kSa},
+    {false, false, {PayloadType::kSa}, PayloadType::kSa},
+    {true, false, {PayloadType::kKe, PayloadType::kNonce}, PayloadType::kNone},
+    {false, false, {PayloadType::kKe, PayloadType::kNonce}, PayloadType::kNone},
+    {true, true, {PayloadType::kId, PayloadType::kSignature}, PayloadType::kNone},
+    {false, true, {PayloadType::kId, PayloadType::kSignature}, PayloadType::kNone},
+}};
+
+inline constexpr std::array<Step, 8> kMainModeGss{{
+    // draft-ietf-ipsec-isakmp-gss-auth-07 s3.2: a token or, when the context stands, HASH ends messages 5 and on;
+    // the last two rows repeat while tokens are left to exchange
+    {true, false, {PayloadType::kSa}, PayloadType::kSa},
+    {false, false, {PayloadType::kSa}, PayloadType::kSa},
+    {true, false, {PayloadType::kKe, PayloadType::kNonce, PayloadType::kGss}, PayloadType::kNone},
+    {false, false, {PayloadType::kKe, PayloadType::kNonce, PayloadType::kGss}, PayloadType::kNone},
+    {true, true, {PayloadType::kId}, PayloadType::kNone},
+    {false, true, {PayloadType::kId}, PayloadType::kNone},
+    {true, true, {}, PayloadType::kNone},
+    {false, true, {}, PayloadType::kNone},
+}};
+
 inline constexpr std::array<Step, 4> kQuickMode{{
     // RFC 2409 s5.5; message 4 only when the responder set the commit bit (RFC 2408 s3.1)
     {true, true, {PayloadType::kHash, PayloadType::kSa, PayloadType::kNonce}, PayloadType::kHash},
@@ -35,7 +58,7 @@ inline constexpr std::array<Step, 4> kQuickMode{{
 }};
 
 /// Checks a message against its row: what must be there is, exactly once; the first payload is right; no
-/// second SA, KE, NONCE or HASH; no unknown payload type below 128 (RFC 2408 s5.4).
+/// second SA, KE, NONCE, HASH, SIG or GSS token; no unknown payload type below 128 (RFC 2408 s5.4).
 Status check_step(const Step& step, const Payloads& payloads);
 
 }  // namespace esplanade::ike

@@ -80,8 +80,9 @@ Result<MmKeys> derive_mm_keys(const MmSuite& suite, Secret skeyid, ByteView g_xy
 }
 
 Bytes auth_hash(std::uint16_t hash, ByteView skeyid, ByteView g_own, ByteView g_peer, const Cookie& cky_own,
-                const Cookie& cky_peer, ByteView sai_b, ByteView id_b) {
-  return to_bytes(crypto::prf(hash_of(hash), skeyid, {g_own, g_peer, cky_own, cky_peer, sai_b, id_b}));
+                const Cookie& cky_peer, ByteView sai_b, ByteView id_b, ByteView more) {
+  return to_bytes(
+      crypto::prf(hash_of(hash), skeyid, {g_own, g_peer, cky_own, cky_peer, sai_b, id_b, more}));
 }
 
 Iv phase1_iv(std::uint16_t hash, ByteView g_xi, ByteView g_xr) {

@@ -33,9 +33,10 @@ Result<MmKeys> derive_mm_keys(const MmSuite& suite, Secret skeyid, ByteView g_xy
 /// Ka from SKEYID_e, RFC 2409 App. B. Errors: kWeakKey.
 Result<Secret> cipher_key(const MmSuite& suite, ByteView skeyid_e);
 
-/// HASH_I with (own, peer) = (i, r), HASH_R with (r, i); sai_b is the initiator's offer in both.
+/// HASH_I with (own, peer) = (i, r), HASH_R with (r, i); sai_b is the initiator's offer in both. `more` is what
+/// GSS-API adds: the octets of its own name attribute and of the tokens it sent (draft gss-auth-07 s3.1).
 Bytes auth_hash(std::uint16_t hash, ByteView skeyid, ByteView g_own, ByteView g_peer, const Cookie& cky_own,
-                const Cookie& cky_peer, ByteView sai_b, ByteView id_b);
+                const Cookie& cky_peer, ByteView sai_b, ByteView id_b, ByteView more = {});
 
 /// IV of message 5: hash(g^xi | g^xr), cut to a block.
 Iv phase1_iv(std::uint16_t hash, ByteView g_xi, ByteView g_xr);

@@ -37,6 +37,11 @@ Bytes qm_hash3(std::uint16_t hash, ByteView skeyid_a, std::uint32_t message_id, 
   return to_bytes(crypto::prf(hash_of(hash), skeyid_a, {ByteView(&zero, 1), be32(message_id), ni_b, nr_b}));
 }
 
+Bytes delete_ack_hash(std::uint16_t hash, ByteView skeyid_a, std::uint32_t message_id, ByteView ni_b,
+                      ByteView after) {
+  return to_bytes(crypto::prf(hash_of(hash), skeyid_a, {ni_b, be32(message_id), after}));
+}
+
 Secret derive_keymat(std::uint16_t hash, ByteView skeyid_d, ByteView g_xy, ProtocolId protocol,
                      std::uint32_t spi, ByteView ni_b, ByteView nr_b, std::size_t len) {
   const crypto::Hash h = hash_of(hash);

@@ -17,6 +17,10 @@ Bytes qm_hash2(std::uint16_t hash, ByteView skeyid_a, std::uint32_t message_id, 
 /// HASH(3) = prf(SKEYID_a, 0 | M-ID | Ni_b | Nr_b).
 Bytes qm_hash3(std::uint16_t hash, ByteView skeyid_a, std::uint32_t message_id, ByteView ni_b, ByteView nr_b);
 
+/// The acknowledgement of a delete (MS-IKEE s3.8): prf(SKEYID_a, Ni_b | M-ID | after).
+Bytes delete_ack_hash(std::uint16_t hash, ByteView skeyid_a, std::uint32_t message_id, ByteView ni_b,
+                      ByteView after);
+
 /// `len` octets of KEYMAT for traffic to the owner of `spi`; g_xy is that of this quick mode (PFS), or empty.
 Secret derive_keymat(std::uint16_t hash, ByteView skeyid_d, ByteView g_xy, ProtocolId protocol,
                      std::uint32_t spi, ByteView ni_b, ByteView nr_b, std::size_t len);

@@ -20,7 +20,8 @@ constexpr std::array<Name, 2> kMmHashNames{{{"md5", kMmMd5}, {"sha1", kMmSha1}}}
 constexpr std::array<Name, 6> kGroupNames{
     {{"modp768", 1}, {"modp1024", 2}, {"modp2048", 14}, {"low", 1}, {"medium", 2}, {"high", 14}}};
 constexpr std::array<Name, 3> kEspEncNames{{{"null", kEspNull}, {"des", kEspDes}, {"3des", kEspTripleDes}}};
-constexpr std::array<Name, 2> kEspAuthNames{{{"md5", kQmHmacMd5}, {"sha1", kQmHmacSha1}}};
+constexpr std::array<Name, 3> kEspAuthNames{{{"md5", kQmHmacMd5}, {"sha1", kQmHmacSha1}, {"none", 0}}};
+constexpr std::array<Name, 2> kAhTransformNames{{{"md5", kAhMd5}, {"sha1", kAhSha}}};
 
 Result<std::uint16_t> value_of(std::span<const Name> names, std::string_view word, const char* kind) {
   std::string known;
@@ -68,18 +69,24 @@ Result<MmSuite> parse_mm_suite(std::string_view text) {
 
 Result<QmSuite> parse_esp_suite(std::string_view text) {
   const auto words = words_of(text);
-  if (words.size() != 2 && words.size() != 3)
-    return Error{Errc::kBadConfig, "not of the form ENC-AUTH or ENC-AUTH-GROUP, e.g. 3des-sha1"};
+  if (words.size() == 3)
+    return Error{Errc::kBadConfig, "names a group: PFS is set by pfs = true, its group is that of main mode"};
+  if (words.size() != 2) return Error{Errc::kBadConfig, "not of the form ENC-AUTH, e.g. 3des-sha1"};
   QmSuite s;
   ESPLANADE_TRY(transform, value_of(kEspEncNames, words[0], "cipher"));
   ESPLANADE_TRY(auth, value_of(kEspAuthNames, words[1], "integrity algorithm"));
   s.transform = static_cast<std::uint8_t>(transform);
   s.auth = auth;
-  if (words.size() == 3) {
-    ESPLANADE_TRY(group, value_of(kGroupNames, words[2], "group"));
-    s.group = group;
-  }
+  if (s.transform == kEspNull && s.auth == 0)  // RFC 4303 s3.2
+    return Error{Errc::kBadConfig, "neither encrypts nor authenticates"};
   return s;
+}
+
+Result<QmSuite> parse_ah_suite(std::string_view text) {
+  ESPLANADE_TRY(transform, value_of(kAhTransformNames, text, "integrity algorithm"));
+  // RFC 2407 s4.4.3: the attribute says the same as the transform.
+  return QmSuite{ProtocolId::kAh, static_cast<std::uint8_t>(transform),
+                 transform == kAhMd5 ? kQmHmacMd5 : kQmHmacSha1, 0};
 }
 
 std::string to_string(const MmSuite& s) {
@@ -88,9 +95,16 @@ std::string to_string(const MmSuite& s) {
 }
 
 std::string to_string(const QmSuite& s) {
-  std::string out = fmt::format("{}-{}", name_of(kEspEncNames, s.transform), name_of(kEspAuthNames, s.auth));
+  std::string out =
+      s.protocol == ProtocolId::kAh
+          ? fmt::format("ah-{}", name_of(kAhTransformNames, s.transform))
+          : fmt::format("{}-{}", name_of(kEspEncNames, s.transform), name_of(kEspAuthNames, s.auth));
   if (s.group != 0) out += fmt::format("-{}", name_of(kGroupNames, s.group));
   return out;
+}
+
+esp::Protocol esp_protocol(const QmSuite& s) {
+  return s.protocol == ProtocolId::kAh ? esp::Protocol::kAh : esp::Protocol::kEsp;
 }
 
 esp::Cipher esp_cipher(const QmSuite& s) {

@@ -23,7 +23,7 @@ struct QmSuite {
   ProtocolId protocol = ProtocolId::kEsp;
   std::uint8_t transform = kEspTripleDes;
   std::uint16_t auth = kQmHmacSha1;
-  std::uint16_t group = 0;  // 0: no PFS
+  std::uint16_t group = 0;  // as negotiated; 0: no PFS. In the configuration always 0: the group is main mode's
   bool operator==(const QmSuite&) const = default;
 };
 
@@ -33,11 +33,14 @@ bool group_supported(std::uint16_t group);
 /// "ENC-HASH-GROUP"; ENC des | 3des, HASH md5 | sha1, GROUP modp768 | modp1024 | modp2048, or by their names
 /// in Windows policy low | medium | high. Errors: kBadConfig, naming the word.
 Result<MmSuite> parse_mm_suite(std::string_view text);
-/// "ENC-AUTH" or "ENC-AUTH-GROUP" (PFS) for ESP; ENC null | des | 3des, AUTH md5 | sha1.
+/// "ENC-AUTH" for ESP; ENC null | des | 3des, AUTH md5 | sha1 | none (not with null).
 Result<QmSuite> parse_esp_suite(std::string_view text);
+/// "AUTH" for AH: md5 | sha1.
+Result<QmSuite> parse_ah_suite(std::string_view text);
 std::string to_string(const MmSuite& suite);
 std::string to_string(const QmSuite& suite);
 
+esp::Protocol esp_protocol(const QmSuite& suite);
 esp::Cipher esp_cipher(const QmSuite& suite);
 esp::Auth esp_auth(const QmSuite& suite);
 /// Octets of KEYMAT that the suite takes: encryption key, then authentication key.

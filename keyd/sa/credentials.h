@@ -8,9 +8,11 @@
 
 #include "common/base/secret.h"
 #include "common/crypto/hash.h"
-#include "keyd/sa/io.h"
 
 namespace esplanade::ike {
+
+/// Names a request to espd or to the holder of the secrets until its reply comes back.
+using Ticket = std::uint32_t;
 
 /// SKEYID = prf(pre-shared key of the connection, Ni_b | Nr_b), RFC 2409 s5. Reply: SKEYID.
 struct PskSkeyid {

@@ -5,6 +5,11 @@
 #include "common/base/log.h"
 
 namespace esplanade::ike {
+namespace {
+
+constexpr Time kNatDoubt{60000};  // least age of a main mode SA whose finding about NAT is doubted
+
+}  // namespace
 
 void Engine::start(Time now) {
   core_.now = now;
@@ -14,23 +19,70 @@ void Engine::start(Time now) {
 
 void Engine::start_child(const Core::ConfiguredChild& c, const esp::IpAddress& remote,
                          std::optional<std::uint32_t> replaces) {
-  if (core_.stopping) return;
-  const MmSa::Pending pending{c.child, replaces};
+  (void)start(c, remote, {c.child, replaces, false, false});
+}
+
+bool Engine::start(const Core::ConfiguredChild& c, const esp::IpAddress& remote,
+                   const MmSa::Pending& pending) {
+  if (core_.stopping) return false;
   MmSa* mm = core_.find_usable(*c.connection, remote);
-  if (mm == nullptr) {
-    main_.start(c.connection, remote, pending);
-  } else if (mm->established) {
+  // What main mode finds about NAT stands in payloads that no hash covers: where it forbids all that the child wants,
+  // another main mode looks again, now and then.
+  if (mm != nullptr && mm->established && c.connection->remote && QuickMode::nat_forbids(*mm, *c.child) &&
+      core_.now - mm->since >= kNatDoubt) {
+    core_.move_quick_modes(*mm);
+    info_.send_delete_mm(*mm);
+    core_.remove_mm(*mm, "the NAT that it found is looked for again");
+    mm = core_.find_usable(*c.connection, remote);
+  }
+  if (mm != nullptr && mm->established) {
     const bool running = std::ranges::any_of(mm->exchanges, [&](const auto& e) {
       return e.second.initiator && e.second.child == c.child && e.second.phase != QmExchange::Phase::kDone;
     });
     if (!running) quick_.start(*mm, pending);
-  } else if (std::ranges::find(mm->pending, c.child, &MmSa::Pending::child) == mm->pending.end()) {
-    mm->pending.push_back(pending);
+    return !running;
   }
+  if (mm != nullptr) {
+    if (std::ranges::find(mm->pending, c.child, &MmSa::Pending::child) != mm->pending.end()) return false;
+    mm->pending.push_back(pending);
+  } else {
+    main_.start(c.connection, remote, pending);
+    mm = core_.find_usable(*c.connection, remote);
+  }
+  if (mm != nullptr && !mm->answered)
+    core_.timers.arm({TimerKey::Kind::kNoAnswer, mm->number, 0}, core_.now + core_.config->limits.no_answer);
+  return true;
+}
+
+void Engine::start_wanted() {
+  for (const Core::Wanted& w : std::exchange(core_.wanted, {}))
+    if (!start({w.connection, w.pending.child}, w.remote, w.pending))
+      core_.negotiation_failed(w.pending, true);
 }
 
 void Engine::on_established(MmSa& mm) {
-  for (const MmSa::Pending& p : std::exchange(mm.pending, {})) quick_.start(mm, p);
+  core_.timers.cancel({TimerKey::Kind::kNoAnswer, mm.number, 0});
+  dpd_.watch(mm.connection, mm.path.remote.address);
+  // A peer may not fill the table with SAs that it has proved.
+  const auto all = core_.mms_of(*mm.connection, mm.path.remote.address);
+  std::vector<MmSa*> same;
+  for (MmSa* other : all)
+    if (other->established && other->peer_id == mm.peer_id) same.push_back(other);
+  if (same.size() > core_.config->limits.main_modes_per_peer_max && same.front() != &mm) {
+    ++core_.counters.peer_limit;
+    core_.move_quick_modes(*same.front());
+    info_.send_delete_mm(*same.front());
+    core_.remove_mm(*same.front(), "the peer has newer ones");
+  }
+  if (!mm.initiator && mm.shortened) info_.send_mm_lifetime(mm);
+  for (const MmSa::Pending& p : std::exchange(mm.pending, {})) {
+    if (p.child == nullptr) continue;
+    if (Core::used_up(mm)) {  // R24: the limit is reached, the rest needs another main mode
+      core_.wanted.push_back({mm.connection, mm.path.remote.address, p});
+    } else {
+      quick_.start(mm, p);
+    }
+  }
 }
 
 void Engine::on_datagram(const Path& path, ByteView octets, Time now) {
@@ -42,24 +94,81 @@ void Engine::on_datagram(const Path& path, ByteView octets, Time now) {
     log_debug("datagram from {} dropped: {}", to_string(path.remote), header.error().detail);
     return;
   }
-  switch (header->exchange) {
+  if (header->next == PayloadType::kFragment && !header->encrypted()) return on_fragment(*header, path, octets);
+  dispatch(*header, path, octets);
+}
+
+void Engine::dispatch(const Header& header, const Path& path, ByteView octets) {
+  switch (header.exchange) {
     case Exchange::kMainMode:
-      if (MmSa* mm = main_.on_message(*header, path, octets)) on_established(*mm);
-      return;
+      if (MmSa* mm = main_.on_message(header, path, octets)) on_established(*mm);
+      return start_wanted();
     case Exchange::kQuickMode:
-      return on_quick_mode(*header, path, octets);
+      return on_quick_mode(header, path, octets);
     case Exchange::kInformational:
-      return info_.on_message(*header, path, octets);
+      info_.on_message(header, path, octets);
+      return start_wanted();
     default:
       // Aggressive mode and the rest are refused by silence (R62): an answer would help a forger of sources.
       ++core_.counters.unexpected;
-      log_debug("exchange type {} of {} dropped", static_cast<int>(header->exchange), to_string(path.remote));
+      log_debug("exchange type {} of {} dropped", static_cast<int>(header.exchange), to_string(path.remote));
   }
+}
+
+// A piece is kept only under cookies that both ends know, from where that peer is.
+void Engine::on_fragment(const Header& header, const Path& path, ByteView octets) {
+  MmSa* mm = header.cky_r == kNoCookie ? nullptr : core_.find_mm({header.cky_i, header.cky_r});
+  if (mm == nullptr || !mm->peer_fragments || !Core::may_come_from(*mm, path)) {
+    ++core_.counters.unknown_sa;
+    return;
+  }
+  auto fragment = parse_fragment(octets.subspan(kHeaderLen));
+  if (!fragment) {
+    ++core_.counters.malformed;
+    log_debug("fragment from {} dropped: {}", to_string(path.remote), fragment.error().detail);
+    return;
+  }
+  const std::uint64_t number = mm->number;
+  auto result = core_.reassembly.add(number, header, *fragment, core_.now);
+  switch (result.taken) {
+    case Reassembly::Taken::kDuplicate:
+      ++core_.counters.fragments_duplicate;
+      return;
+    case Reassembly::Taken::kRefused:
+      ++core_.counters.fragments_refused;
+      return;
+    case Reassembly::Taken::kKept:
+      ++core_.counters.fragments;
+      core_.timers.arm({TimerKey::Kind::kFragments, 0, 0}, *core_.reassembly.next());
+      return;
+    case Reassembly::Taken::kWhole:
+      break;
+  }
+  ++core_.counters.fragments;
+  arm_fragments();
+  // The pieces hold the whole message with its own header. It must be of the negotiation that its pieces named;
+  // some write main mode and Message-ID 0 on the pieces of any message.
+  auto whole = parse_header(result.message);
+  if (!whole || whole->cky_i != header.cky_i || whole->cky_r != header.cky_r ||
+      whole->next == PayloadType::kFragment) {
+    ++core_.counters.malformed;
+    return;
+  }
+  log_debug("message of {} octets from {} was put together", result.message.size(), to_string(path.remote));
+  dispatch(*whole, path, result.message);
+}
+
+void Engine::arm_fragments() {
+  const TimerKey key{TimerKey::Kind::kFragments, 0, 0};
+  if (auto next = core_.reassembly.next())
+    core_.timers.arm(key, *next);
+  else
+    core_.timers.cancel(key);
 }
 
 void Engine::on_quick_mode(const Header& header, const Path& path, ByteView octets) {
   MmSa* mm = core_.find_mm({header.cky_i, header.cky_r});
-  if (mm == nullptr || !mm->established || path.remote.address != mm->path.remote.address) {
+  if (mm == nullptr || !mm->established || !Core::may_come_from(*mm, path)) {
     ++core_.counters.unknown_sa;  // R102
     return;
   }
@@ -81,14 +190,48 @@ std::pair<MmSa*, QmExchange*> Engine::take_ticket(Ticket ticket) {
 
 void Engine::on_spi(Ticket ticket, const Result<std::uint32_t>& spi, Time now) {
   core_.now = now;
-  auto [mm, qm] = take_ticket(ticket);
-  if (qm != nullptr) quick_.on_spi(*mm, *qm, spi);
+  auto node = core_.tickets.extract(ticket);
+  if (node.empty()) return;
+  auto [mm, qm] = find(node.mapped());
+  if (qm != nullptr) return quick_.on_spi(*mm, *qm, spi);
+  if (!spi || !node.mapped().larval) return;
+  node.mapped().larval->spi = *spi;  // nobody waits for it any more
+  core_.out.push_back(*node.mapped().larval);
 }
 
 void Engine::on_installed(Ticket ticket, const Status& status, Time now) {
   core_.now = now;
   auto [mm, qm] = take_ticket(ticket);
   if (qm != nullptr) quick_.on_installed(*mm, *qm, status);
+}
+
+void Engine::on_credential(Ticket ticket, const Result<Credential>& result, Time now) {
+  core_.now = now;
+  MmSa* mm = take_ticket(ticket).first;
+  if (mm == nullptr) return;
+  if (MmSa* up = main_.on_credential(*mm, result)) on_established(*up);
+  start_wanted();
+}
+
+Engine::Sizes Engine::sizes() const {
+  Sizes s;
+  for (std::uint64_t number : core_.mm_numbers()) {
+    const MmSa& mm = *core_.find_mm(number);
+    ++s.main_modes;
+    s.exchanges += mm.exchanges.size();
+    s.pending += mm.pending.size();
+    s.deletes += mm.deletes.size();
+  }
+  s.half_open = core_.half_open();
+  s.children = core_.children.size();
+  s.tickets = core_.tickets.size() + core_.use_tickets.size() + dpd_.num_tickets();
+  s.watched = dpd_.num_peers();
+  s.timers = core_.timers.size();
+  s.waiting = core_.admission.waiting();
+  s.sources = core_.sources.size();
+  s.fragment_messages = core_.reassembly.messages();
+  s.fragment_octets = core_.reassembly.octets();
+  return s;
 }
 
 void Engine::on_acquire(std::uint32_t reqid, const esp::IpAddress& remote, Time now) {
@@ -102,23 +245,24 @@ void Engine::on_acquire(std::uint32_t reqid, const esp::IpAddress& remote, Time 
 
 void Engine::on_expire(std::uint32_t spi, bool hard, Time now) {
   core_.now = now;
-  auto it = std::ranges::find_if(core_.children,
-                                 [&](const auto& c) { return c.first == spi || c.second.spi_out == spi; });
-  if (it == core_.children.end()) return;
-  ChildSa& child = it->second;
+  ChildSa* child = core_.find_child(spi);
+  if (child == nullptr) {
+    if (hard) end_unfinished(spi);
+    return;
+  }
   if (hard) {
-    MmSa* mm = core_.find_usable(*child.connection, child.remote);
-    if (mm != nullptr && mm->established) info_.send_delete_sas(*mm, child.protocol, {child.spi_in});
-    core_.remove_child(child.spi_in, "lifetime reached");
-  } else if (!child.rekeying) {
-    child.rekeying = true;
-    start_child({child.connection, child.child}, child.remote, child.spi_in);
+    end_child(*child, "lifetime reached");
+  } else if (!child->rekeying) {
+    renew(*child);
   }
 }
 
 void Engine::on_timer(Time now) {
   core_.now = now;
-  while (auto key = core_.timers.pop_due(now)) fire(*key);
+  while (auto key = core_.timers.pop_due(now)) {
+    fire(*key);
+    start_wanted();
+  }
 }
 
 void Engine::fire(const TimerKey& key) {
@@ -129,33 +273,48 @@ void Engine::fire(const TimerKey& key) {
     if (!up) start_child(c, *c.connection->remote, std::nullopt);
     return;
   }
-  auto [mm, qm] = find({key.owner, key.message_id});
+  if (key.kind == TimerKey::Kind::kRenew) return on_renew_timer(static_cast<std::uint32_t>(key.owner));
+  if (key.kind == TimerKey::Kind::kIdle) return on_idle_timer(static_cast<std::uint32_t>(key.owner));
+  if (key.kind == TimerKey::Kind::kDpd) return dpd_.on_timer(key.owner);
+  if (key.kind == TimerKey::Kind::kFragments) {
+    const std::size_t before = core_.reassembly.messages();
+    core_.reassembly.sweep(core_.now);
+    core_.counters.fragments_expired += before - core_.reassembly.messages();
+    return arm_fragments();
+  }
+  auto [mm, qm] = find({key.owner, key.message_id, std::nullopt});
   if (mm == nullptr) return;
   switch (key.kind) {
     case TimerKey::Kind::kMmRetransmit:
       return main_.on_retransmit(*mm);
     case TimerKey::Kind::kMmExpire:
-      return main_.on_expire(*mm);
-    case TimerKey::Kind::kKeepalive:
-      core_.out.push_back(SendKeepalive{mm->path});
-      core_.timers.arm(key, core_.now + core_.config->limits.keepalive);
+      return mm->established ? on_mm_end(*mm) : main_.on_expire(*mm);
+    case TimerKey::Kind::kMmRekey:
+      return on_mm_rekey_timer(*mm);
+    case TimerKey::Kind::kNoAnswer:
+      return on_no_answer(*mm);
+    case TimerKey::Kind::kDelete:
+      return info_.on_delete_timer(*mm, key.message_id);
+    case TimerKey::Kind::kKeepalive: {  // only where nothing else kept the NAT's mapping (RFC 3948 s4)
+      const Time wait = core_.config->limits.keepalive;
+      if (core_.now - mm->sent >= wait) {
+        core_.out.push_back(SendKeepalive{mm->path});
+        mm->sent = core_.now;
+      }
+      core_.timers.arm(key, mm->sent + wait);
       return;
+    }
     case TimerKey::Kind::kQmExpire:
       if (qm != nullptr) quick_.on_expire(*mm, *qm);
       return;
-    case TimerKey::Kind::kQmRetransmit: {
-      if (qm == nullptr) return;
-      const Core::ConfiguredChild child{mm->connection, qm->child};
-      const auto replaces = qm->replaces;
-      const esp::IpAddress remote = mm->path.remote.address;
-      const bool was_first = mm->quick_modes <= 1;
-      if (!quick_.on_retransmit(*mm, *qm) || was_first) return;  // R101: the first one only fails
-      // R100: a later quick mode without answer makes us negotiate main mode anew.
-      core_.remove_mm(*mm, "a quick mode had no answer");
-      start_child(child, remote, replaces);
+    case TimerKey::Kind::kQmRetransmit:
+      if (qm != nullptr) on_qm_retransmit(*mm, *qm);
       return;
-    }
     case TimerKey::Kind::kStartChild:
+    case TimerKey::Kind::kRenew:
+    case TimerKey::Kind::kIdle:
+    case TimerKey::Kind::kDpd:
+    case TimerKey::Kind::kFragments:
       return;
   }
 }
@@ -163,17 +322,16 @@ void Engine::fire(const TimerKey& key) {
 void Engine::shutdown(Time now) {
   core_.now = now;
   core_.stopping = true;
-  std::map<MmSa*, std::vector<std::uint32_t>> by_mm;
-  for (const auto& [spi_in, child] : core_.children)
-    if (MmSa* mm = core_.find_usable(*child.connection, child.remote); mm != nullptr && mm->established)
-      by_mm[mm].push_back(spi_in);
-  for (const auto& [mm, spis] : by_mm) info_.send_delete_sas(*mm, esp::Protocol::kEsp, spis);
-  while (!core_.children.empty()) core_.remove_child(core_.children.begin()->first, "keyd stops");
+  end_children([](const ChildSa&) { return true; }, "keyd stops");
   for (std::uint64_t number : core_.mm_numbers()) {
     MmSa* mm = core_.find_mm(number);
-    if (mm->established) info_.send_delete_mm(*mm);
+    if (mm->established && !mm->remove_when_acked) info_.send_delete_mm(*mm);
     core_.remove_mm(*mm, "keyd stops");
   }
+  for (std::size_t i = 0; i < core_.configured.size(); ++i)
+    core_.timers.cancel({TimerKey::Kind::kStartChild, i, 0});
+  dpd_.stop();
+  arm_fragments();
 }
 
 }  // namespace esplanade::ike

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "common/esp/sa.h"
+#include "keyd/sa/credentials.h"
 #include "keyd/wire/payload_id.h"
 
 namespace esplanade::ike {
@@ -30,9 +31,6 @@ struct Path {
   bool operator==(const Path&) const = default;
 };
 inline constexpr std::uint16_t kNattPort = 4500;
-
-/// Names a request to espd until its reply comes back.
-using Ticket = std::uint32_t;
 
 /// The source of randomness of the core: cookies, nonces, exponents, Message-IDs.
 class Rng {
@@ -70,6 +68,31 @@ struct RemoveSa {
   esp::IpAddress src;
   esp::IpAddress dst;
 };
+/// Asks espd how many packets an installed SA has carried (SADB_GET): answered with Engine::on_use.
+struct QueryUse {
+  Ticket ticket = 0;
+  esp::Protocol protocol = esp::Protocol::kEsp;
+  std::uint32_t spi = 0;
+  esp::IpAddress src;
+  esp::IpAddress dst;
+};
+/// Tells espd that no SA will come for the policy `reqid`, or not soon. `answered`: the peer speaks IKE but
+/// would not agree; then nothing may go in clear (R83).
+struct AcquireFailed {
+  std::uint32_t reqid = 0;
+  bool answered = false;
+};
+/// An installed SA whose peer is reached elsewhere now (RFC 3947 s7): `src`, `dst` and the ports are the new
+/// ones. The SA is known by its SPI and reqid. No answer.
+struct MoveSa {
+  esp::Protocol protocol = esp::Protocol::kEsp;
+  esp::Mode mode = esp::Mode::kTunnel;
+  std::uint32_t spi = 0;
+  std::uint32_t reqid = 0;
+  esp::IpAddress src;
+  esp::IpAddress dst;
+  esp::Natt natt{};
+};
 /// For logs, counters and tests.
 struct Event {
   enum class Kind : std::uint8_t { kMainModeUp, kMainModeDown, kChildUp, kChildDown, kFailed } kind;
@@ -78,6 +101,7 @@ struct Event {
   std::string text;
 };
 
-using Output = std::variant<SendDatagram, SendKeepalive, GetSpi, InstallSa, RemoveSa, Event>;
+using Output = std::variant<SendDatagram, SendKeepalive, GetSpi, InstallSa, RemoveSa, QueryUse, MoveSa, AcquireFailed,
+                            CredentialRequest, Event>;
 
 }  // namespace esplanade::ike

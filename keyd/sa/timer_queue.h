@@ -17,9 +17,18 @@ struct TimerKey {
     kKeepalive,
     kQmRetransmit,
     kQmExpire,
-    kStartChild
+    kStartChild,
+    kMmRekey,
+    kNoAnswer,  // the peer has been silent for long enough to tell espd
+    kDelete,    // retransmission of a delete to a Microsoft peer
+    kRenew,     // a renewal that failed is tried again
+    kIdle,
+    kDpd,
+    kFragments
   } kind;
-  std::uint64_t owner = 0;       // number of the main mode SA, or of the child's configuration
+  // Number of the main mode SA, of the child's configuration, or of the peer watched; kRenew, kIdle: inbound SPI
+  // of the pair.
+  std::uint64_t owner = 0;
   std::uint32_t message_id = 0;  // of the quick mode
   auto operator<=>(const TimerKey&) const = default;
 };
@@ -37,6 +46,13 @@ class TimerQueue {
     order_.erase({it->second, key});
     at_.erase(it);
   }
+  /// When the timer fires, if it is armed.
+  std::optional<Time> at(const TimerKey& key) const {
+    auto it = at_.find(key);
+    if (it == at_.end()) return std::nullopt;
+    return it->second;
+  }
+  std::size_t size() const { return at_.size(); }
   std::optional<Time> next() const {
     if (order_.empty()) return std::nullopt;
     return order_.begin()->first;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "common/base/log.h"
@@ -78,6 +79,33 @@ void PfkeyClient::request(const RemoveSa& remove) {
   send(std::move(m), next_seq_++);
 }
 
+void PfkeyClient::request(const QueryUse& query) {
+  pfkey::Message m;
+  m.type = pfkey::Type::kGet;
+  m.satype = satype(query.protocol);
+  m.sa = pfkey::SaExt{};
+  m.sa->spi = query.spi;
+  m.src = pfkey::host_address(query.src);
+  m.dst = pfkey::host_address(query.dst);
+  send(std::move(m), query.ticket);
+}
+
+void PfkeyClient::request(const MoveSa& move) {
+  send(pfkey::move_message(satype(move.protocol), move.spi, move.reqid, move.src, move.dst, move.natt),
+       next_seq_++);
+}
+
+void PfkeyClient::report(const AcquireFailed& failed) {
+  auto it = acquires_.find(failed.reqid);
+  if (it == acquires_.end()) return;
+  pfkey::Message m;
+  m.type = pfkey::Type::kAcquire;
+  m.satype = pfkey::SaType::kEsp;
+  m.error = failed.answered ? EACCES : ETIMEDOUT;
+  m.sa2 = pfkey::Sa2Ext{pfkey::kModeTunnel, 0, failed.reqid};
+  send(std::move(m), it->second);
+}
+
 void PfkeyClient::on_packet(ByteView packet) {
   auto parsed = pfkey::parse(packet);
   if (!parsed) return log_warn("PF_KEY: message of espd dropped: {}", parsed.error().detail);
@@ -96,12 +124,21 @@ void PfkeyClient::on_packet(ByteView packet) {
     case pfkey::Type::kAdd:
       if (to_us) handlers_.on_installed(m.seq, status_of(m));
       return;
+    case pfkey::Type::kGet: {
+      if (!to_us) return;
+      Status status = status_of(m);
+      if (status && !m.lifetime_current)
+        status = Error{Errc::kMalformed, "espd answers SADB_GET without what the SA has carried"};
+      return handlers_.on_use(m.seq, status ? Result<std::uint64_t>(m.lifetime_current->allocations)
+                                            : Result<std::uint64_t>(status.error()));
+    }
     case pfkey::Type::kDelete:
       if (to_us) deletes_.erase(m.seq);
       return;
     case pfkey::Type::kAcquire:
-      if (m.error == 0 && m.dst && m.sa2) handlers_.on_acquire(m.sa2->reqid, m.dst->address);
-      return;
+      if (m.error != 0 || !m.dst || !m.sa2) return;
+      acquires_[m.sa2->reqid] = m.seq;
+      return handlers_.on_acquire(m.sa2->reqid, m.dst->address);
     case pfkey::Type::kExpire:
       // RFC 2367 s3.1.8: the limit that was reached comes along.
       if (m.sa) handlers_.on_expire(m.sa->spi, m.lifetime_hard.has_value());

@@ -36,23 +36,29 @@ Endpoint from_asio(const asio::ip::udp::endpoint& e) {
 
 }  // namespace
 
-Status UdpSockets::add(const Endpoint& local) {
-  for (const auto& s : sockets_)
-    if (s->local == local) return ok();
+Result<pfkey::Fd> bind_udp(const Endpoint& local) {
+  asio::io_context io;
   const auto endpoint = to_asio(local);
-  asio::ip::udp::socket socket(io_);
+  asio::ip::udp::socket socket(io);
   asio::error_code ec;
   socket.open(endpoint.protocol(), ec);
   if (!ec) socket.bind(endpoint, ec);
+  if (!ec) return pfkey::Fd(socket.release(ec));
+  const bool denied = ec == asio::error::access_denied || ec == asio::error::no_permission;
+  return Error{denied ? Errc::kPermission : Errc::kIo,
+               fmt::format("cannot bind UDP {}: {}{}", to_string(local), ec.message(),
+                           denied ? "; run as root or with CAP_NET_BIND_SERVICE"
+                           : ec == asio::error::address_in_use ? "; another IKE daemon may be running"
+                                                               : "")};
+}
+
+Status UdpSockets::add(const Endpoint& local, pfkey::Fd fd) {
+  asio::ip::udp::socket socket(io_);
+  asio::error_code ec;
+  socket.assign(to_asio(local).protocol(), fd.get(), ec);
+  if (!ec) (void)fd.release();
   if (!ec) socket.non_blocking(true, ec);
-  if (ec) {
-    const bool denied = ec == asio::error::access_denied || ec == asio::error::no_permission;
-    return Error{denied ? Errc::kPermission : Errc::kIo,
-                 fmt::format("cannot bind UDP {}: {}{}", to_string(local), ec.message(),
-                             denied ? "; run as root or with CAP_NET_BIND_SERVICE"
-                             : ec == asio::error::address_in_use ? "; another IKE daemon may be running"
-                                                                 : "")};
-  }
+  if (ec) return Error{Errc::kIo, fmt::format("UDP {}: {}", to_string(local), ec.message())};
   sockets_.push_back(std::make_unique<Socket>(Socket{local, std::move(socket)}));
   wait(*sockets_.back());
   return ok();

@@ -8,17 +8,21 @@
 #include <set>
 #include <vector>
 
+#include "common/pfkey/socket.h"
 #include "keyd/sa/io.h"
 
 namespace esplanade::ike {
+
+/// A UDP socket bound to `local`. Errors: kPermission, kIo, naming address and port and what to do.
+Result<pfkey::Fd> bind_udp(const Endpoint& local);
 
 class UdpSockets {
  public:
   using OnDatagram = std::function<void(const Path&, ByteView)>;
   UdpSockets(asio::io_context& io, OnDatagram on_datagram) : io_(io), on_datagram_(std::move(on_datagram)) {}
 
-  /// Binds `local`. Errors: kPermission, kIo, naming address and port and what to do.
-  Status add(const Endpoint& local);
+  /// Takes over a socket of bind_udp(). Errors: kIo.
+  Status add(const Endpoint& local, pfkey::Fd fd);
   /// Sends from the socket of path.local. A failure is logged: the retransmission is the remedy.
   void send(const Path& path, ByteView octets);
 

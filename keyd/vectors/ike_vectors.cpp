@@ -5,8 +5,13 @@
 #include <algorithm>
 
 #include "common/crypto/dh.h"
+#include "common/crypto/rsa.h"
+#include "common/crypto/x509.h"
+#include "keyd/exchange/negotiate.h"
 #include "keyd/exchange/protect.h"
 #include "keyd/keymat/quick_mode_keys.h"
+#include "keyd/wire/payload_cert.h"
+#include "keyd/wire/payload_gss.h"
 #include "keyd/wire/payload_sa.h"
 
 namespace esplanade::ike {
@@ -30,8 +35,9 @@ class Case {
   explicit Case(const json& c) : c_(c) {}
 
   unsigned run() {
-    if (c_.at("auth_method") != "psk")
-      throw Failed{{Errc::kUnsupported, "authentication method " + c_.at("auth_method").get<std::string>()}};
+    method_ = c_.at("auth_method").get<std::string>();
+    if (method_ != "psk" && method_ != "rsasig" && method_ != "gss")
+      throw Failed{{Errc::kUnsupported, "authentication method " + method_}};
     suite_.encryption = c_.at("enc") == "des" ? kMmDesCbc : kMmTripleDesCbc;
     suite_.hash = c_.at("hash") == "md5" ? kMmMd5 : kMmSha1;
     suite_.group = c_.at("group").get<std::uint16_t>();
@@ -40,6 +46,8 @@ class Case {
     keys();
     clear_messages();
     natd();
+    if (method_ == "rsasig") signatures();
+    if (method_ == "gss") tokens();
     authentication();
     quick_mode();
     for (const json& i : c_.at("informational")) informational(i);
@@ -74,7 +82,9 @@ class Case {
 
   void keys() {
     Secret g_xy = shared(c_, "dh_priv_i", "dh_priv_r", "g_xi", "g_xr", "g_xy");
-    Secret skeyid = skeyid_psk(suite_.hash, octets(c_, "psk"), octets(c_, "ni"), octets(c_, "nr"));
+    Secret skeyid = method_ == "psk"
+                        ? skeyid_psk(suite_.hash, octets(c_, "psk"), octets(c_, "ni"), octets(c_, "nr"))
+                        : skeyid_signature(suite_.hash, octets(c_, "ni"), octets(c_, "nr"), g_xy.reveal());
     same("skeyid", skeyid.reveal());
     keys_ = need(derive_mm_keys(suite_, std::move(skeyid), g_xy.reveal(), cky_i_, cky_r_), "keys");
     same("skeyid_d", keys_.skeyid_d.reveal());
@@ -132,15 +142,73 @@ class Case {
   void authentication() {
     const Bytes g_xi = octets(c_, "g_xi"), g_xr = octets(c_, "g_xr"), sai_b = octets(c_, "sai_b");
     const ByteView skeyid = keys_.skeyid.reveal();
-    same("hash_i", auth_hash(suite_.hash, skeyid, g_xi, g_xr, cky_i_, cky_r_, sai_b, octets(c_, "idii_b")));
-    same("hash_r", auth_hash(suite_.hash, skeyid, g_xr, g_xi, cky_r_, cky_i_, sai_b, octets(c_, "idir_b")));
+    same("hash_i", auth_hash(suite_.hash, skeyid, g_xi, g_xr, cky_i_, cky_r_, sai_b, octets(c_, "idii_b"), more_i_));
+    same("hash_r", auth_hash(suite_.hash, skeyid, g_xr, g_xi, cky_r_, cky_i_, sai_b, octets(c_, "idir_b"), more_r_));
     for (std::size_t i = 4; i < 6; ++i) {
       const Opened o = both_ways(fmt::format("message {}", i + 1), message(c_.at("msg"), i), iv_);
       same(i == 4 ? "msg5_plain" : "msg6_plain", o.plain);
-      same(i == 4 ? "hash_i" : "hash_r", find(o.payloads, PayloadType::kHash)->body);
+      if (method_ == "rsasig") {
+        const json& rsa = c_.at("rsa");
+        same("signature on the wire", payload(o.payloads, PayloadType::kSignature),
+             octets(rsa, i == 4 ? "sig_i" : "sig_r"));
+        same("certificate on the wire", payload(o.payloads, PayloadType::kCert),
+             build_cert(octets(rsa, i == 4 ? "init_cert_der" : "resp_cert_der")));
+      } else {
+        same(i == 4 ? "hash_i" : "hash_r", payload(o.payloads, PayloadType::kHash));
+      }
       same(i == 4 ? "idii_b" : "idir_b", find(o.payloads, PayloadType::kId)->body);
     }
     same("phase1_last_block", iv_);
+  }
+
+  static ByteView payload(const Payloads& payloads, PayloadType type) {
+    const RawPayload* p = find(payloads, type);
+    if (p == nullptr) throw Failed{{Errc::kMalformed, "a payload is missing"}};
+    return p->body;
+  }
+
+  // Each side's signature: made again with its key, verified under its certificate and that under the authority's.
+  void signatures() {
+    const json& rsa = c_.at("rsa");
+    const auto trust = need(crypto::TrustStore::create({octets(rsa, "ca_cert_der")}, {}, {}), "authority");
+    for (const char* side : {"i", "r"}) {
+      const bool i = side[0] == 'i';
+      const auto certificate = need(crypto::Certificate::parse(octets(rsa, i ? "init_cert_der" : "resp_cert_der")), side);
+      const Bytes signature = octets(rsa, i ? "sig_i" : "sig_r");
+      const Bytes hash = octets(c_, i ? "hash_i" : "hash_r");
+      constexpr std::int64_t kIn2026 = 1'770'000'000;
+      need(trust.verify(certificate, {}, kIn2026, crypto::Revocation::kRelaxed), "chain");
+      need(crypto::rsa_verify_raw(certificate.public_key(), hash, signature), "signature");
+      const std::string pem = rsa.at(i ? "init_key_pem" : "resp_key_pem");
+      const auto key = need(
+          crypto::RsaPrivateKey::from_pem(ByteView(reinterpret_cast<const Byte*>(pem.data()), pem.size())), "key");
+      same("public key", key.public_key(), certificate.public_key());
+      same(i ? "sig_i" : "sig_r", need(key.sign_raw(hash), "signing"), signature);
+      checks_ += 2;
+    }
+  }
+
+  // Names in messages 1 and 2, tokens in 3 and 4; the mock's wrapping is the identity.
+  void tokens() {
+    const json& gss = c_.at("gss");
+    for (std::size_t i = 0; i < 4; ++i) {
+      const Bytes m = message(c_.at("msg"), i);
+      const Header h = need(parse_header(m), "header");
+      const Payloads payloads = need(split_payloads(h.next, ByteView(m).subspan(kHeaderLen), false), "payloads");
+      const bool of_i = i % 2 == 0;
+      Bytes& more = of_i ? more_i_ : more_r_;
+      if (i < 2) {
+        const auto sa = need(parse_sa(payload(payloads, PayloadType::kSa)), "SA");
+        const auto choice = need(read_mm_transform(sa.at(0), sa.at(0).transforms.at(0)), "transform");
+        more = octets(gss, of_i ? "gi_i_utf16le" : "gi_r_utf16le");
+        same("GSS name", choice.gss_name, more);
+        same("GSS name from its text", build_gss_name(need(parse_gss_name(more), "name")), more);
+      } else {
+        const ByteView token = need(parse_gss(payload(payloads, PayloadType::kGss)), "token");
+        same("token", token, octets(gss, of_i ? "token_i" : "token_r"));
+        put(more, token);
+      }
+    }
   }
 
   void quick_mode() {
@@ -194,6 +262,9 @@ class Case {
   }
 
   const json& c_;
+  std::string method_;
+  Bytes more_i_;  // what GSS-API adds to HASH_I and HASH_R
+  Bytes more_r_;
   MmSuite suite_;
   Cookie cky_i_{};
   Cookie cky_r_{};

@@ -24,10 +24,20 @@ const char* notify_name(std::uint16_t type) {
       return "INVALID-KEY-INFORMATION";
     case NotifyType::kInvalidIdInformation:
       return "INVALID-ID-INFORMATION";
+    case NotifyType::kInvalidCertEncoding:
+      return "INVALID-CERT-ENCODING";
+    case NotifyType::kInvalidCertificate:
+      return "INVALID-CERTIFICATE";
+    case NotifyType::kInvalidCertAuthority:
+      return "INVALID-CERT-AUTHORITY";
     case NotifyType::kInvalidHashInformation:
       return "INVALID-HASH-INFORMATION";
     case NotifyType::kAuthenticationFailed:
       return "AUTHENTICATION-FAILED";
+    case NotifyType::kInvalidSignature:
+      return "INVALID-SIGNATURE";
+    case NotifyType::kCertificateUnavailable:
+      return "CERTIFICATE-UNAVAILABLE";
     case NotifyType::kUnsupportedExchangeType:
       return "UNSUPPORTED-EXCHANGE-TYPE";
     case NotifyType::kConnected:
@@ -38,6 +48,12 @@ const char* notify_name(std::uint16_t type) {
       return "REPLAY-STATUS";
     case NotifyType::kInitialContact:
       return "INITIAL-CONTACT";
+    case NotifyType::kRUThere:
+      return "R-U-THERE";
+    case NotifyType::kRUThereAck:
+      return "R-U-THERE-ACK";
+    case NotifyType::kDosCookie:
+      return "DOS_COOKIE";
   }
   return "notify";
 }

@@ -45,7 +45,9 @@ enum class PayloadType : std::uint8_t {  // RFC 2408 s3.1, RFC 3947 s3.2
   kVendorId = 13,
   kNatD = 20,
   kNatOa = 21,
+  kNatDDraft = 130,  // draft-ietf-ipsec-nat-t-ike-02 and -03
   kGss = 129,  // draft-ietf-ipsec-isakmp-gss-auth-07
+  kNatOaDraft = 131,  // drafts 00 to 03 of RFC 3947
   kFragment = 132,
 };
 
@@ -109,6 +111,11 @@ enum class IdType : std::uint8_t {  // RFC 2407 s4.6.2.1
   kKeyId = 11,
 };
 
+enum class CertEncoding : std::uint8_t {  // RFC 2408 s3.9
+  kPkcs7 = 1,
+  kX509Signature = 4,
+};
+
 enum class NotifyType : std::uint16_t {  // RFC 2408 s3.14.1, RFC 2407 s4.6.3
   kInvalidPayloadType = 1,
   kSituationNotSupported = 3,
@@ -120,13 +127,21 @@ enum class NotifyType : std::uint16_t {  // RFC 2408 s3.14.1, RFC 2407 s4.6.3
   kPayloadMalformed = 16,
   kInvalidKeyInformation = 17,
   kInvalidIdInformation = 18,
+  kInvalidCertEncoding = 19,
+  kInvalidCertificate = 20,
+  kInvalidCertAuthority = 22,
   kInvalidHashInformation = 23,
   kAuthenticationFailed = 24,
+  kInvalidSignature = 25,
+  kCertificateUnavailable = 28,
   kUnsupportedExchangeType = 29,
   kConnected = 16384,
   kResponderLifetime = 24576,
   kReplayStatus = 24577,
   kInitialContact = 24578,
+  kRUThere = 36136,  // RFC 3706 s5.3
+  kRUThereAck = 36137,
+  kDosCookie = 40004,  // MS-IKEE 2.2.6
 };
 
 /// The RFC's name of a notify type, or "notify" for one without.

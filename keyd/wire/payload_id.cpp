@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "common/base/log.h"
+#include "common/crypto/x509.h"
 
 namespace esplanade::ike {
 namespace {
@@ -124,6 +125,8 @@ std::string to_string(const Id& id) {
     case IdType::kFqdn:
     case IdType::kUserFqdn:
       return printable({reinterpret_cast<const char*>(id.data.data()), id.data.size()});
+    case IdType::kDerDn:
+      return crypto::name_to_text(id.data);
     default: {
       const std::size_t shown = std::min<std::size_t>(id.data.size(), 32);
       return fmt::format("id type {} {}", static_cast<int>(id.type), to_hex(ByteView(id.data).first(shown)));
@@ -188,7 +191,7 @@ Id id_from_selector(const Selector& s) {
 }
 
 Result<Selector> parse_selector(std::string_view text) {
-  const Error bad{Errc::kBadConfig, "not an address or subnet like 10.1.0.0/16 or 10.1.0.0/16[6/443]"};
+  const Error bad{Errc::kBadConfig, "not an address, subnet or range like 10.1.0.0/16 or 10.1.0.0/16[6/443]"};
   Selector s;
   if (const auto open = text.find('['); open != text.npos) {
     if (!text.ends_with(']')) return bad;
@@ -197,6 +200,16 @@ Result<Selector> parse_selector(std::string_view text) {
     if (slash != inner.npos && !parse_number(inner.substr(slash + 1), s.port)) return bad;
     if (!parse_number(inner.substr(0, slash), s.protocol)) return bad;
     text = text.substr(0, open);
+  }
+  if (const auto dash = text.find('-'); dash != text.npos) {
+    auto first = esp::parse_address(text.substr(0, dash));
+    auto last = esp::parse_address(text.substr(dash + 1));
+    if (!first || !last || first->version != last->version) return bad;
+    if (std::ranges::lexicographical_compare(last->octets, first->octets))
+      return Error{Errc::kBadConfig, "address range ends before it begins"};
+    s.first = *first;
+    s.last = *last;
+    return s;
   }
   const auto slash = text.find('/');
   auto base = esp::parse_address(text.substr(0, slash));

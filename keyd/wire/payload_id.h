@@ -39,7 +39,7 @@ struct Selector {
 Result<Selector> selector_from_id(const Id& id);
 /// The shortest ID for a selector: address, subnet, else range.
 Id id_from_selector(const Selector& selector);
-/// "10.1.0.0/16", "192.0.2.1", "2001:db8::/32", each with an optional "[protocol]" or "[protocol/port]" in
+/// "10.1.0.0/16", "192.0.2.1", "10.1.0.5-10.1.0.9", "2001:db8::/32", each with an optional "[protocol]" or "[protocol/port]" in
 /// numbers.
 Result<Selector> parse_selector(std::string_view text);
 std::string to_string(const Selector& selector);

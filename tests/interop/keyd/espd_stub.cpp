@@ -2,12 +2,15 @@
 // tunnel that answers pings. Keys prove themselves: an echo request of the real peer is decapsulated with the
 // inbound SA that keyd installed, and the reply goes out through the outbound one. Prints a line an event.
 //
-//   espd-stub DIR LOCAL-IPV4 [--acquire REQID PEER] [--expire-soft SECONDS]
+//   espd-stub DIR LOCAL-IPV4 [--acquire REQID PEER] [--expire-soft SECONDS] [--one-way]
+//
+// With --one-way it tells keyd that packets go out all the time and none come in.
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -81,6 +84,7 @@ class Stub {
   std::uint32_t acquire_reqid = 0;
   esp::IpAddress acquire_peer;
   int expire_soft_s = 0;
+  bool one_way = false;
 
   [[noreturn]] void run() {
     std::puts("READY");
@@ -146,6 +150,10 @@ class Stub {
         break;
       case pfkey::Type::kUpdate:
       case pfkey::Type::kAdd: {
+        if (pfkey::is_move(m)) {
+          std::printf("MOVE %08x\n", m.sa->spi);
+          break;
+        }
         const bool outbound = m.type == pfkey::Type::kAdd;
         auto params = need(pfkey::sa_params(std::move(m), outbound));
         const std::uint32_t spi = params.spi;
@@ -157,6 +165,18 @@ class Stub {
         auto& table = outbound ? outbound_ : inbound_;
         table.insert_or_assign(spi, Held{std::move(sa), remote, ++order_});
         if (!outbound) added_[spi] = std::chrono::steady_clock::now();
+        break;
+      }
+      case pfkey::Type::kGet: {
+        const bool outbound = m.src && m.src->address == local_;
+        auto& table = outbound ? outbound_ : inbound_;
+        auto it = m.sa ? table.find(m.sa->spi) : table.end();
+        reply.lifetime_current = pfkey::LifetimeExt{};
+        if (it == table.end())
+          reply.error = ESRCH;
+        else
+          reply.lifetime_current->allocations =
+              !one_way ? static_cast<std::uint32_t>(it->second.sa.counters().packets) : outbound ? ++asked_ : 0;
         break;
       }
       case pfkey::Type::kDelete:
@@ -303,6 +323,7 @@ class Stub {
   std::map<std::uint32_t, Held> outbound_;
   std::map<std::uint32_t, std::chrono::steady_clock::time_point> added_;
   unsigned order_ = 0;
+  std::uint32_t asked_ = 0;
   std::uint32_t next_spi_ = 0;
 };
 
@@ -317,6 +338,8 @@ int main(int argc, char** argv) {
       stub.acquire_reqid = static_cast<std::uint32_t>(std::strtoul(argv[i + 1], nullptr, 0));
       stub.acquire_peer = need(esp::parse_address(argv[i + 2]));
       i += 2;
+    } else if (arg == "--one-way") {
+      stub.one_way = true;
     } else if (arg == "--expire-soft" && i + 1 < argc) {
       stub.expire_soft_s = std::atoi(argv[++i]);
     } else {

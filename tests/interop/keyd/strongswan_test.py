@@ -1,14 +1,20 @@
 #!/usr/bin/env python3
 """keyd against strongSwan: two network namespaces, charon with user-space ESP in one, keyd with a stand-in for espd
-in the other. For each case: main mode and quick mode complete, both ends hold the same SPIs, pings pass through
-the tunnel (so the keys are equal), and a shutdown of keyd removes the SAs at strongSwan.
+in the other. keyd runs as its three processes, started as root. For each case: main mode and quick mode complete, both ends hold the same SPIs, pings pass through
+the tunnel (so the keys are equal), and a shutdown of keyd removes the SAs at strongSwan. Besides: what the processes
+gave up, the operator's commands, reloading, the death of a process, and that no log or answer shows a secret.
 
-    sudo strongswan_test.py --keyd build/dev/bin/keyd --stub build/dev/bin/espd-stub [--only NAME] [--keep DIR]
+    sudo strongswan_test.py --keyd build/dev/bin/keyd --stub build/dev/bin/espd-stub --espctl build/dev/bin/espctl
+                            [--only NAME] [--keep DIR]
 """
 import argparse
+import base64
+import json
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +27,8 @@ SKIPPED = 77
 KEYD_ADDRESS = "192.0.2.1"
 SWAN_ADDRESS = "192.0.2.2"
 
-# name, IKE suite, ESP suite as keyd writes it, who initiates
+# name, IKE suite, ESP suite as strongSwan writes it (with a group: PFS), who initiates. In those with "rsa" RSA signatures
+# authenticate, else a pre-shared key.
 CASES = [
     ("initiator-group2", "3des-sha1-modp1024", "3des-sha1", "start"),
     ("initiator-group14", "3des-sha1-modp2048", "3des-sha1", "start"),
@@ -32,32 +39,60 @@ CASES = [
     ("initiator-null", "des-sha1-modp1024", "null-sha1", "start"),
     ("acquire", "3des-sha1-modp1024", "3des-sha1", "trap"),
     ("rekey", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("fragments", "3des-sha1-modp1024", "3des-sha1-modp1024", "start"),
+    ("dead-peer", "3des-sha1-modp1024", "3des-sha1", "start"),
     ("wrong-secret", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("rsa-initiator", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("rsa-responder", "3des-md5-modp2048", "3des-sha1", "none"),
+    ("rsa-foreign-authority", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("rsa-foreign-authority-responder", "3des-sha1-modp1024", "3des-sha1", "none"),
+    ("processes", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("operator", "3des-sha1-modp1024", "3des-sha1", "trap"),
+    ("reload", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("keylog", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("holder-dies", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("network-process-dies", "3des-sha1-modp1024", "3des-sha1", "start"),
 ]
 
+SECRET = "the secret of the test"
+
 KEYD_TOML = """
+[process]
+user = "nobody"
+control = "{dir}/keyd.sock"
 [espd]
 pfkey = "{dir}/pfkey.sock"
 natt = "{dir}/natt.sock"
 [log]
 level = "debug"
+[ike]
+fragment_size = {fragment_size}
 [connections.swan]
+dpd_delay = {dpd_delay}
+dpd_timeout = 8
 local_addrs = "{keyd}"
 remote_addrs = "{swan}"
 proposals = "{ike}"
 [connections.swan.local]
-id = "keyd.example"
+id = "{keyd_id}"
+{local}
 [connections.swan.remote]
-id = "swan.example"
+id = "{swan_id}"
+{remote}
 [connections.swan.children.net]
 local_ts = "10.1.0.0/16"
 remote_ts = "10.2.0.0/16"
-esp_proposals = "{esp}"
+esp_proposals = "{keyd_esp}"
+pfs = {pfs}
 reqid = 1
 start_action = "{start}"
-[secrets.ike]
+"""
+
+SECRETS_TOML = """
+[ike.swan]
 id = "{swan}"
 secret = "{psk}"
+{private}
 """
 
 SWANCTL = """
@@ -66,16 +101,46 @@ connections {{
     version = 1
     local_addrs = {swan}
     remote_addrs = {keyd}
+    fragmentation = yes
+    dpd_delay = {swan_dpd}s
     proposals = {ike}
-    local {{ auth = psk\n id = swan.example }}
-    remote {{ auth = psk\n id = keyd.example }}
+    local {{ id = {swan_id}\n {swan_local} }}
+    remote {{ id = {keyd_id}\n {swan_remote} }}
     children {{
       net {{ local_ts = 10.2.0.0/16\n remote_ts = 10.1.0.0/16\n esp_proposals = {esp} }}
     }}
   }}
 }}
-secrets {{ ike-1 {{ id = keyd.example\n secret = "the secret of the test" }} }}
+secrets {{ ike-1 {{ id = {keyd_id}\n secret = "the secret of the test" }} }}
 """
+
+
+def make_pki(folder):
+    """An authority, a certificate and key for each end, and a foreign authority of the same name, by strongSwan's pki."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def pki(*args, out):
+        (folder / out).write_bytes(subprocess.run(["pki", *map(str, args), "--outform", "pem"], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+
+    for name in ("ca", "foreign", "keyd", "swan"):
+        pki("--gen", "--type", "rsa", "--size", "2048", out=f"{name}.key")
+        (folder / f"{name}.key").chmod(0o600)
+    for name in ("ca", "foreign"):
+        pki("--self", "--ca", "--in", folder / f"{name}.key", "--type", "rsa", "--dn", "C=CH, O=Test, CN=Root", out=f"{name}.pem")
+    for name in ("keyd", "swan"):
+        pki("--issue", "--cacert", folder / "ca.pem", "--cakey", folder / "ca.key", "--type", "priv", "--in", folder / f"{name}.key",
+            "--dn", f"C=CH, O=Test, CN={name}", "--san", f"{name}.example", out=f"{name}.pem")
+    return folder
+
+
+def credentials(name, pki):
+    """What the templates need for the method of a case."""
+    if not name.startswith("rsa"):
+        return dict(local='auth = "psk"', remote='auth = "psk"', private="", swan_local="auth = psk", swan_remote="auth = psk")
+    trusted = "foreign" if "foreign" in name else "ca"
+    return dict(local=f'auth = "pubkey"\ncerts = "{pki}/keyd.pem"', remote=f'auth = "pubkey"\ncacerts = "{pki}/{trusted}.pem"',
+                private=f'[private.keyd]\nfile = "{pki}/keyd.key"',
+                swan_local=f"auth = pubkey\n certs = {pki}/swan.pem", swan_remote=f"auth = pubkey\n cacerts = {pki}/ca.pem")
 
 
 def stub_events(stub, word):
@@ -95,6 +160,164 @@ def ping(host, count):
     return int(found.group(1)) if found else 0
 
 
+def processes(keyd):
+    """Role -> process id of keyd's children. `ip netns exec` becomes keyd, so that the process is keyd's parent."""
+    found = {}
+    for pid in Path(f"/proc/{keyd.pid}/task/{keyd.pid}/children").read_text().split():
+        role = re.search(rb"--role=(\w+)", Path(f"/proc/{pid}/cmdline").read_bytes())
+        if role:
+            found[role[1].decode()] = int(pid)
+    return found
+
+
+def status_of(pid):
+    return dict(re.findall(r"^(\w+):[ \t]*(.*)$", Path(f"/proc/{pid}/status").read_text(), re.M))
+
+
+def check_processes(keyd):
+    """What each process gave up, from /proc."""
+    children = processes(keyd)
+    expect(set(children) == {"holder", "ike"}, f"processes: {children}")
+    for role, pid in children.items():
+        now = status_of(pid)
+        for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            expect(int(now[name], 16) == 0, f"{role} has {name} {now[name]}")
+        expect(now["NoNewPrivs"] == "1", f"{role} may gain privileges")
+        expect(now["Seccomp"] == "2", f"{role} has no system call filter")
+        expect(Path(f"/proc/{pid}/limits").read_text().find("Max core file size        0                    0") >= 0,
+               f"{role} may leave a core file")
+        expect(os.stat(f"/proc/{pid}/mem").st_uid == 0, f"{role} can be read by its user: dumpable")
+    now = status_of(children["ike"])
+    expect(now["Uid"].split() == ["65534"] * 4, f"the network process runs as {now['Uid']}")
+    expect(now["Groups"].strip() == "", f"the network process is in the groups {now['Groups']}")
+    names = [os.readlink(f"/proc/{children['ike']}/fd/{fd}") for fd in os.listdir(f"/proc/{children['ike']}/fd")]
+    expect(not [n for n in names if "secrets" in n], f"the network process has the file of secrets open: {names}")
+    holder = [os.readlink(f"/proc/{children['holder']}/fd/{fd}") for fd in os.listdir(f"/proc/{children['holder']}/fd")]
+    inet = subprocess.run(["ss", "-H", "-n", "-u", "-t", "-a", "-p"], capture_output=True, text=True).stdout
+    expect(f"pid={children['holder']}," not in inet, f"the holder of secrets has a network socket: {holder}")
+    return children
+
+
+def check_core_refused(keyd, folder):
+    """A crash of the network process leaves no core file and ends the daemon with a clear word and code 1."""
+    pid = processes(keyd)["ike"]
+    os.kill(pid, signal.SIGSEGV)
+    keyd.wait(10)
+    expect(keyd.returncode == 1, f"keyd ended with {keyd.returncode}")
+    expect("the process that faces the network was ended by signal 11" in keyd.log.read_text(), "no clear word in the log")
+    expect(not list(folder.rglob("core*")) and not list(Path.cwd().glob(f"core*{pid}*")), "a core file")
+
+
+class Operator:
+    """espctl ike, and what it printed."""
+
+    def __init__(self, host, espctl):
+        self.host, self.espctl, self.seen = host, espctl, ""
+
+    def __call__(self, *argv, fails=False, as_json=False):
+        done = subprocess.run(self.host.argv(self.espctl, "ike", "--socket", self.host.folder / "keyd.sock", *argv,
+                                             *(["--json"] if as_json else [])), capture_output=True, text=True, timeout=70)
+        self.seen += done.stdout + done.stderr
+        expect((done.returncode != 0) == fails, f"espctl ike {argv}: exit {done.returncode}: {done.stdout}{done.stderr}")
+        return json.loads(done.stdout) if as_json else done.stdout + done.stderr
+
+
+def entries(ike, kind):
+    return [e for e in ike("list", as_json=True)["sas"] if e["kind"] == kind]
+
+
+def check_operator(here, peer, swan, ike):
+    """Commands by name, and what they do on both ends."""
+    expect("no main mode SAs" in ike("list"), "there are SAs before anything was asked for")
+    expect("no such connection" in ike("initiate", "nonsense", fails=True), "an unknown connection is initiated")
+    follower = here.start("espctl-log", ike.espctl, "ike", "--socket", here.folder / "keyd.sock", "log")
+    ike("initiate", "swan/net")
+    wait_for("the child", lambda: entries(ike, "child"), 10)
+    wait_for("the SAs at strongSwan", swan.established, 10)
+    child = entries(ike, "child")[0]
+    expect((sorted([child["spi_out"]]), sorted([child["spi_in"]])) == swan_spis(swan), f"list says {child}")
+    main = entries(ike, "main-mode")[0]
+    expect(main["state"] == "established" and main["peer_id"] == "swan.example" and main["suite"] == "3des-sha1-modp1024", f"list says {main}")
+    expect("swan/net" in ike("list"), "the table lacks the child")
+    wait_for("the log to follow", lambda: "swan/net: up" in follower.log.read_text(), 5)
+    ike("rekey", "swan/net")
+    wait_for("the renewed pair", lambda: len(entries(ike, "child")) == 2, 10)
+    expect(ike("stats", as_json=True)["counters"]["quick_modes"] == 2, "stats do not count two quick modes")
+    expect("warning" not in ike("stats", as_json=True), "stats warn of a key log that is not there")
+    ike("terminate", "swan/net")
+    wait_for("the deletion at strongSwan", lambda: "net" not in swan.swanctl("--list-sas").replace("net:", "net"), 5)
+    expect(entries(ike, "main-mode"), "main mode went with its child")
+    ike("terminate", "swan")
+    wait_for("strongSwan to forget the SAs", lambda: swan.swanctl("--list-sas").strip() == "", 5)
+    expect(not entries(ike, "child") and not entries(ike, "main-mode"), "SAs stay after terminate")
+    expect(here.stop(follower) is not None, "the follower")
+    ike("initiate", "swan")
+    wait_for("the SAs again", swan.established, 10)
+
+
+def check_reload(here, keyd, ike, text):
+    """Wrong files are refused with their line; equal ones change nothing; changed ones show at the next need."""
+    config = here.folder / "keyd.toml"
+    wait_for("the child", lambda: entries(ike, "child"), 10)
+    before = ike("list", as_json=True)["sas"]
+    cookies = [(e["cky_i"], e["cky_r"]) for e in entries(ike, "main-mode")]
+    config.write_text(text.replace("remote_addrs", "remote_adrs"))
+    refused = ike("reload", fails=True)
+    expect("keyd.toml:" in refused and "remote_ad" in refused, f"a wrong file: {refused}")
+    keyd.send_signal(signal.SIGHUP)
+    wait_for("the log of SIGHUP", lambda: "not reloaded" in keyd.log.read_text(), 5)
+    (here.folder / "keyd-secrets.toml").chmod(0o644)
+    config.write_text(text)
+    expect("chmod 600" in ike("reload", fails=True), "open secrets are taken")
+    (here.folder / "keyd-secrets.toml").chmod(0o600)
+    config.write_text("# a comment\n" + text)
+    ike("reload")
+    expect([(e["cky_i"], e["cky_r"]) for e in entries(ike, "main-mode")] == cookies and
+           len(ike("list", as_json=True)["sas"]) == len(before), "a reload without changes changed SAs")
+    config.write_text(text.replace("[connections.swan.local]", 'life_time = "2h"\n[connections.swan.local]', 1))
+    ike("reload")
+    expect(not entries(ike, "main-mode"), "main mode of a changed connection stays")
+    expect([e["spi_in"] for e in entries(ike, "child")] == [e["spi_in"] for e in before if e["kind"] == "child"], "the pair went")
+    ike("rekey", "swan/net")
+    wait_for("main mode anew", lambda: [e for e in entries(ike, "main-mode") if e["state"] == "established"], 10)
+    wait_for("the renewed pair", lambda: len(entries(ike, "child")) == 2, 10)
+    expect((entries(ike, "main-mode")[0]["expires_s"] or 0) <= 7200, "the new life is not used")
+    other = text.replace("connections.swan", "connections.other")
+    config.write_text(other)
+    ike("reload")
+    wait_for("the renamed connection", lambda: {e["connection"] for e in ike("list", as_json=True)["sas"]} == {"other"}, 10)
+
+
+def check_keylog(here, keyd, ike, peer, folder):
+    """tshark decrypts IKE and ESP of a capture with the files."""
+    expect("INSECURE" in keyd.log.read_text().splitlines()[-1], "the log does not warn in each line")
+    expect("INSECURE" in ike("stats"), "stats do not warn")
+    home = here.folder / "home"
+    profile = home / ".config" / "wireshark"
+    profile.mkdir(parents=True)
+    for name in ("ikev1_decryption_table", "esp_sa"):
+        expect((here.folder / "keys" / name).stat().st_mode & 0o777 == 0o600, f"{name} is open to others")
+        shutil.copy(here.folder / "keys" / name, profile / name)
+    read = subprocess.run(["tshark", "-r", str(here.folder / "wire.pcap"), "-o", "esp.enable_encryption_decode:TRUE",
+                           "-Y", "icmp or isakmp", "-V"], capture_output=True, text=True, env={**os.environ, "HOME": str(home),
+                           "XDG_CONFIG_HOME": str(home / ".config")}).stdout
+    expect("Identification Data:swan.example" in read or "swan.example" in read, "main mode is not decrypted")
+    expect("Echo (ping) request" in read, "ESP is not decrypted")
+    plain = subprocess.run(["tshark", "-r", str(here.folder / "wire.pcap"), "-V"], capture_output=True, text=True,
+                           env={**os.environ, "HOME": str(folder / "nohome")}).stdout
+    expect("swan.example" not in plain, "identities are readable without keys")
+
+
+def check_no_secrets(here, secrets, said):
+    """No output shows a secret: raw, in hex, in base64."""
+    for secret in secrets:
+        raw = secret.encode() if isinstance(secret, str) else secret
+        for form in (raw, raw.hex().encode(), raw.hex().upper().encode(), base64.b64encode(raw)):
+            for file in here.folder.glob("*.log"):
+                expect(form not in file.read_bytes(), f"a secret of {len(raw)} octets is in {file.name}")
+            expect(form not in said.encode(), f"a secret of {len(raw)} octets is in an answer")
+
+
 def expect(condition, what):
     if not condition:
         raise HostError(what)
@@ -112,15 +335,33 @@ def run_case(name, ike, esp, start, args, folder):
         peer.sh("ip", "addr", "add", "10.2.0.1/32", "dev", "lo")
         peer.sh("ip", "route", "add", "10.1.0.0/16", "via", KEYD_ADDRESS)
         values = dict(dir=here.folder, keyd=KEYD_ADDRESS, swan=SWAN_ADDRESS, ike=ike, esp=esp, start=start,
-                      psk="wrong" if name == "wrong-secret" else "the secret of the test")
-        swan = StrongSwan(peer, SWANCTL.format(**values))
+                      keyd_esp=esp.partition("-modp")[0],
+                      pfs="true" if "-modp" in esp else "false",
+                      psk="wrong" if name == "wrong-secret" else SECRET)
+        values.update(credentials(name, args.pki))
+        if name.startswith("rsa"):  # swanctl looks for keys beside its file
+            (peer.folder / "private").mkdir(parents=True)
+            shutil.copy(args.pki / "swan.key", peer.folder / "private")
+        long = "a" * 180 if name == "fragments" else ""  # names that make messages 5 and 6 long
+        values.update(keyd_id=f"keyd{long}.example", swan_id=f"swan{long}.example", fragment_size=256 if long else 1280,
+                      dpd_delay=1 if name == "dead-peer" else 30, swan_dpd=2 if name == "dead-peer" else 0)
+        swan = StrongSwan(peer, SWANCTL.format(**values), settings="fragment_size = 300" if long else "")
         config = here.folder / "keyd.toml"
         config.write_text(KEYD_TOML.format(**values))
         config.chmod(0o600)
-        stub_args = ["--acquire", "1", SWAN_ADDRESS] if start == "trap" else ["--expire-soft", "3"] if name == "rekey" else []
+        secrets = here.folder / "keyd-secrets.toml"
+        secrets.write_text(SECRETS_TOML.format(**values))
+        secrets.chmod(0o600)
+        extra = []
+        if name == "keylog":
+            (here.folder / "keys").mkdir(mode=0o700)
+            extra = ["--insecure-keylog", here.folder / "keys"]
+            capture = here.start("tshark", "tshark", "-q", "-i", "eth0", "-w", here.folder / "wire.pcap")
+            wait_for("tshark", lambda: "Capturing" in capture.log.read_text(), 10, [capture])
+        stub_args = {"acquire": ["--acquire", "1", SWAN_ADDRESS], "rekey": ["--expire-soft", "3"], "dead-peer": ["--one-way"]}.get(name, [])
         stub = here.start("espd-stub", args.stub, here.folder, KEYD_ADDRESS, *stub_args)
         wait_for("the stand-in for espd", lambda: "READY" in stub.log.read_text(), 5, [stub])
-        keyd = here.start("keyd", args.keyd, "--config", config)
+        keyd = here.start("keyd", args.keyd, "--config", config, *extra)
         wait_for("keyd", lambda: " ready:" in keyd.log.read_text(), 10, [keyd, stub])
         if name == "wrong-secret":
             wait_for("strongSwan to fail at message 5", lambda: "could not decrypt payloads" in
@@ -130,19 +371,67 @@ def run_case(name, ike, esp, start, args, folder):
             expect(not swan.established(), "strongSwan installed an SA with a wrong secret")
             expect(here.stop(keyd) == 0, "keyd did not end with 0")
             return
+        if "foreign" in name:
+            if start == "none":
+                swan.swanctl("--initiate", "--child", "net", "--timeout", "5", check=False)
+            wait_for("keyd to refuse", lambda: re.search(r"failed to authenticate 3 times: .*(self.signed|unable to get)", keyd.log.read_text()), 15, [keyd, stub])
+            expect(not stub_events(stub, "ADD"), "an SA came up under a foreign authority")
+            expect(not swan.established(), "strongSwan installed an SA")
+            expect(here.stop(keyd) == 0, "keyd did not end with 0")
+            return
+        ike = Operator(here, args.espctl)
+        if name == "operator":
+            check_operator(here, peer, swan, ike)
         if start == "none":
             swan.swanctl("--initiate", "--child", "net", "--timeout", "15")
         wait_for("the SAs at keyd", lambda: stub_events(stub, "ADD"), 15, [keyd, stub])
         wait_for("the SAs at strongSwan", swan.established, 10, [keyd, stub])
+        if name == "reload":
+            check_reload(here, keyd, ike, config.read_text())
+            wait_for("the SAs at strongSwan", swan.established, 10, [keyd, stub])
+        if name == "holder-dies":
+            os.kill(processes(keyd)["holder"], signal.SIGKILL)
+            expect(keyd.wait(10) == 1, f"keyd ended with {keyd.returncode}")
+            expect("the process that holds the secrets was ended by signal 9" in keyd.log.read_text(), "no clear word in the log")
+            wait_for("strongSwan to forget the SAs", lambda: swan.swanctl("--list-sas").strip() == "", 5)
+            return
+        if name == "network-process-dies":
+            check_core_refused(keyd, folder)
+            return
+        if name == "processes":
+            for role, pid in check_processes(keyd).items():
+                now = status_of(pid)
+                print(f"  {role:8} uid {now['Uid'].split()[0]:>5}  CapEff {now['CapEff']}  NoNewPrivs {now['NoNewPrivs']}  Seccomp {now['Seccomp']}")
         spis_in, spis_out = swan_spis(swan)
-        expect(spis_in == sorted(stub_events(stub, "ADD")), f"strongSwan's inbound SPIs {spis_in} are not keyd's outbound ones")
-        expect(spis_out == sorted(stub_events(stub, "UPDATE")), f"strongSwan's outbound SPIs {spis_out} are not keyd's inbound ones")
+        if name not in ("operator", "reload"):  # these have had several pairs
+            expect(spis_in == sorted(stub_events(stub, "ADD")), f"strongSwan's inbound SPIs {spis_in} are not keyd's outbound ones")
+            expect(spis_out == sorted(stub_events(stub, "UPDATE")), f"strongSwan's outbound SPIs {spis_out} are not keyd's inbound ones")
         expect(ping(peer, 3) == 3, "pings through the tunnel are lost")
+        charon_log = peer.folder / "charon-detail.log"
+        if name == "fragments":
+            expect("reassembled fragmented IKE message" in charon_log.read_text(), "strongSwan saw no fragments of keyd")
+            expect("was put together" in keyd.log.read_text(), "keyd saw no fragments of strongSwan")
+        if name == "dead-peer":
+            wait_for("an answer of keyd to R-U-THERE", lambda: "N(DPD_ACK)" in charon_log.read_text(), 10, [keyd, stub])
+            wait_for("an answer of strongSwan to R-U-THERE", lambda: "is there" in keyd.log.read_text(), 10, [keyd, stub])
+            swan.process.kill()
+            wait_for("keyd to give the peer up", lambda: "is dead" in keyd.log.read_text(), 30, [keyd, stub])
+            expect(set(stub_events(stub, "DELETE")) >= set(stub_events(stub, "ADD")), "keyd kept SAs of a dead peer")
+            expect(here.stop(keyd) == 0, "keyd did not end with 0")
+            return
         if name == "rekey":
             wait_for("the second pair", lambda: len(stub_events(stub, "ADD")) == 2, 15, [keyd, stub])
             expect(ping(peer, 3) == 3, "pings after the rekey are lost")
             expect(len(set(re.findall(r"ECHO in ([0-9a-f]+)", stub.log.read_text()))) == 2, "the new pair is not used")
+        if name == "keylog":
+            time.sleep(0.5)  # tshark writes with a delay
+            here.stop(capture)
+            check_keylog(here, keyd, ike, peer, folder)
+        ike("list"), ike("stats"), ike("list", as_json=True)
         expect(here.stop(keyd) == 0, "keyd did not end with 0")
+        keys = [bytes.fromhex(k) for f in here.folder.glob("keys/*") for k in re.findall(r"(?:,|0x)([0-9a-f]{16,})", f.read_text())]
+        expect(name != "keylog" or len(keys) >= 5, f"the key files have {len(keys)} keys")
+        check_no_secrets(here, [SECRET, *keys], ike.seen)
         wait_for("strongSwan to forget the SAs", lambda: swan.swanctl("--list-sas").strip() == "", 5)
         expect(set(stub_events(stub, "DELETE")) >= set(stub_events(stub, "ADD") + stub_events(stub, "UPDATE")), "keyd left SAs in espd")
     finally:
@@ -154,20 +443,26 @@ def main():
     parser = argparse.ArgumentParser(description="keyd against strongSwan (needs root)")
     parser.add_argument("--keyd", required=True)
     parser.add_argument("--stub", required=True)
+    parser.add_argument("--espctl", required=True)
     parser.add_argument("--only")
     parser.add_argument("--keep", help="folder for configurations and logs, kept")
     args = parser.parse_args()
-    args.keyd, args.stub = Path(args.keyd).resolve(), Path(args.stub).resolve()
+    args.keyd, args.stub, args.espctl = (Path(p).resolve() for p in (args.keyd, args.stub, args.espctl))
     if os.geteuid() != 0:
         print("skipped: network namespaces need root")
         return SKIPPED
-    for tool in ("ip", "swanctl", "ping", "/usr/lib/ipsec/charon"):
+    for tool in ("ip", "swanctl", "ping", "pki", "ss", "tshark", "/usr/lib/ipsec/charon"):
         if shutil.which(tool) is None:
-            print(f"skipped: {tool} is missing (packages iproute2, strongswan-swanctl, iputils-ping, strongswan-charon)")
+            print(f"skipped: {tool} is missing (packages iproute2, strongswan-swanctl, iputils-ping, tshark, strongswan-pki, strongswan-charon)")
             return SKIPPED
+    args.pki = None
     base = Path(args.keep or tempfile.mkdtemp(prefix="keyd-interop-"))
+    base.mkdir(parents=True, exist_ok=True)
+    base.chmod(0o755)  # the unprivileged process reads certificates
     failed = []
-    cases = [c for c in CASES if args.only in (None, c[0])]
+    cases = [c for c in CASES if args.only is None or c[0].startswith(args.only)]
+    if any(c[0].startswith("rsa") for c in cases):
+        args.pki = make_pki(base / "pki")
     for case in cases:
         try:
             run_case(*case, args, base / case[0])

@@ -25,7 +25,11 @@ struct World {
     sad.emplace(*backend, policies);
     server.emplace(*backend, *sad, counters,
                    PfkeyServer::Hooks{[this](std::uint32_t reqid) { ready.push_back(reqid); },
-                                      [this](std::uint32_t reqid) { failed.push_back(reqid); }, [] {}});
+                                      [this](std::uint32_t reqid, bool silent) {
+                                        failed.push_back(reqid);
+                                        failed_silent.push_back(silent);
+                                      },
+                                      [] {}});
   }
 
   Message ask(Message m, ClientId client = kMe) {
@@ -89,6 +93,7 @@ struct World {
   std::optional<Sad> sad;
   std::optional<PfkeyServer> server;
   std::vector<std::uint32_t> ready, failed;
+  std::vector<bool> failed_silent;
 };
 
 }  // namespace
@@ -156,6 +161,38 @@ TEST_CASE("espd/pfkey: the newest outbound SA is used; when it goes, the one bef
   CHECK(w.sad->outbound(7)->id.spi == 0x1000);
   CHECK(w.ask(w.id_request(Type::kDelete, 0x1000, true)).error == 0);
   CHECK(w.sad->outbound(7) == nullptr);
+}
+
+TEST_CASE("espd/pfkey: a peer behind NAT that moved takes its SAs along; a stranger's address, reqid or SPI moves nothing") {
+  World w;
+  w.policies = PolicyTable{{Policy{"p", 7, *parse_prefix("10.2.0.0/24"), *parse_prefix("10.1.0.0/24"), w.local, w.peer,
+                                   UdpEncap::kAuto}}};
+  const std::uint32_t spi_in = w.get_spi();
+  auto in = w.params(spi_in, false);
+  in.natt = esp::Natt{20000, 4500};
+  auto out = w.params(0x1234, true);
+  out.natt = esp::Natt{4500, 20000};
+  REQUIRE(w.install(Type::kUpdate, std::move(in)) == 0);
+  REQUIRE(w.install(Type::kAdd, std::move(out)) == 0);
+  auto move = [&](std::uint32_t spi, std::uint32_t reqid, bool outbound, std::uint16_t port,
+                  const esp::IpAddress& far) {
+    const auto& src = outbound ? w.local : far;
+    const auto& dst = outbound ? far : w.local;
+    const esp::Natt natt = outbound ? esp::Natt{4500, port} : esp::Natt{port, 4500};
+    return w.ask(pfkey::move_message(pfkey::SaType::kEsp, spi, reqid, src, dst, natt)).error;
+  };
+  CHECK(move(0x1234, 7, true, 30000, w.peer) == 0);
+  CHECK(move(spi_in, 7, false, 30000, w.peer) == 0);
+  CHECK(w.ask(w.id_request(Type::kGet, 0x1234, true)).natt_dport == 30000);
+  CHECK(w.ask(w.id_request(Type::kGet, spi_in, false)).natt_sport == 30000);
+  CHECK(move(0x1235, 7, true, 1, w.peer) == ESRCH);
+  CHECK(move(0x1234, 8, true, 1, w.peer) == EINVAL);
+  CHECK(move(0x1234, 7, true, 1, *esp::parse_address("198.51.100.1")) == EINVAL);
+  CHECK(w.ask(w.id_request(Type::kGet, 0x1234, true)).natt_dport == 30000);
+  // The next packet goes to the new port.
+  const Sa* sa = w.sad->outbound(7);
+  REQUIRE(sa != nullptr);
+  CHECK(sa->natt->dst_port == 30000);
 }
 
 TEST_CASE("espd/pfkey: DUMP counts down to 0; FLUSH takes only one's own") {
@@ -247,4 +284,21 @@ TEST_CASE("espd/pfkey: an ACQUIRE that failed is told on") {
   m.error = ETIMEDOUT;
   CHECK(w.server->answer(kMe, std::move(m)).empty());
   CHECK(w.failed == std::vector<std::uint32_t>{7});
+  CHECK(w.failed_silent == std::vector<bool>{true});
+  // Asked again meanwhile: an answer to the first one that names the policy still counts; other errors are not silence.
+  CHECK(w.server->acquire(w.policies.all()[0]));
+  m = {};
+  m.type = Type::kAcquire;
+  m.seq = 1;
+  m.error = EACCES;
+  m.sa2 = pfkey::Sa2Ext{pfkey::kModeTunnel, 0, 7};
+  CHECK(w.server->answer(kMe, std::move(m)).empty());
+  CHECK(w.failed_silent == std::vector<bool>{true, false});
+  m = {};
+  m.type = Type::kAcquire;
+  m.seq = 1;
+  m.error = ETIMEDOUT;
+  m.sa2 = pfkey::Sa2Ext{pfkey::kModeTunnel, 0, 8};  // never asked for
+  CHECK(w.server->answer(kMe, std::move(m)).empty());
+  CHECK(w.failed_silent.size() == 2);
 }

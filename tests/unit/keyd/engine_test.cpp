@@ -227,12 +227,14 @@ TEST_CASE(
   CHECK_FALSE(std::ranges::equal(w.left().sas.begin()->second.sa.enc_key.reveal(), old_key));
 }
 
-TEST_CASE("ike/engine: the main mode SA ends by its lifetime with a delete, the pair stays") {
+TEST_CASE("[R112] the main mode SA ends by its lifetime with a delete, the pair stays") {
   Setup s;
   s.extra = "life_time = 100";
   World w(14, starting(s), s);
   w.start();
   REQUIRE(w.run(5s, [&] { return w.up(); }));
+  w.run(90s);
+  w.tap = [](const Node&, Bytes& octets) { return octets[18] != 2; };  // no other main mode comes through
   w.run(120s);
   CHECK(w.left().engine->num_main_modes() == 0);
   CHECK(w.right().engine->num_main_modes() == 0);
@@ -257,6 +259,7 @@ TEST_CASE("ike/engine: a peer that starts afresh replaces its old SAs") {
   REQUIRE(w.run(5s, [&] { return w.up(); }));
   w.left().engine =
       std::make_unique<Engine>(std::make_shared<const Config>(make_config(true, starting())), *w.left().rng);
+  w.left().engine->set_wall_clock([] { return kWallClock; });
   w.left().sas.clear();
   w.start();
   CHECK(w.run(5s, [&] { return w.up(); }));

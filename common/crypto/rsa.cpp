@@ -1,0 +1,115 @@
+#include "common/crypto/rsa.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#include "common/crypto/library.h"
+
+namespace esplanade::crypto {
+
+namespace {
+struct PkeyFree {
+  void operator()(EVP_PKEY* k) const { EVP_PKEY_free(k); }
+};
+struct CtxFree {
+  void operator()(EVP_PKEY_CTX* c) const { EVP_PKEY_CTX_free(c); }
+};
+struct BioFree {
+  void operator()(BIO* b) const { BIO_free(b); }
+};
+using Pkey = std::unique_ptr<EVP_PKEY, PkeyFree>;
+using Ctx = std::unique_ptr<EVP_PKEY_CTX, CtxFree>;
+
+// OpenSSL's error queue belongs to the thread: what an untrusted input left there must not speak for a later call.
+struct QuietErrors {
+  ~QuietErrors() { ERR_clear_error(); }
+};
+
+Status check_key(EVP_PKEY* key) {
+  if (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA) return Error{Errc::kUnsupported, "the key is not an RSA key"};
+  const auto bits = static_cast<unsigned>(EVP_PKEY_get_bits(key));
+  if (bits < kRsaBitsMin || bits > kRsaBitsMax)
+    return Error{Errc::kUnsupported, "the RSA key has " + std::to_string(bits) + " bits, not " + std::to_string(kRsaBitsMin) +
+                                         " to " + std::to_string(kRsaBitsMax)};
+  return ok();
+}
+
+// The block of RFC 2313 s8.1, type 1; empty when the hash leaves no room for 8 octets of padding.
+Bytes block_around(ByteView hash, std::size_t len) {
+  if (hash.size() + 3 + 8 > len) return {};
+  Bytes block(len, 0xff);
+  block[0] = 0;
+  block[1] = 1;
+  block[len - hash.size() - 1] = 0;
+  std::copy(hash.begin(), hash.end(), block.end() - static_cast<std::ptrdiff_t>(hash.size()));
+  return block;
+}
+
+// A PEM file that is encrypted is refused; OpenSSL would ask at the terminal.
+int no_passphrase(char*, int, int, void*) { return -1; }
+}  // namespace
+
+Status rsa_verify_raw(ByteView public_key, ByteView hash, ByteView signature) {
+  QuietErrors quiet;
+  const Byte* at = public_key.data();
+  Pkey key(d2i_PUBKEY_ex(nullptr, &at, static_cast<long>(public_key.size()), detail::context(), nullptr));
+  if (!key || at != public_key.data() + public_key.size()) return Error{Errc::kMalformed, "the public key does not parse"};
+  ESPLANADE_CHECK(check_key(key.get()));
+  const auto len = static_cast<std::size_t>(EVP_PKEY_get_size(key.get()));
+  if (signature.size() != len) return Error{Errc::kBadLength, "the signature is not as long as the modulus"};
+  Ctx ctx(EVP_PKEY_CTX_new_from_pkey(detail::context(), key.get(), nullptr));
+  Bytes block(len);
+  std::size_t block_len = block.size();
+  if (!ctx || EVP_PKEY_verify_recover_init(ctx.get()) != 1 || EVP_PKEY_CTX_set_rsa_padding(ctx.get(), RSA_NO_PADDING) != 1 ||
+      EVP_PKEY_verify_recover(ctx.get(), block.data(), &block_len, signature.data(), signature.size()) != 1)
+    return Error{Errc::kMalformed, "the signature is no value below the modulus"};
+  block.resize(block_len);
+  const Bytes want = block_around(hash, len);
+  if (want.empty() || !constant_time_equal(block, want)) return Error{Errc::kMalformed, "the signature does not fit"};
+  return ok();
+}
+
+struct RsaPrivateKey::State {
+  Pkey key;
+};
+
+RsaPrivateKey::RsaPrivateKey(std::unique_ptr<State> state) : state_(std::move(state)) {}
+RsaPrivateKey::RsaPrivateKey(RsaPrivateKey&&) noexcept = default;
+RsaPrivateKey& RsaPrivateKey::operator=(RsaPrivateKey&&) noexcept = default;
+RsaPrivateKey::~RsaPrivateKey() = default;
+
+Result<RsaPrivateKey> RsaPrivateKey::from_pem(ByteView pem) {
+  QuietErrors quiet;
+  std::unique_ptr<BIO, BioFree> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  if (!bio) detail::die("memory");
+  auto state = std::make_unique<State>();
+  state->key.reset(PEM_read_bio_PrivateKey_ex(bio.get(), nullptr, no_passphrase, nullptr, detail::context(), nullptr));
+  if (!state->key) return Error{Errc::kMalformed, "not a private key in PEM without passphrase"};
+  ESPLANADE_CHECK(check_key(state->key.get()));
+  return RsaPrivateKey(std::move(state));
+}
+
+Result<Bytes> RsaPrivateKey::sign_raw(ByteView hash) const {
+  QuietErrors quiet;
+  Ctx ctx(EVP_PKEY_CTX_new_from_pkey(detail::context(), state_->key.get(), nullptr));
+  Bytes out(static_cast<std::size_t>(EVP_PKEY_get_size(state_->key.get())));
+  std::size_t len = out.size();
+  if (!ctx || EVP_PKEY_sign_init(ctx.get()) != 1 || EVP_PKEY_CTX_set_rsa_padding(ctx.get(), RSA_PKCS1_PADDING) != 1 ||
+      EVP_PKEY_sign(ctx.get(), out.data(), &len, hash.data(), hash.size()) != 1)
+    return Error{Errc::kMalformed, "the private key does not sign"};
+  out.resize(len);
+  return out;
+}
+
+Bytes RsaPrivateKey::public_key() const {
+  Byte* der = nullptr;
+  const int len = i2d_PUBKEY(state_->key.get(), &der);
+  if (len <= 0) detail::die("public key");
+  Bytes out(der, der + len);
+  OPENSSL_free(der);
+  return out;
+}
+
+}  // namespace esplanade::crypto

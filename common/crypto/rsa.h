@@ -1,0 +1,40 @@
+// RSA signatures of IKEv1: PKCS #1 v1.5 block type 1 around the hash itself, without DigestInfo and without any
+// further hashing (RFC 2409 s5.1, RFC 2313 s8.1):  00 01 FF..FF 00 HASH
+#pragma once
+
+#include <memory>
+
+#include "common/base/secret.h"
+
+namespace esplanade::crypto {
+
+inline constexpr unsigned kRsaBitsMin = 1024;
+inline constexpr unsigned kRsaBitsMax = 8192;  // a larger key is there to burn the verifier's time
+
+/// Checks that `signature` is the block above around `hash`, made with the private half of `public_key`
+/// (SubjectPublicKeyInfo in DER). The block is rebuilt whole and compared whole, in constant time: other padding,
+/// a DigestInfo or octets after the hash have no place in it. Errors: kUnsupported (not RSA, or a length outside
+/// kRsaBitsMin..Max), kBadLength (signature not as long as the modulus), kMalformed.
+Status rsa_verify_raw(ByteView public_key, ByteView hash, ByteView signature);
+
+/// A private key in this process's memory.
+class RsaPrivateKey {
+ public:
+  /// From PEM (PKCS #1 or PKCS #8, not encrypted). Errors: kMalformed, kUnsupported; neither repeats the text.
+  static Result<RsaPrivateKey> from_pem(ByteView pem);
+  RsaPrivateKey(RsaPrivateKey&&) noexcept;
+  RsaPrivateKey& operator=(RsaPrivateKey&&) noexcept;
+  ~RsaPrivateKey();
+
+  /// The signature over `hash`, as long as the modulus.
+  Result<Bytes> sign_raw(ByteView hash) const;
+  /// SubjectPublicKeyInfo in DER: to find the certificate that belongs to the key.
+  Bytes public_key() const;
+
+ private:
+  struct State;
+  explicit RsaPrivateKey(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace esplanade::crypto
