@@ -95,16 +95,23 @@ module axi_write #(
   end
 
   // ---- Order of bursts and beats on W -----------------------------------------------------------------------------
-  logic        busy_q, busy_end_q, one, beat, beat_last, room, aw_room, b_room, w_room, finish;
+  logic        busy_q, busy_end_q, one, beat, beat_last, room_q, w_room_q, finish;
   logic [6:0]  left_beats_q;
   logic [5:0]  busy_tail_q, tail;
   logic [63:0] strb;
-  assign room  = aw_room && b_room && w_room;
+  // Seen a cycle late, so asked for one more than is needed.
+  logic [2:0]                 aw_level;
+  logic [$clog2(Beats):0]     w_level;
+  logic [$clog2(MaxBursts):0] b_level;
+  always_ff @(posedge clk_i) begin
+    w_room_q <= w_level < ($clog2(Beats) + 1)'(Beats - 1);
+    room_q   <= aw_level < 3'd3 && b_level < ($clog2(MaxBursts) + 1)'(MaxBursts - 1) && w_level < ($clog2(Beats) + 1)'(Beats - 1);
+  end
   assign one   = one_valid_i && one_ready_o;
-  assign start = !busy_q && next_q && wd_valid_i && !one_valid_i && room && !stop_i;
-  assign beat  = start || (busy_q && w_room && (stop_i || wd_valid_i));
-  assign one_ready_o = !busy_q && room && !stop_i;
-  assign wd_ready_o  = !stop_i && w_room && (busy_q || (next_q && !one_valid_i && room));
+  assign start = !busy_q && next_q && wd_valid_i && !one_valid_i && room_q && !stop_i;
+  assign beat  = start || (busy_q && w_room_q && (stop_i || wd_valid_i));
+  assign one_ready_o = !busy_q && room_q && !stop_i;
+  assign wd_ready_o  = !stop_i && (busy_q ? w_room_q : next_q && !one_valid_i && room_q);
   assign beat_last   = busy_q ? left_beats_q == 7'd1 : next_beats_q == 7'd1;
   assign finish      = beat_last && (busy_q ? busy_end_q : next_end_q);
   assign tail        = busy_q ? busy_tail_q : next_tail_q;
@@ -122,19 +129,17 @@ module axi_write #(
     end else if (beat) left_beats_q <= left_beats_q - 7'd1;
   end
 
-  logic                     aw_valid, w_valid;
-  logic [2:0]               aw_level;
-  logic [$clog2(Beats):0]   w_level;
+  logic                     aw_valid, w_valid, aw_ready, w_ready, b_ready;
   logic [5:0]               aw_len;
   logic [6:0]               len_in;
   assign len_in = one ? 7'd0 : next_beats_q - 7'd1;
   stream_fifo #(.Width(58 + 6), .Depth(4)) u_aw (
-    .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(one || start), .ready_o(aw_room),
+    .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(one || start), .ready_o(aw_ready),
     .data_i({one ? one_addr_i[63:6] : next_addr_q, len_in[5:0]}),
     .valid_o(aw_valid), .ready_i(awready_i), .data_o({awaddr_o[63:6], aw_len}), .level_o(aw_level)
   );
   stream_fifo #(.Width(1 + 64 + 512), .Depth(Beats)) u_w (
-    .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(one || beat), .ready_o(w_room),
+    .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(one || beat), .ready_o(w_ready),
     .data_i({one || beat_last, strb, one ? one_data_i : wd_data_i}),
     .valid_o(w_valid), .ready_i(wready_i), .data_o({wlast_o, wstrb_o, wdata_o}), .level_o(w_level)
   );
@@ -147,9 +152,8 @@ module axi_write #(
   logic        b_valid, b_one, b_last, b_pop, err_q;
   logic [4:0]  b_tag;
   logic [57:0] b_addr;
-  logic [$clog2(MaxBursts):0] b_level;
   stream_fifo #(.Width(1 + 1 + 5 + 58), .Depth(MaxBursts)) u_bursts (
-    .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(one || start), .ready_o(b_room),
+    .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(one || start), .ready_o(b_ready),
     .data_i({one, one || next_last_q, one_tag_i, one ? one_addr_i[63:6] : next_addr_q}),
     .valid_o(b_valid), .ready_i(b_pop), .data_o({b_one, b_last, b_tag, b_addr}), .level_o(b_level)
   );
@@ -167,5 +171,5 @@ module axi_write #(
   assign err_addr_o     = {b_addr, 6'd0};
   assign idle_o         = !req_q && !next_q && !busy_q && !aw_valid && !w_valid && !b_valid;
   logic unused;
-  assign unused = ^{wr_addr_i[5:0], one_addr_i[5:0], bresp_i[0], aw_level, w_level, b_level, len_in[6]};
+  assign unused = ^{wr_addr_i[5:0], one_addr_i[5:0], bresp_i[0], aw_ready, w_ready, b_ready, len_in[6]};
 endmodule

@@ -1,7 +1,7 @@
 // Ends packets in the order of done: waits for the SA table's answer where an update was sent, forms the final
 // status, hands the result to the builders or gives the slot back, leaves the completion.
 // What the headers need (lengths, checksum, where the stream ends) is worked out while the answer is awaited.
-// Latency 5 cycles without waiting; one packet in 7 cycles.
+// Latency 6 cycles without waiting; one packet in 7 cycles.
 module back_finish #(
   parameter int JumboSlots = 8,
   parameter int SlotBits   = 7,
@@ -53,21 +53,20 @@ module back_finish #(
   input  logic                ur_valid_i,
   output logic                ur_ready_o,
   input  logic [7:0]          ur_status_i,
-  // result to be written: one cycle; build_ready_i, rows_ready_i and segs_ready_i do not fall before it
-  input  logic                build_ready_i,
-  input  logic                rows_ready_i,
-  input  logic                segs_ready_i,
+  // result to be written: one cycle; ready_i does not fall before it and may be seen a cycle late
+  input  logic                ready_i,
   output logic                job_valid_o,
   output logic [15:0]         job_len_o,
   output logic [63:0]         job_dst_addr_o,
   output logic                job_segmented_o,
   output logic                job_has_rows_o,
-  output logic                job_one_row_o,     // the stream ends in the half row in which it starts
+  output logic [8:0]          job_more_o,        // half rows behind the one in which the stream starts
+  output logic                job_one_half_o,    // there are none
   output logic [RowBits-1:0]  job_row_o,         // first row
   output logic [13:0]         job_end_o,         // last octet of the stream, counted from that row's start
   output logic [3:0]          job_skip_o,        // first octet of the stream / 4, from there
   output logic                job_has_hdr_o,
-  output logic [6:0]          job_hdr_end_o,     // last octet of the header words before the ICV of AH
+  output logic [4:0]          job_hdr_end_o,     // last word of 4 octets of the header words before the ICV of AH
   output logic                job_icv_mid_o,     // ICV between header words and stream (AH)
   output logic                job_icv_end_o,     // ICV behind the stream (ESP)
   output logic                job_v6_o,
@@ -116,11 +115,16 @@ module back_finish #(
           tunnel, hdr_len, ip_len, skip, v6, hsum, natt, patch_nh, nh_at, has_icv, ce} = rec_q;
 
   // ---- Final status -----------------------------------------------------------------------------------------------
-  logic       answered, handed, write_q, free_q;
-  logic [7:0] status_q, status;
+  logic       answered, handed, write_q, free_q, ready_q;
+  logic       asked_q, whole_q;  // from StEnd on: the answer decides the status; it decides whether there is a result
+  logic [7:0] status_q;
   assign answered = state_q == StAnswer && (!pend_found_i || ur_valid_i);
-  assign handed   = state_q == StHand && (!write_q || (build_ready_i && rows_ready_i && segs_ready_i));
-  assign status   = pend_status_i == card_pkg::StatusOk && pend_found_i ? ur_status_i : pend_status_i;
+  assign handed   = state_q == StHand && (!write_q || ready_q);
+  always_ff @(posedge clk_i) begin
+    ready_q <= ready_i;
+    asked_q <= pend_status_i == card_pkg::StatusOk && pend_found_i;
+    whole_q <= pend_status_i == card_pkg::StatusOk && pend_found_i && pend_len_i != 16'd0;
+  end
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       state_q <= StRead;
@@ -140,8 +144,8 @@ module back_finish #(
   end
   always_ff @(posedge clk_i) begin
     if (answered) begin
-      status_q <= status;
-      write_q  <= status == card_pkg::StatusOk && pend_found_i && pend_len_i != 16'd0;
+      status_q <= asked_q ? ur_status_i : pend_status_i;
+      write_q  <= whole_q && ur_status_i == card_pkg::StatusOk;
     end
   end
   assign ur_ready_o   = answered && pend_found_i;
@@ -150,32 +154,41 @@ module back_finish #(
   assign idle_o       = state_q == StRead && !pend_valid_i && !free_q;
 
   // ---- Lengths and checksum (RFC 791, 768, 8200): StLen, then StEnd -------------------------------------------------
-  logic               esp_icv, empty_q;
-  logic [13:0]        count_q, end_q;
+  logic               esp_icv, empty_q, one_half_q;
+  logic [8:0]         more_q;
+  logic [13:0]        count_q, end_q;      // stream and ICV of ESP; last octet of the stream
+  logic [6:0]         first_q;             // from the start of the row, less that ICV and 1
+  logic [4:0]         hdr_end_q;
   logic [RowBits-1:0] row_q;
   logic [15:0]        ip_len_q, udp_len_q;
   logic [16:0]        sum_q, sum2_q;
+  logic [17:0]        sum2;
   logic [7:0]         nh_q;
-  logic [6:0]         hdr_end_q;
   logic [15:0]        base;
   logic [7:0]         nh_sum;
   assign base    = slot_pkg::base(16'(pend_slot_i), 16'(JumboSlots));
   assign nh_sum  = patch_nh ? nh_q : 8'd0;
   assign esp_icv = encap && esp && has_icv;
+  assign sum2    = {1'b0, sum_q[15:0], 1'b1} + {9'd0, nh_sum, sum_q[16]};  // one adder: the old carry goes in at the low end
   always_ff @(posedge clk_i) begin
     if (state_q == StLen) begin
-      count_q   <= pend_len_i[13:0] - 14'(hdr_len) - (esp_icv ? 14'd12 : 14'd0);
+      count_q   <= pend_len_i[13:0] - 14'(hdr_len);
+      first_q   <= 7'(skip[5:0]) - (esp_icv ? 7'd13 : 7'd1);
       row_q     <= base[RowBits-1:0] + RowBits'(skip[7:6]);
       ip_len_q  <= v6 ? pend_len_i - 16'd40 : pend_len_i;
       udp_len_q <= pend_len_i - 16'(ip_len);
       sum_q     <= 17'(hsum) + 17'(pend_len_i);
       nh_q      <= esp ? pend_next_header_i : next_header;
-      hdr_end_q <= hdr_len[6:0] - (encap && !esp ? 7'd13 : 7'd1);
+      hdr_end_q <= hdr_len[6:2] - (encap && !esp ? 5'd4 : 5'd1);
     end
     if (state_q == StEnd) begin
-      end_q      <= count_q + 14'(skip[5:0]) - 14'd1;
-      empty_q <= count_q == 14'd0;
-      sum2_q     <= 17'(sum_q[15:0]) + 17'(sum_q[16]) + {9'd0, nh_sum};
+      end_q      <= count_q + {{7{first_q[6]}}, first_q};
+      empty_q    <= count_q == (esp_icv ? 14'd12 : 14'd0);
+      sum2_q     <= sum2[17:1];
+    end
+    if (state_q == StAnswer) begin
+      more_q     <= end_q[13:5] - 9'(skip[5]);
+      one_half_q <= end_q[13:5] == {8'd0, skip[5]};
     end
   end
 
@@ -184,7 +197,8 @@ module back_finish #(
   assign job_dst_addr_o  = dst_addr;
   assign job_segmented_o = segmented;
   assign job_has_rows_o  = !empty_q;
-  assign job_one_row_o   = end_q[13:5] == {8'd0, skip[5]};
+  assign job_more_o      = more_q;
+  assign job_one_half_o  = one_half_q;
   assign job_row_o       = row_q;
   assign job_end_o       = end_q;
   assign job_skip_o      = skip[5:2];
@@ -225,5 +239,5 @@ module back_finish #(
   assign cpl_src_len_o = src_len;
 
   logic unused;
-  assign unused = ^{base, rec_nh_at_i[7], pend_len_i[15:14], skip[1:0], ip_len[7], ip_len[1:0]};
+  assign unused = ^{base, sum2[0], rec_nh_at_i[7], pend_len_i[15:14], skip[1:0], ip_len[7], ip_len[1:0]};
 endmodule

@@ -24,10 +24,12 @@ module back_rows #(
   output logic [511:0]       row_data_o
 );
   localparam int Count = $clog2(Depth) + 1;
-  logic               active_q, take, used, fifo_ready;
+  logic               active_q, take, used, valid_q;
   logic [RowBits-1:0] row_q;
   logic [7:0]         more_q;
-  logic [Count-1:0]   held_q, level;
+  logic [Count-1:0]   held_q, here_q;      // rows asked for and not yet used; those of them that have come
+  logic [Count-2:0]   wr_q, rd_q;
+  logic [511:0]       mem [0:Depth-1];
 
   assign job_ready_o = !active_q;
   assign rd_valid_o  = active_q && !held_q[Count-1];
@@ -44,6 +46,23 @@ module back_rows #(
       if (take != used) held_q <= take ? held_q + 1'b1 : held_q - 1'b1;
     end
   end
+  // valid_q is here_q != 0, known a cycle ahead: who waits for a row waits for a register.
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      here_q  <= '0;
+      valid_q <= 1'b0;
+      wr_q    <= '0;
+      rd_q    <= '0;
+    end else begin
+      if (rd_data_valid_i != used) here_q <= rd_data_valid_i ? here_q + 1'b1 : here_q - 1'b1;
+      valid_q <= rd_data_valid_i || here_q[Count-1:1] != '0 || (here_q[0] && !used);
+      if (rd_data_valid_i) wr_q <= wr_q + 1'b1;
+      if (used) rd_q <= rd_q + 1'b1;
+    end
+  end
+  always_ff @(posedge clk_i) if (rd_data_valid_i) mem[wr_q] <= rd_data_i;
+  assign row_valid_o = valid_q;
+  assign row_data_o  = mem[rd_q];
   always_ff @(posedge clk_i) begin
     if (!active_q) begin
       row_q  <= job_first_i;
@@ -53,11 +72,5 @@ module back_rows #(
       more_q <= more_q - 8'd1;
     end
   end
-  stream_fifo #(.Width(512), .Depth(Depth)) u_rows (
-    .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(rd_data_valid_i), .ready_o(fifo_ready), .data_i(rd_data_i),
-    .valid_o(row_valid_o), .ready_i(row_ready_i), .data_o(row_data_o), .level_o(level)
-  );
   assign idle_o = !active_q && held_q == '0;
-  logic unused;
-  assign unused = ^{fifo_ready, level};
 endmodule

@@ -6,7 +6,7 @@
 //                                                        ├► back_segments ─► wr_*
 //                                                        └► cpl_*
 // One packet in 7 cycles for results of up to 150 octets, 32 octets a cycle for long ones. From done to the last beat
-// of a packet of 64 octets on AXI: 26 cycles when the SA table answers after 8 and rows come after 4.
+// of a packet of 64 octets on AXI: 28 cycles when the SA table answers after 8 and rows come after 4.
 module lane_back #(
   parameter int JumboSlots = 8,
   parameter int SmallSlots = 120,
@@ -149,15 +149,16 @@ module lane_back #(
 
   // ---- Final status, completion -----------------------------------------------------------------------------------
   logic               finish_idle, build_ready, rows_ready, segs_ready, free_room, job, job_segmented, job_has_rows;
-  logic               job_one_row;
+  logic               job_one_half;
+  logic [8:0]         job_more;
   logic               job_has_hdr, job_icv_mid, job_icv_end, job_v6, job_natt, job_patch_nh, job_ce, free_empty;
   logic [15:0]        job_len, job_ip_len, job_checksum, job_udp_len;
   logic [63:0]        job_dst_addr;
   logic [RowBits-1:0] job_row;
   logic [13:0]        job_end;
   logic [3:0]         job_skip;
-  logic [6:0]         job_hdr_end, job_nh_at;
-  logic [4:0]         job_udp_at;
+  logic [6:0]         job_nh_at;
+  logic [4:0]         job_hdr_end, job_udp_at;
   logic [7:0]         job_nh;
   back_finish #(.JumboSlots(JumboSlots), .SlotBits(SlotBits), .RowBits(RowBits)) u_finish (
     .clk_i(clk_i), .rst_ni(rst_ni), .idle_o(finish_idle),
@@ -173,9 +174,9 @@ module lane_back #(
     .pend_status_i(pend_status), .pend_len_i(pend_len), .pend_icv_ok_i(pend_icv_ok),
     .pend_next_header_i(pend_next_header), .pend_ciphered_i(pend_ciphered), .pend_hashed_i(pend_hashed),
     .ur_valid_i(answer_valid), .ur_ready_o(answer_take), .ur_status_i(answer),
-    .build_ready_i(build_ready && free_room), .rows_ready_i(rows_ready), .segs_ready_i(segs_ready),
+    .ready_i(build_ready && free_room && rows_ready && segs_ready),
     .job_valid_o(job), .job_len_o(job_len), .job_dst_addr_o(job_dst_addr), .job_segmented_o(job_segmented),
-    .job_has_rows_o(job_has_rows), .job_one_row_o(job_one_row), .job_row_o(job_row),
+    .job_has_rows_o(job_has_rows), .job_more_o(job_more), .job_one_half_o(job_one_half), .job_row_o(job_row),
     .job_end_o(job_end), .job_skip_o(job_skip),
     .job_has_hdr_o(job_has_hdr), .job_hdr_end_o(job_hdr_end), .job_icv_mid_o(job_icv_mid), .job_icv_end_o(job_icv_end),
     .job_v6_o(job_v6), .job_ip_len_o(job_ip_len), .job_checksum_o(job_checksum), .job_natt_o(job_natt),
@@ -198,8 +199,8 @@ module lane_back #(
     .clk_i(clk_i), .rst_ni(rst_ni), .idle_o(build_idle),
     .hdr_we_i(hdr_we_i), .hdr_slot_i(hdr_slot_i), .hdr_word_i(hdr_word_i), .hdr_data_i(hdr_data_i),
     .job_valid_i(job), .job_ready_o(build_ready), .job_slot_i(pend_slot), .job_has_rows_i(job_has_rows),
-    .job_one_row_i(job_one_row),
-    .job_end_i(job_end), .job_skip_i(job_skip), .job_has_hdr_i(job_has_hdr), .job_hdr_end_i(job_hdr_end),
+    .job_more_i(job_more), .job_one_half_i(job_one_half),
+    .job_end_i(job_end[4:0]), .job_skip_i(job_skip), .job_has_hdr_i(job_has_hdr), .job_hdr_end_i(job_hdr_end),
     .job_icv_mid_i(job_icv_mid), .job_icv_end_i(job_icv_end), .job_icv_i(pend_icv), .job_v6_i(job_v6),
     .job_ip_len_i(job_ip_len), .job_checksum_i(job_checksum), .job_natt_i(job_natt), .job_udp_at_i(job_udp_at),
     .job_udp_len_i(job_udp_len), .job_patch_nh_i(job_patch_nh), .job_nh_at_i(job_nh_at), .job_nh_i(job_nh),
@@ -238,5 +239,5 @@ module lane_back #(
   end
   assign idle_o = settle_idle && finish_idle && rows_idle && build_idle && segs_idle && !free_valid;
   logic unused;
-  assign unused = ^{pend_level, answer_room, answer_level, free_level};
+  assign unused = ^{pend_level, answer_room, answer_level, free_level, job_end[5]};
 endmodule

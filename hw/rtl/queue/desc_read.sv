@@ -83,47 +83,38 @@ module desc_read #(
   localparam int DataCredit   = $clog2(DataBeats) + 1;
   localparam int HeaderCredit = $clog2(HeaderBeats) + 1;
   localparam int RecordCredit = $clog2(Records) + 1;
-  localparam int SegmentBytes = 16;
 
   // ------------------------------------------------------- the descriptor at the door: its two window questions
-  // First the source (or its list), then the destination (or its list), in the cycle in which it is taken.
-  logic        s1_q, s1_leave, asks, second_q;
-  logic [31:0] ask_len, src_ask_len, dst_ask_len;
-  logic [57:0] ask_addr, src_ask_addr, dst_ask_addr;
-  logic        ask_whole, list_ask, chk_ok;
-  logic [7:0]  in_src_segments, in_dst_segments;
-  assign in_src_segments = in_data_i[card_pkg::DescriptorNumSegmentsLsb +: 8];
-  assign in_dst_segments = in_data_i[card_pkg::DescriptorNumDstSegmentsLsb +: 8];
-  assign asks       = in_valid_i && (second_q || !s1_q || s1_leave);
-  assign in_ready_o = second_q;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) second_q <= 1'b0;
-    else second_q <= asks && !second_q;
-  end
-
-  // ----------------------------------------------------------------------------------- waiting for the answers
-  // age 0: the source's answer stands at the checker; age 1: the destination's; then both are kept.
+  // For the source (or its list) in the cycle in which it is taken, for the destination (or its list) at age 0. Their
+  // answers stand at the checker at ages 1 and 2; then both are kept.
+  logic         s1_q, s1_leave, asks_dst, list_ask, chk_ok, take;
   logic [383:0] desc_q;
   logic [3:0]   queue_q;
   logic [31:0]  cycle_q;
-  logic         in_order_q, reserved_q, src_ok_q, dst_ok_q, dst_ok;
+  logic         in_order_q, reserved_q, src_ok_q, dst_ok_q, dst_ok, kept_q;  // kept_q: age 3 and above
   logic [1:0]   age_q;
-  logic [7:0]   first_q, first, verdict;     // what needs no window
+  logic         bad_q, odd_q, size_q;        // at age 1: not well formed, not aligned, too short or too long
+  logic [7:0]   first_q, verdict;            // what needs no window, from age 2 on
+  logic         may_q, lists_q, wants;       // Ok and has a packet, has lists: likewise; wants: with verdict
   logic [7:0]   op, src_segments, dst_segments;
   logic [31:0]  src_len;
   logic         host_iv, touches;
+  assign in_ready_o = !s1_q || s1_leave;
+  assign take       = in_valid_i && in_ready_o;
+  assign asks_dst   = s1_q && age_q == 2'd0;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      s1_q  <= 1'b0;
-      age_q <= 2'd0;
+      s1_q   <= 1'b0;
+      age_q  <= 2'd0;
+      kept_q <= 1'b0;
     end else begin
-      if (second_q) s1_q <= 1'b1;
-      else if (s1_leave) s1_q <= 1'b0;
-      if (second_q) age_q <= 2'd0;
+      if (in_ready_o) s1_q <= in_valid_i;
+      if (in_ready_o) age_q <= 2'd0;
       else if (!age_q[1]) age_q <= age_q + 2'd1;
+      kept_q <= !in_ready_o && age_q[1];
     end
   end
-  always_ff @(posedge clk_i) if (second_q) begin
+  always_ff @(posedge clk_i) if (take) begin
     desc_q     <= in_data_i;
     queue_q    <= in_queue_i;
     in_order_q <= in_order_i;
@@ -139,34 +130,30 @@ module desc_read #(
   logic [5:0] src_odd, dst_odd;
   assign src_odd = desc_q[card_pkg::DescriptorSrcAddrLsb +: 6];
   assign dst_odd = desc_q[card_pkg::DescriptorDstAddrLsb +: 6];
-  always_comb begin
-    first = card_pkg::StatusOk;
-    if (reserved_q || op > card_pkg::OpDecap || (host_iv && op != card_pkg::OpEncap) ||
-        src_segments > 8'(card_pkg::MaxSegments) || dst_segments > 8'(card_pkg::MaxSegments))
-      first = card_pkg::StatusBadDescriptor;
-    else if (touches) begin
-      if (src_odd != '0 || dst_odd != '0) first = card_pkg::StatusBadAlign;
-      else if (src_len < 32'd20 || src_len > 32'(MaxPacketBytes)) first = card_pkg::StatusBadLength;
-    end
-  end
   always_ff @(posedge clk_i) begin
-    if (age_q == 2'd0) begin
-      first_q  <= first;
-      src_ok_q <= chk_ok;
-    end
-    if (age_q == 2'd1) dst_ok_q <= chk_ok;
+    bad_q   <= reserved_q || op > card_pkg::OpDecap || (host_iv && op != card_pkg::OpEncap) ||
+               src_segments > 8'(card_pkg::MaxSegments) || dst_segments > 8'(card_pkg::MaxSegments);
+    odd_q   <= src_odd != '0 || dst_odd != '0;
+    size_q  <= src_len < 32'd20 || src_len > 32'(MaxPacketBytes);
+    lists_q <= src_segments != '0 || dst_segments != '0;
+    may_q   <= !bad_q && touches && !odd_q && !size_q;
+    first_q <= bad_q ? card_pkg::StatusBadDescriptor : !touches ? card_pkg::StatusOk :
+               odd_q ? card_pkg::StatusBadAlign : size_q ? card_pkg::StatusBadLength : card_pkg::StatusOk;
+    if (age_q == 2'd1) src_ok_q <= chk_ok;
+    if (!kept_q) dst_ok_q <= chk_ok;
   end
-  assign dst_ok = age_q == 2'd1 ? chk_ok : dst_ok_q;
+  assign dst_ok = kept_q ? dst_ok_q : chk_ok;
   always_comb begin
     verdict = first_q;
-    if (first_q == card_pkg::StatusOk && touches) begin
+    if (may_q) begin
       if (!src_ok_q || !dst_ok) verdict = card_pkg::StatusBadAddress;
       else if (host_iv && !test_mode_i) verdict = card_pkg::StatusHostIvRefused;
     end
   end
+  assign wants = may_q && src_ok_q && dst_ok && !(host_iv && !test_mode_i);
 
   // --------------------------------------------------------------------- with a verdict: lists, room, requests
-  typedef enum logic [3:0] {StIdle, StGo, StAsk, StList, StCheck, StWait, StSegment, StSum, StPush, StRead} state_e;
+  typedef enum logic [3:0] {StIdle, StGo, StAsk, StList, StCheck, StWait, StSegment, StSum, StSumOk, StPush, StRead} state_e;
   state_e       state_q;
   logic [7:0]   status_q;
   logic [3:0]   r_queue_q, num_src_q, num_dst_q, left_q;
@@ -181,9 +168,9 @@ module desc_read #(
   logic [2:0]   index_q;
   logic [511:0] list_q;
   logic [34:0]  sum_q;                // of up to 8 lengths of 32 bits
-  logic [31:0]  src_span;
-  assign src_span = src_len + 32'd63;
-  assign s1_leave = s1_q && age_q != 2'd0 && state_q == StIdle;
+  logic [13:0]  src_span;
+  assign src_span = src_len[13:0] + 14'd63;
+  assign s1_leave = s1_q && age_q[1] && state_q == StIdle;
 
   logic [127:0] segment;
   logic [31:0]  seg_len, seg_unused;
@@ -199,14 +186,17 @@ module desc_read #(
   assign seg_unused = segment[127:96];
   assign seg_short  = seg_len[31:16] != '0 ? 16'hffc0 : seg_len[15:0];
   assign seg_last   = left_q == 4'd1;
-  always_comb begin
-    seg_status = card_pkg::StatusOk;
-    if (seg_unused != '0 || seg_len == '0) seg_status = card_pkg::StatusBadDescriptor;
-    else if (seg_addr_odd != '0 || (!seg_last && seg_len_odd != '0)) seg_status = card_pkg::StatusBadAlign;
-    else if (!chk_ok) seg_status = card_pkg::StatusBadAddress;
+  logic         seg_bad_q, seg_none_q, seg_odd_q, sum_bad_q;  // believed in StSegment; in StSumOk
+  always_ff @(posedge clk_i) begin
+    seg_bad_q  <= seg_unused != '0;
+    seg_none_q <= seg_len == '0;
+    seg_odd_q  <= seg_addr_odd != '0 || (!seg_last && seg_len_odd != '0);
+    sum_bad_q  <= sum_q != (is_dst_q ? 35'(dst_size_q) : 35'(r_src_len_q));
   end
+  assign seg_status = seg_bad_q || seg_none_q ? card_pkg::StatusBadDescriptor : seg_odd_q ? card_pkg::StatusBadAlign :
+                      !chk_ok ? card_pkg::StatusBadAddress : card_pkg::StatusOk;
 
-  logic         data_room, header_room, rec_ready, go, segs_ready, req_free, load_segment, pop_beat, pop_header;
+  logic         data_room_q, header_room_q, rec_ready_q, go, segs_ready, req_free, load_segment, pop_beat, pop_header;
   logic         req_q;
   logic [57:0]  req_addr_q;
   logic [7:0]   req_beats_q;
@@ -219,17 +209,16 @@ module desc_read #(
   assign last_src   = {1'b0, index_q} + 4'd1 == num_src_q;
   assign last_dst   = {1'b0, index_q} + 4'd1 == num_dst_q;
   assign req_free   = !req_q;
-  assign go         = state_q == StGo && rec_ready && (!wants_q || (data_room && header_room && req_free));
+  assign go         = state_q == StGo && rec_ready_q && (!wants_q || (data_room_q && header_room_q && req_free));
   assign load_segment = state_q == StRead && req_free;
-  assign list_ask   = state_q == StCheck && !asks;
+  assign list_ask   = state_q == StCheck && !take && !asks_dst;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) state_q <= StIdle;
     else begin
       case (state_q)
         StIdle: if (s1_leave) begin
-          if (verdict == card_pkg::StatusOk && touches && (src_segments != '0 || dst_segments != '0)) state_q <= StAsk;
-          else state_q <= StGo;
+          state_q <= wants && lists_q ? StAsk : StGo;
         end
         StAsk:  if (list_ready_i) state_q <= StList;
         StList: if (list_rsp_valid_i) state_q <= list_rsp_err_i ? StGo : StCheck;
@@ -240,8 +229,9 @@ module desc_read #(
           else if (seg_last) state_q <= StSum;
           else state_q <= index_q[1:0] == 2'd3 ? StAsk : StCheck;
         end
-        StSum: begin
-          if (sum_q != (is_dst_q ? 35'(dst_size_q) : 35'(r_src_len_q))) state_q <= StGo;
+        StSum: state_q <= StSumOk;
+        StSumOk: begin
+          if (sum_bad_q) state_q <= StGo;
           else if (num_dst_q == '0) state_q <= StGo;
           else state_q <= is_dst_q ? StPush : StAsk;
         end
@@ -256,7 +246,7 @@ module desc_read #(
   always_ff @(posedge clk_i) begin
     if (s1_leave) begin
       status_q     <= verdict;
-      wants_q      <= verdict == card_pkg::StatusOk && touches;
+      wants_q      <= wants;
       r_queue_q    <= queue_q;
       r_in_order_q <= in_order_q;
       r_cycle_q    <= cycle_q;
@@ -294,8 +284,8 @@ module desc_read #(
         sum_q   <= sum_q + 35'(seg_len);
         if (index_q[1:0] == 2'd3) list_addr_q <= list_addr_q + 58'd1;
       end
-      StSum: begin
-        if (sum_q != (is_dst_q ? 35'(dst_size_q) : 35'(r_src_len_q))) begin
+      StSumOk: begin
+        if (sum_bad_q) begin
           status_q <= card_pkg::StatusBadLength;
           wants_q  <= 1'b0;
         end
@@ -315,19 +305,30 @@ module desc_read #(
   assign list_addr_o  = {list_addr_q, 6'd0};
   assign list_beats_o = 8'd1;
 
-  // The checker: the descriptor at the door goes first; it asks twice and then stands.
-  assign src_ask_addr = in_data_i[card_pkg::DescriptorSrcAddrLsb + 6 +: 58];
-  assign dst_ask_addr = in_data_i[card_pkg::DescriptorDstAddrLsb + 6 +: 58];
-  assign src_ask_len  = in_src_segments != '0 ? 32'(in_src_segments) * SegmentBytes
-                                              : in_data_i[card_pkg::DescriptorSrcLenLsb +: 32];
-  assign dst_ask_len  = in_dst_segments != '0 ? 32'(in_dst_segments) * SegmentBytes
-                                              : in_data_i[card_pkg::DescriptorDstSizeLsb +: 32];
-  assign ask_addr  = !asks ? seg_addr : second_q ? dst_ask_addr : src_ask_addr;
-  assign ask_len   = !asks ? seg_len : second_q ? dst_ask_len : src_ask_len;
-  assign ask_whole = !asks || !second_q || in_dst_segments != '0;
+  // The checker: the descriptor at the door goes first; it asks twice and then stands. A list's length in octets is
+  // its number of segments times 16; above MaxSegments nobody looks at the answer.
+  // Whole beats but for the destination's buffer.
+  logic [31:0] ask_len;
+  logic [25:0] in_beats, dst_beats;
+  logic [5:0]  dst_rest;
+  logic [57:0] ask_addr;
+  logic        ask_up, in_list, in_up, dst_list, dst_up;
+  logic [3:0]  in_segments;
+  assign in_segments = in_data_i[card_pkg::DescriptorNumSegmentsLsb +: 4];
+  assign in_list   = in_segments != '0;
+  assign in_beats  = in_list ? 26'(in_segments[3:2]) : in_data_i[card_pkg::DescriptorSrcLenLsb + 6 +: 26];
+  assign in_up     = in_list ? in_segments[1:0] != '0 : in_data_i[card_pkg::DescriptorSrcLenLsb +: 6] != '0;
+  assign dst_list  = dst_segments[3:0] != '0;
+  assign dst_beats = dst_list ? 26'(dst_segments[3:2]) : desc_q[card_pkg::DescriptorDstSizeLsb + 6 +: 26];
+  assign dst_up    = dst_list && dst_segments[1:0] != '0;
+  assign dst_rest  = dst_list ? 6'd0 : desc_q[card_pkg::DescriptorDstSizeLsb +: 6];
+  assign ask_addr  = asks_dst ? desc_q[card_pkg::DescriptorDstAddrLsb + 6 +: 58] :
+                     take ? in_data_i[card_pkg::DescriptorSrcAddrLsb + 6 +: 58] : seg_addr;
+  assign ask_len   = {asks_dst ? dst_beats : take ? in_beats : seg_len[31:6], asks_dst ? dst_rest : 6'd0};
+  assign ask_up    = asks_dst ? dst_up : take ? in_up : seg_len_odd != '0;
   range_check u_check (
     .clk_i(clk_i), .window_base_i(window_base_i), .window_end_i(window_end_i), .window_enable_i(window_enable_i),
-    .ask_i(asks || list_ask), .addr_i(ask_addr), .len_i(ask_len), .whole_i(ask_whole), .ok_o(chk_ok)
+    .ask_i(take || asks_dst || list_ask), .addr_i(ask_addr), .len_i(ask_len), .up_i(ask_up), .ok_o(chk_ok)
   );
 
   // --------------------------------------------------------------------------------------------- packet reads
@@ -349,16 +350,21 @@ module desc_read #(
   assign req_addr_o  = {req_addr_q, 6'd0};
   assign req_beats_o = req_beats_q;
 
-  // Room that no packet has reserved
+  // Room that no packet has reserved. Whether there is enough is known a cycle late, which is no harm: it only grows
+  // between two packets, and StGo comes at the earliest two cycles after the last one.
   logic [DataCredit-1:0]   data_credit_q;
   logic [HeaderCredit-1:0] header_credit_q;
   logic [RecordCredit-1:0] rec_credit_q;
   logic                    reserve, two;
-  assign rec_ready   = rec_credit_q != '0;
+  logic [7:0]              span;
+  assign span = state_q == StIdle ? src_span[13:6] : beats_q;
+  always_ff @(posedge clk_i) begin
+    rec_ready_q   <= rec_credit_q != '0;
+    data_room_q   <= data_credit_q >= DataCredit'(span);
+    header_room_q <= header_credit_q >= HeaderCredit'(2);
+  end
   assign reserve     = go && wants_q;
   assign two         = beats_q != 8'd1;
-  assign data_room   = data_credit_q >= DataCredit'(beats_q);
-  assign header_room = header_credit_q >= HeaderCredit'(2);
   assign pop_beat    = db_valid_o && db_ready_i;
   assign pop_header  = hb_valid_o && hb_ready_i;
   always_ff @(posedge clk_i) begin
@@ -375,16 +381,16 @@ module desc_read #(
 
   // Beats of the packets on their way: the first two are header beats. Each packet has a header credit, so there are
   // never more than HeaderBeats.
-  logic [7:0]              way_beats, beat_q;
+  logic [7:0]              way_last, beat_q;    // numbers of the packet's last beat and of the next
   logic                    way_ready, way_valid, packet_end, header_beat, header_end;
   logic [HeaderCredit-1:0] way_level;
   stream_fifo #(.Width(8), .Depth(HeaderBeats)) u_way (
-    .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(reserve), .ready_o(way_ready), .data_i(beats_q),
-    .valid_o(way_valid), .ready_i(packet_end), .data_o(way_beats), .level_o(way_level)
+    .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(reserve), .ready_o(way_ready), .data_i(beats_q - 8'd1),
+    .valid_o(way_valid), .ready_i(packet_end), .data_o(way_last), .level_o(way_level)
   );
-  assign packet_end  = rsp_valid_i && beat_q + 8'd1 == way_beats;
+  assign packet_end  = rsp_valid_i && beat_q == way_last;
   assign header_beat = rsp_valid_i && beat_q[7:1] == '0;
-  assign header_end  = beat_q[0] || way_beats == 8'd1;
+  assign header_end  = beat_q[0] || way_last == 8'd0;
   always_ff @(posedge clk_i) begin
     if (!rst_ni || packet_end) beat_q <= '0;
     else if (rsp_valid_i) beat_q <= beat_q + 8'd1;
@@ -426,5 +432,5 @@ module desc_read #(
   assign idle_o = !in_valid_i && !s1_q && state_q == StIdle && !req_q && rec_credit_q == RecordCredit'(Records) && !seg_valid_o &&
                   data_credit_q == DataCredit'(DataBeats) && header_credit_q == HeaderCredit'(HeaderBeats);
   logic unused;
-  assign unused = ^{way_ready, way_valid, way_level, seg_level, status_q[7:5], src_span[31:14], src_span[5:0]};
+  assign unused = ^{way_ready, way_valid, way_level, seg_level, status_q[7:5], src_span[5:0]};
 endmodule

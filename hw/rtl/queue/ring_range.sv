@@ -34,7 +34,7 @@ module ring_range #(
   assign addr = addr_i[64*pick_q +: 64];
   range_check u_check (
     .clk_i(clk_i), .window_base_i(window_base_i), .window_end_i(window_end_i), .window_enable_i(window_enable_i),
-    .ask_i(wait_q[0]), .addr_i(addr[63:6]), .len_i(len_i[32*pick_q +: 32]), .whole_i(1'b0), .ok_o(ok_o)
+    .ask_i(wait_q[0]), .addr_i(addr[63:6]), .len_i(len_i[32*pick_q +: 32]), .up_i(1'b0), .ok_o(ok_o)
   );
   logic unused;
   assign unused = ^addr[5:0];
