@@ -1,9 +1,10 @@
-// Keeps the SA's answers until their packets are built: what is wanted early stands in a FIFO, the rest (keys among it)
-// in a RAM that is read when a packet starts and wiped behind it, word and output. The early part stands a cycle after
-// valid_i; its packet's read_i must not come before the third.
+// Keeps the SA's answers until their packets are opened: what is wanted early stands in a FIFO, what the headers want in
+// a RAM read when a packet starts, what the opening wants (keys among it) in one that is read for the opening alone. A
+// word is wiped behind it. The early part stands a cycle after valid_i; its packet's read_i must not come before the third.
 module front_answers #(
   parameter int EarlyBits = 32,
-  parameter int WideBits  = 900,
+  parameter int WideBits  = 350,
+  parameter int LastBits  = 600,
   parameter int Depth     = 8         // a power of two
 ) (
   input  logic                 clk_i,
@@ -13,27 +14,30 @@ module front_answers #(
   input  logic                 valid_i,     // an answer; never more than were asked for
   input  logic [EarlyBits-1:0] early_i,
   input  logic [WideBits-1:0]  wide_i,
+  input  logic [LastBits-1:0]  last_i,
   output logic                 early_valid_o,
   input  logic                 early_ready_i,
   output logic [EarlyBits-1:0] early_o,
-  input  logic                 read_i,      // take the oldest answer's rest: from the next cycle to the next read_i or drop_i
-  input  logic                 drop_i,      // not read_i: it is no longer wanted
+  input  logic                 read_i,      // read the next answer's wide part, from the next cycle to the next read_i
   output logic [WideBits-1:0]  wide_o,
+  input  logic                 last_read_i, // read its last part and forget it; after its read_i
+  output logic [LastBits-1:0]  last_o,      // one cycle after last_read_i; else 0
   output logic                 idle_o       // nothing asked for, nothing kept
 );
   localparam int Ptr = $clog2(Depth);
-  logic [Ptr-1:0] wr_q, rd_q, wipe_q;
+  localparam int Bits = WideBits + LastBits;
+  logic [Ptr-1:0] wr_q, rd_q, last_q, wipe_q;
   logic [Ptr:0]   used_q, dirty_q;          // asked for or kept or to be wiped; to be wiped
-  logic           wipe, clear_q;            // clear_q: the output holds what nobody wants
+  logic           wipe;
   logic           in_v_q;
-  logic [WideBits-1:0] in_q;                // 0 without an answer: what a wipe writes
+  logic [Bits-1:0] in_q;                    // 0 without an answer: what a wipe writes
   always_ff @(posedge clk_i) begin
     if (!rst_ni) in_v_q <= 1'b0;
     else in_v_q <= valid_i;
   end
   always_ff @(posedge clk_i) begin
     if (!valid_i) in_q <= '0;
-    else in_q <= wide_i;
+    else in_q <= {wide_i, last_i};
   end
   assign wipe   = dirty_q != '0 && !in_v_q;
   assign room_o = used_q != (Ptr + 1)'(Depth);
@@ -41,19 +45,17 @@ module front_answers #(
     if (!rst_ni) begin
       wr_q    <= '0;
       rd_q    <= '0;
+      last_q  <= '0;
       wipe_q  <= '0;
       used_q  <= (Ptr + 1)'(Depth);         // after a reset all words are wiped
       dirty_q <= (Ptr + 1)'(Depth);
-      clear_q <= 1'b1;
     end else begin
       if (in_v_q) wr_q <= wr_q + 1'b1;
       if (read_i) rd_q <= rd_q + 1'b1;
+      if (last_read_i) last_q <= last_q + 1'b1;
       if (wipe) wipe_q <= wipe_q + 1'b1;
       used_q  <= used_q + (Ptr + 1)'(ask_i) - (Ptr + 1)'(wipe);
-      dirty_q <= dirty_q + (Ptr + 1)'(read_i) - (Ptr + 1)'(wipe);
-      if (read_i) clear_q <= 1'b0;
-      else if (drop_i) clear_q <= 1'b1;
-      else if (dirty_q == '0) clear_q <= 1'b0;
+      dirty_q <= dirty_q + (Ptr + 1)'(last_read_i) - (Ptr + 1)'(wipe);
     end
   end
   logic         fifo_ready;
@@ -62,12 +64,23 @@ module front_answers #(
     .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(valid_i), .ready_o(fifo_ready), .data_i(early_i),
     .valid_o(early_valid_o), .ready_i(early_ready_i), .data_o(early_o), .level_o(fifo_level)
   );
-  // The word before the next to be wiped is zero.
+  logic                write;
+  logic [Ptr-1:0]      wr_addr;
+  assign write   = in_v_q || wipe;
+  assign wr_addr = in_v_q ? wr_q : wipe_q;
   sdp_ram #(.Width(WideBits), .Depth(Depth)) u_wide (
-    .clk_i(clk_i), .wr_en_i(in_v_q || wipe), .wr_addr_i(in_v_q ? wr_q : wipe_q), .wr_data_i(in_q),
-    .rd_en_i(read_i || (clear_q && dirty_q == '0)), .rd_addr_i(read_i ? rd_q : wipe_q - 1'b1), .rd_data_o(wide_o)
+    .clk_i(clk_i), .wr_en_i(write), .wr_addr_i(wr_addr), .wr_data_i(in_q[Bits-1 -: WideBits]),
+    .rd_en_i(read_i), .rd_addr_i(rd_q), .rd_data_o(wide_o)
   );
-  assign idle_o = used_q == '0 && !clear_q;
+  logic [LastBits-1:0] last_mem [0:Depth-1];
+  logic [LastBits-1:0] out_q;
+  always_ff @(posedge clk_i) if (write) last_mem[wr_addr] <= in_q[LastBits-1:0];
+  always_ff @(posedge clk_i) begin
+    if (!last_read_i) out_q <= '0;
+    else out_q <= last_mem[last_q];
+  end
+  assign last_o = out_q;
+  assign idle_o = used_q == '0;
   logic unused;
   assign unused = ^{fifo_ready, fifo_level};
 endmodule

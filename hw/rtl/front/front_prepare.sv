@@ -59,6 +59,8 @@ module front_prepare (
   output logic         p_slow_o,         // AH over options or extension headers
   output logic [5:0]   p_ip_dw_o,        // IP headers in the header words (decap of AH: also without those)
   output logic [7:0]   p_hdr_len_o,      // header words, octets
+  output logic [3:0]   p_last_w_o,       // last word that front_header makes, 64 bits each
+  output logic         p_words_o,        // it makes some
   output logic [7:0]   p_skip_o,
   output logic [5:0]   p_d0_dw_o,        // the source's octets start here in the stream,
   output logic [5:0]   p_src_dw_o,       // from here on in the source
@@ -151,6 +153,10 @@ module front_prepare (
   end
 
   // StSum: length of the stream, verdict
+  logic [3:0]  last_w_q;
+  logic [5:0]  last_w;
+  logic        words_q;
+  assign last_w = 6'((!encap_q && !esp_q ? {1'b0, skip_dw_q} : hdr_dw_q) - 7'd1) >> 1;
   logic [15:0] len_q, keep_q;
   logic [7:0]  verdict_q;
   always_ff @(posedge clk_i) if (state_q == StSum) begin
@@ -158,6 +164,8 @@ module front_prepare (
     keep_q    <= encap_q ? x_q[15:0] + {8'd0, d0_dw_q, 2'b00} : part_q;
     verdict_q <= status_q;
     run_q     <= 1'b0;
+    last_w_q  <= last_w[3:0];
+    words_q   <= encap_q || !esp_q || !tunnel_q;
     if (ok_q) begin
       if (encap_q && hdr_dw_q > 7'd32) verdict_q <= card_pkg::StatusUnsupported;
       else if (!encap_q && (short_q || (esp_q ? ragged_q : !ah_len_ok_q))) verdict_q <= card_pkg::StatusBadEspLength;
@@ -239,6 +247,8 @@ module front_prepare (
   assign p_slow_o       = ext_q;
   assign p_ip_dw_o      = ip_dw_q;
   assign p_hdr_len_o    = {hdr_dw_q[5:0], 2'b00};
+  assign p_last_w_o     = last_w_q;
+  assign p_words_o      = run_q && words_q;
   assign p_skip_o       = {skip_dw_q, 2'b00};
   assign p_d0_dw_o      = d0_dw_q;
   assign p_src_dw_o     = sub_dw_q;
@@ -257,5 +267,5 @@ module front_prepare (
   assign p_icv_o        = icv_q;
   assign p_busy_o       = state_q != StIdle;
   logic unused;
-  assign unused = ^{hdr_dw_q[6], len_q[15:14], keep_q[15:14], padded[1:0]};
+  assign unused = ^{hdr_dw_q[6], last_w[5:4], len_q[15:14], keep_q[15:14], padded[1:0]};
 endmodule

@@ -244,8 +244,8 @@ std::uint64_t Front::run(const std::vector<Packet>& packets, const Pauses& pause
       }
       check_open(p);
       rows_.clear();
-      headers_.clear();
-      dsegs_.clear();
+      headers_.erase(want_slot);  // the next packet may have begun
+      dsegs_.erase(want_slot);
       free_slots.insert(want_slot);
       last_open = dut_.cycle();
       if (opened++ == 0) first_open = last_open;
@@ -373,7 +373,7 @@ void Front::check_open(const Packet& p) {
 
   CHECK(dut_->rec_hdr_len_o == header.size());
   Bytes words(128);
-  for (unsigned w = 0; w < 16; ++w) store_be64(&words[8 * w], headers_[dut_->hdr_slot_o][w]);
+  for (unsigned w = 0; w < 16; ++w) store_be64(&words[8 * w], headers_[dut_->open_slot_o][w]);
   words.resize(header.size());
   if (e.patch_nh) words[e.nh_at] = header[e.nh_at] = 0;
   CHECK(to_hex(words) == to_hex(header));

@@ -28,15 +28,18 @@ double cycles_each(const Kind& k, std::size_t len, bool encap, std::size_t packe
 }
 }  // namespace
 
-TEST_CASE("front/rate: a 64-octet packet in 9 cycles with ESP and in 12 with AH, both directions") {
+TEST_CASE("front/rate: a 64-octet packet in 9 cycles, in 12 with AH over IPv6, both directions") {
   for (const Kind& k : {Kind{"ESP, IPv4", 4, false, false, false}, Kind{"ESP, IPv6", 6, false, false, false},
                         Kind{"ESP in UDP", 4, false, false, true}, Kind{"ESP transport, IPv4", 4, false, true, false},
-                        Kind{"ESP transport, IPv6", 6, false, true, false}, Kind{"AH, IPv4", 4, true, false, false}}) {
+                        Kind{"ESP transport, IPv6", 6, false, true, false}, Kind{"AH, IPv4", 4, true, false, false},
+                        Kind{"AH, IPv6", 6, true, false, false}, Kind{"AH transport, IPv4", 4, true, true, false},
+                        Kind{"AH transport, IPv6", 6, true, true, false}}) {
     CAPTURE(std::string(k.name));
     const double encap = cycles_each(k, 64, true, 200), decap = cycles_each(k, 64, false, 200);
     std::printf("%s: encap %.2f, decap %.2f cycles\n", k.name, encap, decap);
-    CHECK(encap <= (k.ah ? 12.0 : 9.0));
-    CHECK(decap <= (k.ah ? 11.0 : 9.0));
+    const double most = k.ah && k.outer == 6 ? 12.0 : 9.0;
+    CHECK(encap <= most);
+    CHECK(decap <= most);
   }
 }
 
