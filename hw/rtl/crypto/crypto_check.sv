@@ -1,6 +1,7 @@
 // Checks inside a packet that was authenticated and deciphered, as its words pass (RFC 4303 s3.4.4.1): pad length,
 // padding 1, 2, 3 .., next header; in tunnel mode then version, length and permission of the inner packet, so that
-// traffic flow confidentiality octets behind it fall away. Streams pass one after the other, so the state between
+// traffic flow confidentiality octets behind it fall away, and the checksum of an inner IPv4 header, before anything
+// changes it. Extension headers of IPv6 are not looked at. Streams pass one after the other, so the state between
 // words is one set of registers, whatever passes in between. AH and packets to protect only get their status and stamp.
 // done_* comes six cycles after a packet's last word; one word a cycle.
 module crypto_check #(
@@ -67,6 +68,23 @@ module crypto_check #(
       k1_cycle_q <= cycle_i;
     end
     if (x_valid_i && x_decap_i && x_head_i) head_q <= x_data_i;
+  end
+
+  // Beside it the sum of what would be an IPv4 header (RFC 791), 8 octets a word: two halves, their sum, the total. It
+  // is believed for a packet's header at stage 4 of its last word.
+  logic [3:0]  ip_left_q, ip_left;         // words of 4 octets from this one on
+  logic [16:0] ip_high_q, ip_low_q;
+  logic [17:0] ip_both_q;
+  logic [20:0] ip_sum_q;                   // of up to 30 numbers
+  assign ip_left = k1_head_q ? k1_data_q[59:56] : ip_left_q;
+  always_ff @(posedge clk_i) begin
+    if (k1_word_q) begin
+      ip_left_q <= ip_left[3:1] == 3'd0 ? 4'd0 : ip_left - 4'd2;
+      ip_high_q <= ip_left == 4'd0 ? 17'd0 : 17'(k1_data_q[63:48]) + 17'(k1_data_q[47:32]);
+      ip_low_q  <= ip_left[3:1] == 3'd0 ? 17'd0 : 17'(k1_data_q[31:16]) + 17'(k1_data_q[15:0]);
+    end
+    if (m_word_q) ip_both_q <= 18'(ip_high_q) + 18'(ip_low_q);
+    if (k2_word_q) ip_sum_q <= (k2_head_q ? 21'd0 : ip_sum_q) + 21'(ip_both_q);
   end
 
   // Stage 2: the octets before the trailer (those of other words: all). Where the stream ends in the middle of its last
@@ -177,8 +195,10 @@ module crypto_check #(
     end
   end
 
-  // Stage 5: does the inner packet fit? Stage 6: verdict.
-  logic                k4_last_q, k4_decap_q, k4_hash_q, k4_pad_ok_q, k4_inner_ok_q, k4_known_q, k4_dummy_q, k4_tunnel_q;
+  // Stage 5: does the inner packet fit? Stage 6: verdict. A right checksum makes the sum, folded to 16 bits, all ones;
+  // a carry out of the folding leaves far less.
+  logic [15:0]         ip_folded_q;
+  logic                k4_last_q, k4_decap_q, k4_hash_q, k4_pad_ok_q, k4_inner_ok_q, k4_v4_q, k4_known_q, k4_dummy_q, k4_tunnel_q;
   logic [SlotBits-1:0] k4_slot_q;
   logic [7:0]          k4_next_q;
   logic [13:0]         k4_len_q;
@@ -190,6 +210,8 @@ module crypto_check #(
       k4_hash_q     <= k3_hash_q;
       k4_decap_q    <= k3_decap_q;
       k4_pad_ok_q   <= k3_pad_ok_q && !k3_neg_q;
+      ip_folded_q   <= ip_sum_q[15:0] + {11'd0, ip_sum_q[20:16]};
+      k4_v4_q       <= k3_next_q == NextIpv4;
       k4_inner_ok_q <= (k3_next_q == NextIpv4 ? k3_v4_q : k3_v6_q) && k3_len_q <= {2'd0, k3_end_q};
       k4_known_q    <= k3_next_q == NextIpv4 || k3_next_q == NextIpv6;
       k4_dummy_q    <= k3_next_q == NextDummy;
@@ -207,7 +229,7 @@ module crypto_check #(
       if (!k4_pad_ok_q) status = card_pkg::StatusBadPadding;
       else if (k4_dummy_q) status = card_pkg::StatusDummy;
       else if (k4_tunnel_q && !k4_known_q) status = card_pkg::StatusBadNextHeader;
-      else if (k4_tunnel_q && !k4_inner_ok_q) status = card_pkg::StatusBadInner;
+      else if (k4_tunnel_q && (!k4_inner_ok_q || (k4_v4_q && ip_folded_q != '1))) status = card_pkg::StatusBadInner;
     end
   end
 

@@ -126,12 +126,13 @@ CryptoJob random_job(tb::Random& random) {
     if (job.tunnel && payload >= 20 && random.percent(90)) {
       const std::size_t len =
           payload - (random.percent(20) ? random.between(0, std::min<std::size_t>(payload - 20, 30)) : 0);
-      p[0] = v6 ? 0x60 : 0x45;
+      p[0] = static_cast<std::uint8_t>(v6 ? 0x60 : 0x40 | random.between(5, std::min<std::size_t>(15, len / 4)));
       p[2] = static_cast<std::uint8_t>(len >> 8);
       p[3] = static_cast<std::uint8_t>(len);
       p[4] = static_cast<std::uint8_t>((len - 40) >> 8);
       p[5] = static_cast<std::uint8_t>(len - 40);
-      if (random.percent(5)) p[random.between(0, 5)] = static_cast<std::uint8_t>(random.bits());
+      if (!v6) tb::seal_ipv4(p);
+      if (random.percent(5)) p[random.between(0, 19)] = static_cast<std::uint8_t>(random.bits());
     }
     if (random.percent(10))
       job.stream[job.stream.size() - random.between(1, std::min<std::size_t>(payload + pad + 2, 20))] ^=
@@ -417,10 +418,39 @@ TEST_CASE("crypto: next header and inner packet must be what the SA allows") {
               p[3] = static_cast<std::uint8_t>(len);
               p[4] = static_cast<std::uint8_t>((len - 40) >> 8);
               p[5] = static_cast<std::uint8_t>(len - 40);
+              if (random.percent(80)) tb::seal_ipv4(p);
               jobs.push_back(tb::reverse(job));
             }
   for (const auto& r : run(lane, jobs)) seen.insert(r.got.status);
   CHECK(seen == std::set<unsigned>{tb::kOk, tb::kBadNextHeader, tb::kDummy, tb::kBadInner});
+}
+
+TEST_CASE("crypto: one wrong bit anywhere in an inner IPv4 header is found, with options and at the packet's end too") {
+  tb::Random random(28);
+  tb::CryptoDriver lane(28);
+  std::vector<CryptoJob> jobs;
+  for (const Cipher cipher : {Cipher::kTripleDes, Cipher::kNull})
+    for (std::size_t header = 20; header <= 60; header += 4)
+      for (int bit = -1; bit < static_cast<int>(8 * header); ++bit) {
+        CryptoJob job;
+        job.cipher = cipher;
+        job.auth = cipher == Cipher::kNull || bit % 3 == 0 ? Auth::kSha1 : Auth::kNone;
+        keys(job, random);
+        const std::size_t len = header + (bit % 2 == 0 ? 0 : random.between(1, 40));
+        plain(job, random, len, least_pad(job, len), 4);
+        auto* p = job.stream.data() + (job.ciphered() ? 16 : 8);
+        p[0] = static_cast<std::uint8_t>(0x40 | header / 4);
+        p[2] = 0;
+        p[3] = static_cast<std::uint8_t>(len);
+        if (bit % 5 == 0) std::fill(p + 12, p + header, bit % 10 == 0 ? 0xff : 0);  // largest and smallest sums
+        tb::seal_ipv4(p);
+        if (bit >= 0) p[bit / 8] ^= static_cast<std::uint8_t>(0x80 >> bit % 8);
+        jobs.push_back(tb::reverse(job));
+      }
+  std::map<unsigned, unsigned> seen;
+  for (const auto& r : run(lane, jobs)) ++seen[r.got.status];
+  CHECK(seen.size() == 2);
+  CHECK(seen[tb::kOk] == 2 * 11);
 }
 
 TEST_CASE("crypto: one wrong bit anywhere in the ICV is found") {

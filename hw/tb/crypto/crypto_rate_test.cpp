@@ -22,6 +22,7 @@ CryptoJob make(bool encap, std::size_t inner, tb::Random& random) {
   job.stream[16] = 0x45;
   job.stream[18] = static_cast<std::uint8_t>(inner >> 8);
   job.stream[19] = static_cast<std::uint8_t>(inner);
+  tb::seal_ipv4(&job.stream[16]);
   const std::size_t pad = (8 - (inner + 2) % 8) % 8;
   for (std::size_t i = 1; i <= pad; ++i) job.stream.push_back(static_cast<std::uint8_t>(i));
   job.stream.push_back(static_cast<std::uint8_t>(pad));

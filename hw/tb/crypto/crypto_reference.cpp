@@ -67,7 +67,7 @@ void inspect(const CryptoJob& job, const Octets& s, CryptoExpected& e) {
   if (e.next_header == 4) {
     len = static_cast<std::size_t>(p[2] << 8 | p[3]);
     const std::size_t header = 4U * (p[0] & 15U);
-    if (!job.inner_v4 || p[0] >> 4 != 4 || header < 20 || len < header) return;
+    if (!job.inner_v4 || p[0] >> 4 != 4 || header < 20 || len < header || len > end || ipv4_sum(p) != 0xffff) return;
   } else {
     len = static_cast<std::size_t>(p[4] << 8 | p[5]) + 40;
     if (!job.inner_v6 || p[0] >> 4 != 6) return;
@@ -78,6 +78,20 @@ void inspect(const CryptoJob& job, const Octets& s, CryptoExpected& e) {
 }
 
 }  // namespace
+
+unsigned ipv4_sum(const std::uint8_t* header) {
+  unsigned sum = 0;
+  for (unsigned i = 0; i < 4 * (header[0] & 15U); i += 2) sum += static_cast<unsigned>(header[i] << 8 | header[i + 1]);
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  return sum;
+}
+
+void seal_ipv4(std::uint8_t* header) {
+  header[10] = header[11] = 0;
+  const unsigned sum = ~ipv4_sum(header);
+  header[10] = static_cast<std::uint8_t>(sum >> 8);
+  header[11] = static_cast<std::uint8_t>(sum);
+}
 
 std::array<std::uint8_t, 12> icv_of(const CryptoJob& job, View stream) {
   std::array<std::uint8_t, 12> icv{};

@@ -53,6 +53,10 @@ CryptoExpected expected(const CryptoJob& job);
 CryptoJob reverse(const CryptoJob& encap);
 /// State after the pad block, as the card wants it: 20 octets, MD5 as four numbers on top.
 std::array<std::uint8_t, 20> pad_state(const CryptoJob& job, std::uint8_t pad);
+/// Folded ones' complement sum of an IPv4 header: ffff when its checksum is right (RFC 791).
+unsigned ipv4_sum(const std::uint8_t* header);
+/// Makes the checksum right.
+void seal_ipv4(std::uint8_t* header);
 std::array<std::uint8_t, 12> icv_of(const CryptoJob& job, View stream);
 
 }  // namespace esplanade::tb

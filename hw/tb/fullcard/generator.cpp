@@ -138,19 +138,35 @@ esp::IpAddress Generator::address(unsigned version) {
   return a;
 }
 
+// Every form comes once before any comes again, so that a short run sees them all.
+Generator::Form Generator::form() {
+  if (deck_.empty()) {
+    for (const auto protocol : {esp::Protocol::kEsp, esp::Protocol::kAh})
+      for (int cipher = 0; cipher < (protocol == esp::Protocol::kAh ? 1 : 3); ++cipher)
+        for (int auth = cipher == 0 ? 1 : 0; auth < 3; ++auth)
+          for (const auto mode : {esp::Mode::kTunnel, esp::Mode::kTransport})
+            for (const unsigned version : {4u, 6u})
+              for (const bool natt : {false, true})
+                if (!natt || (protocol == esp::Protocol::kEsp && version == 4))
+                  deck_.push_back({protocol, static_cast<esp::Cipher>(cipher), static_cast<esp::Auth>(auth), mode, version, natt});
+    std::ranges::shuffle(deck_, rng_);
+  }
+  const Form f = deck_.back();
+  deck_.pop_back();
+  return f;
+}
+
 esp::SaParams Generator::sa(std::uint32_t index) {
   for (;;) {
+    const Form f = form();
     esp::SaParams s;
-    s.protocol = percent(25) ? esp::Protocol::kAh : esp::Protocol::kEsp;
-    s.mode = percent(40) ? esp::Mode::kTransport : esp::Mode::kTunnel;
-    s.cipher = s.protocol == esp::Protocol::kAh ? esp::Cipher::kNull : static_cast<esp::Cipher>(below(3));
-    s.auth = static_cast<esp::Auth>(below(3));
-    if (s.cipher == esp::Cipher::kNull && s.auth == esp::Auth::kNone) continue;
-    const unsigned version = percent(40) ? 6 : 4;
-    s.src = address(version);
-    s.dst = address(version);
-    if (s.protocol == esp::Protocol::kEsp && version == 4 && percent(35))
-      s.natt = esp::Natt{static_cast<std::uint16_t>(rng_()), static_cast<std::uint16_t>(rng_())};
+    s.protocol = f.protocol;
+    s.mode = f.mode;
+    s.cipher = f.cipher;
+    s.auth = f.auth;
+    s.src = address(f.version);
+    s.dst = address(f.version);
+    if (f.natt) s.natt = esp::Natt{static_cast<std::uint16_t>(rng_()), static_cast<std::uint16_t>(rng_())};
     s.enc_key = Secret(octets(esp::key_len(s.cipher)));
     s.auth_key = Secret(octets(esp::key_len(s.auth)));
     s.esn = s.auth != esp::Auth::kNone && percent(30);

@@ -48,8 +48,20 @@ class Generator {
   esp::IpAddress address(unsigned version);
 
  private:
+  /// What an SA is, apart from keys, numbers and options.
+  struct Form {
+    esp::Protocol protocol;
+    esp::Cipher cipher;
+    esp::Auth auth;
+    esp::Mode mode;
+    unsigned version;  // of the outer addresses
+    bool natt;
+  };
+  Form form();
+
   const Card& card_;
   std::mt19937_64 rng_;
+  std::vector<Form> deck_;  // forms still to come before any comes again
 };
 
 }  // namespace esplanade::fullcard

@@ -2,6 +2,12 @@
 #pragma once
 
 #include <verilated_fst_c.h>
+#if VM_COVERAGE
+#include <unistd.h>
+#include <verilated_cov.h>
+
+#include <cstdlib>
+#endif
 
 #include "hw/tb/fullcard/model.h"
 
@@ -37,6 +43,12 @@ class VerilatedCard : public CardModel {
   ~VerilatedCard() override {
     if (waves_) waves_->close();
     card_.final();
+#if VM_COVERAGE
+    // A file a card: rtl_coverage.py adds them up.
+    static unsigned number = 0;
+    if (const char* folder = std::getenv("ESPLANADE_RTL_COVERAGE"))
+      context_.coveragep()->write(std::string(folder) + "/" + std::to_string(::getpid()) + "." + std::to_string(number++) + ".dat");
+#endif
   }
   void eval() override { card_.eval(); }
   void open_waves(const std::string& file) override {

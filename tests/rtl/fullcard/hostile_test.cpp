@@ -452,3 +452,117 @@ TEST_CASE("fullcard/hostile: without a seed no IV and no packet; without test mo
     b.clean();
   }
 }
+
+TEST_CASE("fullcard/hostile: a soft reset in mid-traffic spares the other SAs, tells of no packet before it and shows no forged plaintext") {
+  for (const Build& build : builds()) {
+    CAPTURE(build.name);
+    Bench b(build, {.read_latency = 25, .write_latency = 15, .stalls = 15});
+    // SA 7 takes what a peer outside the card sends, real and forged; SA 9 has done something and rests.
+    constexpr std::uint32_t kIn = 7, kResting = 9;
+    const auto peer_of = [&](std::uint32_t index) {
+      REQUIRE(b.install(index, params(false, 16 * b.sa_entries + index)) == card::SaResult::kOk);
+      return esp::SoftSa::create(params(true, 16 * b.sa_entries + index)).value();
+    };
+    esp::SoftSa peer = peer_of(kIn), resting = peer_of(kResting);
+    const auto decap = [&](unsigned q, const Bytes& wire) {
+      return b.run_one(q, {.op = card::Op::kDecap, .source = wire, .dst_size = 2048});
+    };
+    const auto name = [](const Done& done) { return std::string(card::name_of(done.status)); };
+    REQUIRE(name(decap(0, resting.encap(b.gen.ipv4(200, 0, false))->packet)) == "Ok");
+    const Bytes rest = b.view(kResting);
+    std::uint64_t last_cookie = 0;
+    unsigned cut_short = 0;
+    std::vector<Bytes> forged;  // a stretch of each plaintext
+    for (unsigned round = 0; round < 20; ++round) {
+      CAPTURE(round);
+      const Bytes taken = peer.encap(b.gen.ipv4(100, 0, false))->packet;
+      CHECK(name(decap(round % b.queues, taken)) == "Ok");
+      for (unsigned q = 0; q < b.queues; ++q) {
+        for (unsigned i = 0; i < 12; ++i) {
+          if (i % 3 == 0) {
+            last_cookie = b.submit(q, b.good(20 + b.gen.below(1400)));
+            continue;
+          }
+          const Bytes plain = b.gen.ipv4(60 + b.gen.below(1400), 0, false);
+          Bytes wire = peer.encap(plain)->packet;
+          if (i % 3 == 1) {
+            forged.emplace_back(plain.begin() + 28, plain.begin() + 52);
+            wire[wire.size() - 1 - b.gen.below(12)] ^= static_cast<Byte>(1 + b.gen.below(255));
+          }
+          last_cookie = b.submit(q, {.op = card::Op::kDecap, .source = wire, .dst_size = 2048});
+        }
+        b.ring(q);
+      }
+      const std::uint64_t until = b.cycles() + b.gen.below(2500);
+      while (b.cycles() < until) {
+        b.tick();
+        for (unsigned q = 0; q < b.queues; ++q)
+          if (const auto done = b.poll(q); done && done->op == card::Op::kDecap) CHECK((name(*done) == "Ok" || name(*done) == "BadIcv"));
+      }
+      cut_short += b.outstanding() != 0;
+      b.write32(reg::kControl.at(), 3 | reg::kControlSoftReset.mask());
+      for (unsigned i = 0; reg::kControlSoftReset.get(b.read32(reg::kControl.at())) != 0; ++i) REQUIRE(i < 2000);
+      REQUIRE(b.settle());
+      // From here on the buffers of what was cut short are nobody's: a late write is a violation, a late completion ends
+      // the program.
+      for (unsigned q = 0; q < b.queues; ++q) b.start_queue(q, 5);
+      for (const Bytes& needle : forged) REQUIRE(b.memory.find(needle) == 0);
+      CHECK(b.view(kResting) == rest);
+      for (unsigned q = 0; q < b.queues; ++q) {
+        const Bytes plain = b.gen.ipv4(60 + b.gen.below(600), 0, false);
+        const Done back = decap(q, peer.encap(plain)->packet);
+        CHECK(name(back) == "Ok");
+        CHECK(back.packet == plain);
+        CHECK(b.memory.find(ByteView(plain).subspan(28, 24)) != 0);  // a plaintext that was let out is found
+        CHECK(back.cookie > last_cookie);
+        b.there_and_back(q);
+      }
+      CHECK(name(decap(round % b.queues, taken)) == "Replay");  // the window stayed
+    }
+    CHECK(cut_short > 10);
+    CHECK(forged.size() > 50);
+    const Bytes plain = b.gen.ipv4(300, 0, false);
+    CHECK(decap(0, resting.encap(plain)->packet).packet == plain);
+    CHECK(b.read32(reg::kErrorCause.at()) == 0);
+    b.clean();
+  }
+}
+
+TEST_CASE("fullcard/hostile: without authentication no bit of an inner IPv4 header may be wrong, whatever the outer header's mark") {
+  for (const Build& build : builds()) {
+    if (!Card(build.make(), {.seed = seed_of_run()}).has(reg::kCapsAuthNone)) continue;
+    CAPTURE(build.name);
+    Bench b(build);
+    constexpr std::uint32_t kIn = 7;
+    const auto open = [&](bool outbound) {
+      esp::SaParams sa = params(outbound, 16 * b.sa_entries + kIn);
+      sa.auth = esp::Auth::kNone;
+      sa.auth_key = Secret(Bytes{});
+      sa.replay_window = 0;
+      return sa;
+    };
+    REQUIRE(b.install(kIn, open(false)) == card::SaResult::kOk);
+    esp::SoftSa peer = esp::SoftSa::create(open(true)).value();
+    for (std::size_t options = 0; options <= 40; options += 20)
+      for (const bool ce : {false, true})
+        for (int bit = -1; bit < 64; ++bit) {
+          CAPTURE(options);
+          CAPTURE(bit);
+          Bytes plain = b.gen.ipv4(120, options, false);
+          plain[1] = static_cast<Byte>((plain[1] & 0xfc) | 2);  // ECT(0): the mark is to be put in
+          fix_checksum(plain);
+          Bytes wire = peer.encap(plain)->packet;
+          // CBC: a bit of the IV is one of the first 8 octets of the header.
+          const std::size_t iv = 20 + 8;
+          if (bit >= 0) wire[iv + static_cast<std::size_t>(bit) / 8] ^= static_cast<Byte>(0x80 >> bit % 8);
+          if (ce) {
+            wire[1] |= 3;
+            fix_checksum(wire);
+          }
+          const Done done = b.run_one(0, {.op = card::Op::kDecap, .source = wire, .dst_size = 512});
+          CHECK(std::string(card::name_of(done.status)) == (bit < 0 ? "Ok" : "BadInner"));
+          if (bit < 0 && !ce) CHECK(done.packet == plain);
+        }
+    b.clean();
+  }
+}

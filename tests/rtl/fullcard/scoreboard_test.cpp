@@ -29,8 +29,8 @@ struct Run {
 
 TEST_CASE("fullcard/scoreboard: mixed traffic equals the reference engine, packet by packet and counter by counter") {
   const std::vector<Run> runs{
-      {"near memory", {.read_latency = 2, .write_latency = 2}, 25, {}},
-      {"far memory", {.read_latency = 60, .write_latency = 30, .early_writes = true}, 35, {.sas = 60, .depth = 200, .churn = 80}},
+      {"near memory", {.read_latency = 2, .write_latency = 2}, 25, {.sas = 112, .churn = 40}},
+      {"far memory", {.read_latency = 60, .write_latency = 30, .early_writes = true}, 35, {.sas = 112, .depth = 200, .churn = 40}},
       {"stalls", {.read_latency = 20, .write_latency = 10, .stalls = 30, .long_stalls = 20, .early_writes = true}, 30, {.sas = 8, .churn = 60}},
       {"one SA, small packets", {.read_latency = 10, .write_latency = 10, .stalls = 5}, 10,
        {.sas = 1, .in_order = 0, .depth = 250, .churn = 1'000'000, .most = 300}},
