@@ -30,6 +30,9 @@ peer = "{far}"
 fallback = "{fallback}"
 """
 KEYD = """
+[process]
+user = "nobody"
+control = "{espd}/keyd.sock"
 [espd]
 pfkey = "{espd}/pfkey.sock"
 natt = "{espd}/natt.sock"
@@ -42,7 +45,9 @@ local_ts = "10.{l}.0.0/24"
 remote_ts = "10.{r}.0.0/24"
 reqid = 7
 start_action = "{start}"
-[secrets.one]
+"""
+SECRETS = """
+[ike.one]
 secret = "the secret of the test"
 """
 
@@ -60,6 +65,9 @@ def start_gateway(host, build, fallback, local, remote, l, r, suite, start):
     config = host.folder / "keyd.toml"
     config.write_text(KEYD.format(espd=host.folder / "run", local=local, remote=remote, l=l, r=r, suite=suite, start=start))
     config.chmod(0o600)
+    secrets = host.folder / "keyd-secrets.toml"
+    secrets.write_text(SECRETS)
+    secrets.chmod(0o600)
     espd = host.start("espd", build / "bin/espd", "--config", host.folder / "espd.toml")
     wait_for("espd", lambda: (host.folder / "run/espd.sock").exists(), 60, [espd])
     keyd = host.start("keyd", build / "bin/keyd", "--config", config)

@@ -213,7 +213,7 @@ def deleted(a, b):
     text = a.host.sh("ping", "-c", "2", "-i", "0.2", "-W", "1", "-I", a.inner, b.inner, check=False)
     check("nothing passes without an SA", " 100% packet loss" in text, text)
     asked = a.key.wait_unasked(pfkey.ACQUIRE)
-    a.key.send(pfkey.ACQUIRE, errno=errno.ETIMEDOUT, seq=asked.seq)
+    a.key.send(pfkey.ACQUIRE, errno=errno.EACCES, seq=asked.seq)  # with ETIMEDOUT they would wait on: the peer may still answer
     wait_for("the waiting packets to be dropped", lambda: a.stats()["drops"].get("negotiation-failed", 0) > 0, 5)
 
 
