@@ -113,7 +113,7 @@ Traffic::SaPtr Traffic::make(bool outbound, bool limited) {
   }
   sa->limited = limited;
   if (limited) {
-    if (outbound && !p.esn && gen_.percent(25)) p.seq = 0xffffffffu - gen_.below(60);
+    if (outbound && !p.esn && gen_.percent(25)) p.seq = 0xffffffffu - gen_.below(gen_.percent(50) ? 6 : 60);
     if (outbound && !p.esn && gen_.percent(25)) p.seq = 0xf0000000u - gen_.below(30);
     if (card_.has(reg::kCapsLifetimes)) {
       if (gen_.percent(50)) p.soft.packets = 1 + gen_.below(30);
