@@ -143,6 +143,40 @@ TEST_CASE("fullcard/hostile: descriptors of random octets touch nothing outside 
   }
 }
 
+TEST_CASE("fullcard/hostile: a segment with a reserved bit set is refused, the same without it taken") {
+  for (const Build& build : builds()) {
+    CAPTURE(build.name);
+    Bench b(build);
+    const std::uint64_t list = Memory::kBase + (std::uint64_t{256} << 20), source = list + 4096, result = list + 8192;
+    b.memory.allow(list, 16384);
+    const Bytes packet = b.gen.ipv4(100, 0, false);
+    std::ranges::copy(packet, b.memory.at(source, packet.size()).begin());
+    const auto status_with = [&](std::uint32_t reserved) {
+      const auto len = static_cast<std::uint32_t>(packet.size());
+      std::memcpy(b.memory.at(list, 8).data(), &source, 8);
+      std::memcpy(b.memory.at(list + 8, 4).data(), &len, 4);
+      std::memcpy(b.memory.at(list + 12, 4).data(), &reserved, 4);
+      Bytes d(64);
+      card::set(d, card::descriptor::kOp, static_cast<std::uint64_t>(card::Op::kEncap));
+      card::set(d, card::descriptor::kSaIndex, kOut);
+      card::set(d, card::descriptor::kNumSegments, 1);
+      card::set(d, card::descriptor::kSrcAddr, list);
+      card::set(d, card::descriptor::kSrcLen, len);
+      card::set(d, card::descriptor::kDstAddr, result);
+      card::set(d, card::descriptor::kDstSize, 2048);
+      return b.status(0, {.dst_size = ~0u, .raw = d});
+    };
+    CHECK(status_with(0) == "Ok");
+    for (unsigned bit = 0; bit < 32; ++bit) {
+      CAPTURE(bit);
+      CHECK(status_with(1u << bit) == "BadDescriptor");
+    }
+    CHECK(status_with(0) == "Ok");
+    b.there_and_back(0);
+    b.clean();
+  }
+}
+
 TEST_CASE("fullcard/hostile: doorbells of any value are refused, and the queue works on") {
   for (const Build& build : builds()) {
     CAPTURE(build.name);
