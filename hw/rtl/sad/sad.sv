@@ -6,12 +6,15 @@
 // RAM, so operations on one entry never wait for each other. An inbound lookup sees the row as it stood before the
 // last four or so operations: that is a moment in their order too, and the update checks again.
 // Sustained, also with all packets of one SA: an outbound lookup and a release every 2 cycles, or an inbound
-// lookup and an inbound update every 2 cycles. Lookup 9 to 11 cycles from lk_valid_i to lr_valid_o, update the same.
+// lookup and an inbound update every 2 cycles; a single lane has an update every 4. Lookup 9 to 11 cycles from
+// lk_valid_i to lr_valid_o, update one more.
 // Commands find the pipeline empty and hold it about 20 cycles. Not here: checks of a new entry (sad_command).
 //
 // Stages: 0 arbitration, 1 ready and payload, 2-3 parameters' RAM, 4-5 checks against them, 4-5 dynamic row's RAM,
 // 6 forwarding and differences, 7 verdict and new row, 8 events and inbound status, 9 answers and write. x7 is the
-// value of stage 7.
+// value of stage 7. From stage 6 of an operation to stage 6 of the next on its row there are two cycles: so stage 6
+// leaves to stage 7 single bits to decide with (over a limit, in the window, seen, poisoned) and both outcomes of
+// every sum, and everything that does not need the row is done before.
 module sad #(
   parameter int Lanes = 4,
   parameter int SaEntries = 1024,         // a power of two, up to 65,536
@@ -201,27 +204,74 @@ module sad #(
   } update_t;
 
   // ------------------------------------------------------------------------------------------ stage 0: arbitration
-  localparam int Requests = 2 * Lanes + 1;
   logic                phase_q;           // 0: the slot that is being filled is even
   logic                block, ev_room, scan_req;
-  logic [Lanes-1:0]    release_up;
-  logic [Requests-1:0] even_req, odd_req, even_grant, odd_grant, grant;
+  logic                even_open_q, odd_open_q; // stage 0 may grant; a cycle behind block and ev_room
+  logic [Lanes-1:0]    waits_up, release_up;
+  logic [Lanes-1:0]    even_up_q, odd_up_q;     // updates, from their second cycle on: it takes one to tell what they are
+  logic                even_any_up_q, odd_any_up_q;
+  logic [Lanes-1:0]    even_lk, odd_lk, even_up_grant, odd_up_grant, even_lk_grant, odd_lk_grant, up_grant, lk_grant;
+  logic [2:0]          even_kind, odd_kind;     // granted: scan, update, lookup
   logic [Lanes-1:0]    lk1_q, up1_q;      // grants, stage 1
   logic                scan1_q, cmd1_q;
+  localparam int LaneBits = Lanes > 1 ? $clog2(Lanes) : 1;
+  logic [LaneBits-1:0] lk_lane, up_lane, lk_lane1_q, up_lane1_q; // whose they are
   logic                cmd_issue;
   for (genvar l = 0; l < Lanes; l++) begin : gen_release
     assign release_up[l] = !up_auth_i[l] && !up_ok_i[l] && up_status_i[8*l +: 8] == card_pkg::StatusOk;
   end
-  assign even_req = block || !ev_room || phase_q ? '0 : {scan_req, up_valid_i & ~release_up, lk_valid_i & lk_encap_i};
-  assign odd_req  = block || !phase_q ? '0 : {1'b0, up_valid_i & release_up, lk_valid_i & ~lk_encap_i};
-  sad_arbiter #(.N(Requests)) u_even (
-    .clk_i(clk_i), .rst_ni(rst_ni), .en_i(1'b1), .req_i(even_req), .grant_o(even_grant)
+  assign waits_up = up_valid_i & ~up1_q & {Lanes{!flush_i}};
+  assign even_lk  = lk_valid_i & lk_encap_i;
+  assign odd_lk   = lk_valid_i & ~lk_encap_i;
+  // A kind of operation, and beside it the lane of each kind
+  sad_arbiter #(.N(3)) u_even (
+    .clk_i(clk_i), .rst_ni(rst_ni), .open_i(even_open_q && !flush_i),
+    .req_i({scan_req, even_any_up_q, even_lk != '0}), .grant_o(even_kind)
   );
-  sad_arbiter #(.N(Requests)) u_odd (
-    .clk_i(clk_i), .rst_ni(rst_ni), .en_i(1'b1), .req_i(odd_req), .grant_o(odd_grant)
+  sad_arbiter #(.N(3)) u_odd (
+    .clk_i(clk_i), .rst_ni(rst_ni), .open_i(odd_open_q && !flush_i),
+    .req_i({1'b0, odd_any_up_q, odd_lk != '0}), .grant_o(odd_kind)
   );
-  assign grant = even_grant | odd_grant;
+  sad_arbiter #(.N(Lanes)) u_even_up (
+    .clk_i(clk_i), .rst_ni(rst_ni), .open_i(even_kind[1]), .req_i(even_up_q), .grant_o(even_up_grant)
+  );
+  sad_arbiter #(.N(Lanes)) u_odd_up (
+    .clk_i(clk_i), .rst_ni(rst_ni), .open_i(odd_kind[1]), .req_i(odd_up_q), .grant_o(odd_up_grant)
+  );
+  sad_arbiter #(.N(Lanes)) u_even_lk (
+    .clk_i(clk_i), .rst_ni(rst_ni), .open_i(even_kind[0]), .req_i(even_lk), .grant_o(even_lk_grant)
+  );
+  sad_arbiter #(.N(Lanes)) u_odd_lk (
+    .clk_i(clk_i), .rst_ni(rst_ni), .open_i(odd_kind[0]), .req_i(odd_lk), .grant_o(odd_lk_grant)
+  );
+  assign up_grant = even_up_grant | odd_up_grant;
+  assign lk_grant = even_lk_grant | odd_lk_grant;
+  always_comb begin
+    lk_lane = '0;
+    up_lane = '0;
+    for (int l = 0; l < Lanes; l++) begin
+      if (lk_grant[l]) lk_lane |= LaneBits'(l);
+      if (up_grant[l]) up_lane |= LaneBits'(l);
+    end
+  end
   always_ff @(posedge clk_i) begin
+    lk_lane1_q <= lk_lane;
+    up_lane1_q <= up_lane;
+    if (!rst_ni) begin
+      even_open_q   <= 1'b0;
+      odd_open_q    <= 1'b0;
+      even_up_q     <= '0;
+      odd_up_q      <= '0;
+      even_any_up_q <= 1'b0;
+      odd_any_up_q  <= 1'b0;
+    end else begin
+      even_up_q     <= waits_up & ~release_up;
+      odd_up_q      <= waits_up & release_up;
+      even_any_up_q <= (waits_up & ~release_up) != '0;
+      odd_any_up_q  <= (waits_up & release_up) != '0;
+      even_open_q   <= !block && ev_room && phase_q;
+      odd_open_q    <= !block && !phase_q;
+    end
     if (!rst_ni) begin
       phase_q <= 1'b0;
       lk1_q   <= '0;
@@ -230,9 +280,9 @@ module sad #(
       cmd1_q  <= 1'b0;
     end else begin
       phase_q <= !phase_q;
-      lk1_q   <= grant[Lanes-1:0];
-      up1_q   <= grant[2*Lanes-1:Lanes];
-      scan1_q <= grant[2*Lanes];
+      lk1_q   <= lk_grant;
+      up1_q   <= up_grant;
+      scan1_q <= even_kind[2];
       cmd1_q  <= cmd_issue && !phase_q;
     end
   end
@@ -243,19 +293,22 @@ module sad #(
   lookup_t          lk1, lk2_q, lk3_q, lk4_q;
   update_t          up1, up2_q, up3_q, up4_q, up5_q, up6_q;
   logic [Index-1:0] row1, scan_row_q, mark_row_q;
+  logic             release1;
   logic             mark_q;               // a row was seen poisoned that only an even operation can mark
   always_comb begin
-    lk1 = '0;
+    lk1 = '0;                             // believed with lk1_q; up1 with up1_q, its number also with cmd1_q
     up1 = '0;
     for (int l = 0; l < Lanes; l++) begin
-      if (lk1_q[l])
+      if (lk_lane1_q == LaneBits'(l))
         lk1 = {lk_encap_i[l], lk_index_i[32*l +: 32], lk_spi_i[32*l +: 32], lk_seq_i[32*l +: 32], lk_ah_i[l],
                lk_udp_i[l], lk_v6_i[l], lk_src_i[128*l +: 128], lk_dst_i[128*l +: 128], lk_len_i[16*l +: 16],
                lk_hdr_len_i[8*l +: 8], lk_dst_size_i[16*l +: 16], lk_fragment_i[l]};
-      if (up1_q[l])
+      if (up_lane1_q == LaneBits'(l))
         up1 = {up_index_i[32*l +: 32], up_epoch_i[l], up_auth_i[l], up_ok_i[l], up_status_i[8*l +: 8],
                up_seq_i[64*l +: 64], up_bytes_i[16*l +: 16]};
     end
+    release1 = !up1.auth && !up1.ok && up1.status == card_pkg::StatusOk;
+    if (cmd1_q) up1.seq = cmd_entry_i[card_pkg::SaEntrySeqLsb +: 64];
     if (cmd1_q) row1 = cmd_index_i;
     else if (scan1_q) row1 = mark_q ? mark_row_q : scan_row_q;
     else if (up1_q != '0) row1 = up1.index[Index-1:0];
@@ -267,8 +320,6 @@ module sad #(
   logic [8*Lanes-1:0]   lane_q;           // stages 2 to 9, one-hot; cleared by a flush
   logic [8*Index-1:0]   row_q;            // stages 2 to 9
   logic [9:2]           row_used;         // stages that read or write rows
-  logic                 release1;
-  assign release1 = !up1.auth && !up1.ok && up1.status == card_pkg::StatusOk;
   assign row_used = out_q | in_q | upd_q | scan_q | cmd_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -293,12 +344,12 @@ module sad #(
     force_q <= {force_q[8:2], scan1_q && mark_q};
     row_q   <= {row_q[7*Index-1:0], row1};
     if (lk1_q != '0) lk2_q <= lk1;
-    if (up1_q != '0) up2_q <= up1;
+    if (up1_q != '0 || cmd1_q) up2_q <= up1;
     if (out_q[2] || in_q[2]) lk3_q <= lk2_q;
     if (out_q[3] || in_q[3]) lk4_q <= lk3_q;
-    if (upd_q[2]) up3_q <= up2_q;
-    if (upd_q[3]) up4_q <= up3_q;
-    if (upd_q[4]) up5_q <= up4_q;
+    if (upd_q[2] || cmd_q[2]) up3_q <= up2_q;
+    if (upd_q[3] || cmd_q[3]) up4_q <= up3_q;
+    if (upd_q[4] || cmd_q[4]) up5_q <= up4_q;
     if (upd_q[5]) up6_q <= up5_q;
   end
   logic [Index-1:0] row2, row4, row5, row6, row7, row8, row9;
@@ -343,12 +394,20 @@ module sad #(
   logic [8:0]        extra5_q;
   logic [1:0]        pad5_q;              // 0 none, 1 to 4 octets, 2 to 8
   logic [31:0]       age5_q, soft5_q, hard5_q, num5_q;
-  logic [255:0]      limits5_q, limits6_q;
+  logic [255:0]      limits5_q;
   logic [ParWords-1:0] par_bad5_q;
   assign p      = par_rd[ParBits-1:0];
   assign valid4 = (p.valid[0] && p.valid[1]) || (p.valid[0] && p.valid[2]) || (p.valid[1] && p.valid[2]);
-  logic [5:0] esp_extra;                  // SPI and number 8, IV 8, ICV 12
-  assign esp_extra = 6'd8 + (p.cipher != 2'd0 ? 6'd8 : 6'd0) + (p.auth != 2'd0 ? 6'd12 : 6'd0);
+  logic [5:0] extra4;                     // UDP 8 (RFC 3948); AH with a 96-bit ICV 12 + 12 (RFC 4302)
+  always_comb begin
+    case ({p.ah, p.cipher != 2'd0, p.auth != 2'd0}) // ESP: SPI and number 8, IV 8, ICV 12
+      3'b000:  extra4 = p.natt ? 6'd8 + 6'd8 : 6'd8;
+      3'b001:  extra4 = p.natt ? 6'd8 + 6'd12 + 6'd8 : 6'd8 + 6'd12;
+      3'b010:  extra4 = p.natt ? 6'd8 + 6'd8 + 6'd8 : 6'd8 + 6'd8;
+      3'b011:  extra4 = p.natt ? 6'd8 + 6'd8 + 6'd12 + 6'd8 : 6'd8 + 6'd8 + 6'd12;
+      default: extra4 = p.natt ? 6'd12 + 6'd12 + 6'd8 : 6'd12 + 6'd12;
+    endcase
+  end
   always_ff @(posedge clk_i) if (row_used[4]) begin
     o5_q        <= p[OutBits-1:0];
     valid5_q    <= valid4;
@@ -365,9 +424,8 @@ module sad #(
     dst_rest5_q <= !p.outer_v6 || p.dst[95:0] == lk4_q.dst[95:0];
     frag5_q     <= p.transport && lk4_q.fragment;
     payload5_q  <= lk4_q.len - (p.transport ? 16'(lk4_q.hdr_len) : 16'd0);
-    // IPv4 header 20, IPv6 40 or the packet's own; UDP 8 (RFC 3948); AH with a 96-bit ICV 12 + 12 (RFC 4302)
-    extra5_q    <= (p.transport ? 9'(lk4_q.hdr_len) : p.outer_v6 ? 9'd40 : 9'd20) + (p.natt ? 9'd8 : 9'd0) +
-                   (p.ah ? 9'd24 : 9'(esp_extra));
+    // IPv4 header 20, IPv6 40 or the packet's own
+    extra5_q    <= (p.transport ? 9'(lk4_q.hdr_len) : p.outer_v6 ? 9'd40 : 9'd20) + 9'(extra4);
     pad5_q      <= p.ah ? 2'd0 : p.cipher != 2'd0 ? 2'd2 : 2'd1;
     room5_q     <= lk4_q.dst_size;
     len5_q      <= upd_q[4] ? up4_q.bytes : lk4_q.len;
@@ -380,11 +438,21 @@ module sad #(
   end
 
   logic        known6_q, valid6_q, addr6_q, proto6_q, frag6_q, ss6_q, hs6_q, par_bad6_q, dir6_q, sb_set6_q, hb_set6_q,
-               sp_set6_q, hp_set6_q, same_near6_q, same_far6_q, even5;
+               sp_set6_q, hp_set6_q, near6_q, far6_q, even5;
   logic [16:0] out_len6_q;
   logic [15:0] room6_q, len6_q;
-  logic [31:0] age6_q, num6_q;
+  logic [31:0] age6_q;
+  logic [63:0] number6_q;                 // lookup: low word
+  logic [ReplayWindow/32-1:0] word5, word6_q; // one-hot: its word of the ring
+  logic [63:0] lap_next6_q, lap_prev6_q;  // number6_q / ReplayWindow + 1, - 1
+  logic [64:0] sb_left6_q, hb_left6_q;    // limit - octets of the packet, borrow on top
+  logic [63:0] sp_left6_q, hp6_q;         // limit - 1; limit
   logic [10:0] class6_q;                  // drop counter of an update's status
+  logic [31:0] low5;
+  assign low5 = in_q[5] ? num5_q : up5_q.seq[31:0];
+  for (genvar w = 0; w < ReplayWindow / 32; w++) begin : gen_word
+    assign word5[w] = 32'(low5 % ReplayWindow) / 32 == w;
+  end
   logic [16:0] padded5;
   assign padded5 = pad5_q == 2'd2 ? (17'(payload5_q) + 17'd9) & ~17'd7 :
                    pad5_q == 2'd1 ? (17'(payload5_q) + 17'd5) & ~17'd3 : 17'(payload5_q);
@@ -419,11 +487,17 @@ module sad #(
     out_len6_q <= padded5 + 17'(extra5_q);
     room6_q    <= room5_q;
     len6_q     <= len5_q;
-    num6_q     <= num5_q;
+    number6_q  <= {up5_q.seq[63:32], low5};
     age6_q     <= age5_q;
     ss6_q      <= soft5_q != '0 && age5_q >= soft5_q;
     hs6_q      <= hard5_q != '0 && age5_q >= hard5_q;
-    limits6_q  <= limits5_q;
+    word6_q    <= word5;
+    lap_next6_q <= (up5_q.seq >> $clog2(ReplayWindow)) + 64'd1;
+    lap_prev6_q <= (up5_q.seq >> $clog2(ReplayWindow)) - 64'd1;
+    sb_left6_q <= {1'b0, limits5_q[255:192]} - 65'(len5_q);
+    hb_left6_q <= {1'b0, limits5_q[191:128]} - 65'(len5_q);
+    sp_left6_q <= limits5_q[127:64] - 64'd1;
+    hp6_q      <= limits5_q[63:0];
     sb_set6_q  <= limits5_q[255:192] != '0;
     hb_set6_q  <= limits5_q[191:128] != '0;
     sp_set6_q  <= limits5_q[127:64] != '0;
@@ -432,50 +506,47 @@ module sad #(
     class6_q   <= class_of(up5_q.status);
   end
   always_ff @(posedge clk_i) begin
-    same_near6_q <= even5 && row5 == row7;
-    same_far6_q  <= even5 && row5 == row9;
+    near6_q <= even5 && row5 == row7 && write7;
+    far6_q  <= even5 && row5 == row9 && write9_q;
   end
 
   // -------------------------------------------------------------------- stage 6: the row as it is now, differences
   dyn_t                    r6, r7_q, new7, new8_q;
-  logic [ReplayWindow-1:0] map6, map7, new_map7, new_map8_q;
-  logic                    write8_q, write9_q, write10_q, near, far;
-  logic [63:0]             seq6;
-  assign near = same_near6_q && write8_q;
-  assign far  = same_far6_q && write10_q;
+  logic [ReplayWindow-1:0] map6, map7, new_map8_q;
+  logic                    write7, write8_q, write9_q;
   always_comb begin
-    if (near) {map6, r6} = {new_map8_q, new8_q};
-    else if (far) {map6, r6} = wr9_q;
+    if (near6_q) {map6, r6} = {new_map8_q, new8_q};
+    else if (far6_q) {map6, r6} = wr9_q;
     else {map6, r6} = dyn_rd[DynBits+ReplayWindow-1:0];
   end
-  assign seq6 = up6_q.seq;
-
-  // a - b - c - (1 - exact) < 0, without a chain of two adders
-  function automatic logic below(input logic [63:0] a, input logic [63:0] b, input logic [15:0] c, input logic exact);
-    logic [65:0] x, y, z, carry;
-    x     = {2'b00, a};
-    y     = ~{2'b00, b};
-    z     = ~{50'd0, c};
-    carry = ((x & y) | (x & z) | (y & z)) << 1;
-    below = 1'(((x ^ y ^ z) + (carry | 66'd1) + 66'(exact)) >> 65);
-  endfunction
-
-  logic        even6, known7_q, valid7_q, dir7_q, addr7_q, proto7_q, frag7_q, ss7_q, hs7_q, sb7_q, hb7_q, sp7_q, hp7_q,
-               par_bad7_q, fits7_q, short7_q, full7_q, soon7_q, force7, auth7_q, ok7_q, status_ok7_q, single7_q, low7_q;
-  logic [DynWords-1:0] dyn_bad7_q;
+  logic        known7_q, valid7_q, dir7_q, addr7_q, proto7_q, frag7_q, ss7_q, hs7_q, sb7_q, hb7_q, sp7_q, hp7_q,
+               fits7_q, short7_q, full7_q, soon7_q, auth7_q, ok7_q, status_ok7_q, single7_q, low7_q, other_bad7_q,
+               can6, can7_q, live7_q, go7_q, fits6, short6;
+  logic [7:0]  dyn_bad6, dyn_bad7_q;      // each of up to four words, as the RAM gave them
+  logic        own_row7_q, dyn_bad7;      // a row from the pipeline: it has passed the RAM's check or was told
   logic [63:0] next_seq7_q, packets7_q, bytes7_q, number7_q;
-  logic [31:0] left7_q, num7_q, age7_q;
-  logic [15:0] out_len7_q;
+  logic [31:0] left7_q, age7_q;
+  logic [15:0] out_len7_q, ip_id7_q;
   logic [10:0] class7_q;
-  assign even6  = out_q[6] || upd_q[6] || scan_q[6] || cmd_q[6];
-  assign force7 = force_q[7];
-  localparam int Pos    = $clog2(ReplayWindow);
-  localparam int Groups = ReplayWindow / 16;
-  logic              ahead7_q;            // the number is above the top, low words compared
-  logic [Groups-1:0] seen7_q;             // the number's bit, if it is in this group of 16
-  always_ff @(posedge clk_i) if (in_q[6]) begin
-    ahead7_q <= num6_q > r6.seq[31:0];
-    for (int g = 0; g < Groups; g++) seen7_q[g] <= map6[16*g + 32'(num6_q[3:0])];
+  assign can6     = out_q[6] && known6_q && dir6_q;
+  assign fits6    = out_len6_q <= 17'(MaxPacketBytes);
+  assign short6   = out_len6_q > 17'(room6_q);
+  always_comb begin
+    dyn_bad6 = '0;
+    for (int w = 0; w < DynWords; w++) dyn_bad6[w%8] = dyn_bad6[w%8] | dyn_bad[w];
+  end
+  logic ahead_low7_q;                     // the number is above the top, low words compared
+  always_ff @(posedge clk_i) if (in_q[6]) ahead_low7_q <= number6_q[31:0] > r6.seq[31:0];
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      can7_q  <= 1'b0;
+      live7_q <= 1'b0;
+      go7_q   <= 1'b0;
+    end else begin
+      can7_q  <= can6;
+      live7_q <= can6 || upd_q[6] || (scan_q[6] && valid6_q && !closed_all_q);
+      go7_q   <= can6 && !frag6_q && fits6 && !short6;
+    end
   end
   logic [32:0] left6;                     // first number of the window, borrow on top: it spans two subspaces
   assign left6  = {1'b0, r6.seq[31:0]} - {22'd0, r6.window, 5'd0} + 33'd1;
@@ -490,52 +561,55 @@ module sad #(
     frag7_q      <= frag6_q;
     ss7_q        <= ss6_q;
     hs7_q        <= hs6_q;
-    sb7_q        <= sb_set6_q && below(limits6_q[255:192], r6.bytes, len6_q, 1'b0);
-    hb7_q        <= hb_set6_q && below(limits6_q[191:128], r6.bytes, len6_q, 1'b1);
-    sp7_q        <= sp_set6_q && below(limits6_q[127:64], r6.packets, 16'd1, 1'b0);
-    hp7_q        <= hp_set6_q && below(limits6_q[63:0], r6.packets, 16'd1, 1'b1);
-    par_bad7_q   <= par_bad6_q;
-    dyn_bad7_q   <= near || far ? '0 : dyn_bad;
-    fits7_q      <= out_len6_q <= 17'(MaxPacketBytes);
-    short7_q     <= out_len6_q > 17'(room6_q);
+    sb7_q        <= sb_set6_q && (sb_left6_q[64] || r6.bytes >= sb_left6_q[63:0]);
+    hb7_q        <= hb_set6_q && (hb_left6_q[64] || r6.bytes > hb_left6_q[63:0]);
+    sp7_q        <= sp_set6_q && r6.packets >= sp_left6_q;
+    hp7_q        <= hp_set6_q && r6.packets >= hp6_q;
+    dyn_bad7_q   <= dyn_bad6;
+    own_row7_q   <= near6_q || far6_q;
+    other_bad7_q <= par_bad6_q || force_q[6];
+    fits7_q      <= fits6;
+    short7_q     <= short6;
     out_len7_q   <= out_len6_q[15:0];
     next_seq7_q  <= r6.seq + 64'd1;
     full7_q      <= r6.seq[31:0] == '1 && (!o6_q[OutBits-6] || r6.seq[63:32] == '1);
     soon7_q      <= !o6_q[OutBits-6] && r6.seq[31:28] == '1;  // the next number is above 2^32 - 2^28
     packets7_q   <= r6.packets + 64'd1;
     bytes7_q     <= r6.bytes + 64'(len6_q);
-    number7_q    <= seq6;
+    number7_q    <= number6_q;
+    ip_id7_q     <= r6.ip_id + 16'd1;
     auth7_q      <= up6_q.auth;
     ok7_q        <= up6_q.ok;
     status_ok7_q <= up6_q.status == card_pkg::StatusOk;
     class7_q     <= class6_q;
     left7_q      <= left6[31:0];
     single7_q    <= !left6[32];
-    num7_q       <= num6_q;
     age7_q       <= age6_q;
-    low7_q       <= num6_q == '0;
+    low7_q       <= number6_q[31:0] == '0;
   end
 
   // ------------------------------------------------------------------------------- stage 7: verdict and the new row
-  logic window_ok, ahead7, mark7, bad7, poisoned7, told7;
+  logic window_ok, ahead7, mark7, seen7, bad7, poisoned7, told7;
   sad_window #(.Size(ReplayWindow), .SeqBits(64)) u_window (
-    .clk_i(clk_i), .en_i(even6), .seq_i(seq6), .top_i(r6.seq), .window_i(r6.window), .bitmap_i(map6),
-    .take_i(mark7), .ok_o(window_ok), .ahead_o(ahead7), .bitmap_o(map7)
+    .clk_i(clk_i), .en_i(row_used[6]), .seq_i(number6_q), .word_i(word6_q), .lap_next_i(lap_next6_q),
+    .lap_prev_i(lap_prev6_q), .top_i(r6.seq), .window_i(r6.window), .bitmap_i(map6),
+    .clear_i(cmd_q[6]), .start_i(install_q),  // "highest number seen, window empty below it"
+    .take_i(mark7), .ok_o(window_ok), .ahead_o(ahead7), .seen_o(seen7), .bitmap_o(map7)
   );
-  assign bad7      = par_bad7_q || dyn_bad7_q != '0 || force7;
+  assign dyn_bad7  = dyn_bad7_q != '0 && !own_row7_q;
+  assign bad7      = dyn_bad7 || other_bad7_q;
   assign poisoned7 = bad7 || r7_q.poisoned;
-  assign told7     = r7_q.poisoned && dyn_bad7_q == '0;  // poisoned, and not because that very flag is the flipped bit
+  assign told7     = r7_q.poisoned && !dyn_bad7;  // poisoned, and not because that very flag is the flipped bit
   assign mark7     = upd_q[7] && auth7_q && !poisoned7;
 
-  logic        can7, healthy7, aged7, limits7, expired7, allot7, over7, admit7, refused7, count7, reached7;
+  logic        healthy7, aged7, limits7, expired7, allot7, over7, admit7, refused7, count7, reached7;
   logic [7:0]  lk_status7, up_status7;
   logic [10:0] drop7;
   logic [8:0]  events7;
-  assign can7     = out_q[7] && known7_q && dir7_q;
-  assign healthy7 = !poisoned7 && (can7 || upd_q[7] || (scan_q[7] && valid7_q && !closed_all_q));
+  assign healthy7 = live7_q && !poisoned7;
   assign refused7 = auth7_q && !window_ok;
-  assign admit7   = upd_q[7] && ok7_q && !refused7 && !poisoned7;
-  assign limits7  = (can7 && !poisoned7) || admit7;      // byte and packet limits are looked at
+  assign admit7   = upd_q[7] && ok7_q && !poisoned7;     // unless refused
+  assign limits7  = (can7_q && !poisoned7) || (admit7 && !refused7); // byte and packet limits are looked at
   assign aged7    = healthy7 && hs7_q;
   assign reached7 = hb7_q || hp7_q;
   assign expired7 = r7_q.expired || hs7_q || reached7;   // as far as limits7 holds
@@ -550,9 +624,9 @@ module sad #(
     else if (full7_q) lk_status7 = card_pkg::StatusSeqOverflow;
     else lk_status7 = card_pkg::StatusOk;
   end
-  assign over7  = can7 && !poisoned7 && !expired7 && !frag7_q && fits7_q && !short7_q && full7_q;
-  assign allot7 = can7 && !poisoned7 && !expired7 && !frag7_q && fits7_q && !short7_q && !full7_q;
-  assign count7 = allot7 || (admit7 && !expired7);
+  assign over7  = go7_q && !poisoned7 && !expired7 && full7_q;
+  assign allot7 = go7_q && !poisoned7 && !expired7 && !full7_q;
+  assign count7 = allot7 || (admit7 && !expired7 && !refused7);
   always_comb begin
     if (rel_q[7]) up_status7 = card_pkg::StatusOk;
     else if (poisoned7 && (auth7_q || ok7_q)) up_status7 = card_pkg::StatusPoisoned;
@@ -569,22 +643,23 @@ module sad #(
       else if (ok7_q && expired7) drop7[ClExpired] = 1'b1;
     end
     events7    = '0;
-    events7[0] = count7 && sb7_q && !r7_q.told_sb;
-    events7[1] = count7 && sp7_q && !r7_q.told_sp;
+    // The refusal comes last: what does not wait for it stands beside it
+    events7[0] = (allot7 || (admit7 && !expired7)) && sb7_q && !r7_q.told_sb && (allot7 || !refused7);
+    events7[1] = (allot7 || (admit7 && !expired7)) && sp7_q && !r7_q.told_sp && (allot7 || !refused7);
     events7[2] = healthy7 && ss7_q && !r7_q.told_ss;
-    events7[3] = limits7 && hb7_q && !r7_q.told_hb;
-    events7[4] = limits7 && hp7_q && !r7_q.told_hp;
+    events7[3] = ((can7_q && !poisoned7) || admit7) && hb7_q && !r7_q.told_hb && (can7_q || !refused7);
+    events7[4] = ((can7_q && !poisoned7) || admit7) && hp7_q && !r7_q.told_hp && (can7_q || !refused7);
     events7[5] = aged7 && !r7_q.told_hs;
     events7[6] = allot7 && soon7_q && !r7_q.told_soon;
     events7[7] = over7 && !r7_q.told_over;
-    events7[8] = bad7 && !told7 && (upd_q[7] || ((can7 || scan_q[7]) && valid7_q && !closed_all_q));
+    events7[8] = bad7 && !told7 && live7_q;
   end
 
   // Rows that a command writes
   logic [2047:0] e;
-  logic          cmd_wipe, cmd_install;
+  logic [2:0]    op_q;                    // cmd_op_i, long before a command's row is written; so the next three
+  logic          wipe_q, install_q, close_q;
   par_t          par_new;
-  dyn_t          dyn_new;
   function automatic logic [31:0] swap32(input logic [31:0] x);
     swap32 = {x[7:0], x[15:8], x[23:16], x[31:24]};
   endfunction
@@ -617,7 +692,7 @@ module sad #(
     par_new.hard_bytes   = e[card_pkg::SaEntryHardBytesLsb +: 64];
     par_new.soft_packets = e[card_pkg::SaEntrySoftPacketsLsb +: 64];
     par_new.hard_packets = e[card_pkg::SaEntryHardPacketsLsb +: 64];
-    if (cmd_op_i == OpInstall) begin
+    if (install_q) begin
       par_new.valid     = '1;
       par_new.installed = seconds_i;
       par_new.outbound  = e[card_pkg::SaEntryOutboundLsb];
@@ -631,25 +706,23 @@ module sad #(
       par_new.auth      = e[card_pkg::SaEntryAuthLsb +: 2];
       par_new.spi       = e[card_pkg::SaEntrySpiLsb +: 32];
     end
-    dyn_new       = '0;
-    dyn_new.ip_id = e[card_pkg::SaEntryIpIdLsb +: 16];
-    dyn_new.seq   = e[card_pkg::SaEntrySeqLsb +: 64];
-    // Without an ICV anybody could mark numbers: no check then (RFC 4303 s3.4.3)
-    if (!e[card_pkg::SaEntryOutboundLsb] && e[card_pkg::SaEntryAuthLsb +: 4] != '0)
-      dyn_new.window = e[card_pkg::SaEntryReplayWindowLsb + 5 +: 6];
   end
-  assign cmd_wipe    = cmd_op_i == OpWipe || cmd_op_i == OpWipeAll;
-  assign cmd_install = cmd_op_i == OpInstall;
-  // "Highest number seen, window empty below it"
-  localparam int RingPos = $clog2(ReplayWindow);
-  logic [RingPos-1:0] e_pos;
-  assign e_pos = e[card_pkg::SaEntrySeqLsb +: RingPos];
+  always_ff @(posedge clk_i) begin
+    op_q      <= cmd_op_i;
+    wipe_q    <= cmd_op_i == OpWipe || cmd_op_i == OpWipeAll;
+    install_q <= cmd_op_i == OpInstall;
+    close_q   <= cmd_op_i == OpClose;
+  end
+  // Without an ICV anybody could mark numbers: no check then (RFC 4303 s3.4.3)
+  logic [5:0] e_window;
+  assign e_window = !e[card_pkg::SaEntryOutboundLsb] && e[card_pkg::SaEntryAuthLsb +: 4] != '0 ?
+                    e[card_pkg::SaEntryReplayWindowLsb + 5 +: 6] : '0;
 
   always_comb begin
     new7 = r7_q;
     if (allot7) begin
       new7.seq   = next_seq7_q;
-      new7.ip_id = r7_q.ip_id + 16'd1;
+      new7.ip_id = ip_id7_q;
     end else if (mark7 && window_ok && ahead7) new7.seq = number7_q;
     if (count7) begin
       new7.packets = packets7_q;
@@ -676,29 +749,33 @@ module sad #(
     new7.expired_drops     = r7_q.expired_drops + 32'(drop7[ClExpired]);
     new7.seq_drops         = r7_q.seq_drops + 32'(drop7[ClSeq]);
     new7.length_drops      = r7_q.length_drops + 32'(drop7[ClLength]);
-    new_map7 = map7;
-    if (cmd_q[7]) begin
-      new7     = cmd_install ? dyn_new : '0;
-      new_map7 = cmd_install ? ReplayWindow'(1) << e_pos : '0;
-    end
   end
 
-  logic        write7, cmd_writes7;
-  assign cmd_writes7 = (cmd_install && !valid7_q) || cmd_wipe;
-  assign write7      = can7 || upd_q[7] || (scan_q[7] && valid7_q) || (cmd_q[7] && cmd_writes7);
+  logic        cmd_writes7;
+  assign cmd_writes7 = (install_q && !valid7_q) || wipe_q;
+  assign write7      = can7_q || upd_q[7] || (scan_q[7] && valid7_q) || (cmd_q[7] && cmd_writes7);
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       write8_q  <= 1'b0;
       write9_q  <= 1'b0;
-      write10_q <= 1'b0;
     end else begin
       write8_q  <= write7;
       write9_q  <= write8_q;
-      write10_q <= write9_q;
     end
   end
   always_ff @(posedge clk_i) begin
-    if (write7) {new_map8_q, new8_q} <= {new_map7, new7};
+    if (write7) new_map8_q <= map7;
+    if (write7) begin
+      new8_q <= new7;
+      if (cmd_q[7]) begin
+        new8_q <= '0;
+        if (install_q) begin
+          new8_q.seq    <= number7_q;
+          new8_q.ip_id  <= e[card_pkg::SaEntryIpIdLsb +: 16];
+          new8_q.window <= e_window;
+        end
+      end
+    end
     if (wiping) wr9_q <= '0;
     else if (write8_q) wr9_q <= {new_map8_q, new8_q};
   end
@@ -735,15 +812,15 @@ module sad #(
       sticky8_q   <= told7;
       bad8_q      <= bad7;
       check8_q    <= r7_q.window != '0;
-      less8_q     <= num7_q < left7_q;
-      ahead8_q    <= ahead7_q;
-      seen8_q     <= seen7_q[num7_q[Pos-1:4]];
+      less8_q     <= number7_q[31:0] < left7_q;
+      ahead8_q    <= ahead_low7_q;
+      seen8_q     <= seen7;
       single8_q   <= single7_q;
       low8_q      <= low7_q;
       hi8_q       <= r7_q.seq[63:32];
       none8_q     <= r7_q.seq[63:32] == '0;
       all8_q      <= r7_q.seq[63:32] == '1;
-      seq8_q      <= out_q[7] ? next_seq7_q : {32'd0, num7_q};
+      seq8_q      <= out_q[7] ? next_seq7_q : {32'd0, number7_q[31:0]};
       ip_id8_q    <= r7_q.ip_id;
       out_len8_q  <= out_len7_q;
     end
@@ -847,11 +924,13 @@ module sad #(
   assign inc        = lr_valid_o != '0 && known9_q;
   assign dec        = (upd_q[2] || rel_q[2]) && lane_q[Lanes-1:0] != '0;
   assign lr_epoch_o = epoch_q;
-  logic dec_new, dec_old;
+  logic dec_new, dec_old, up, down;
   assign dec_new = dec && up2_q.epoch == epoch_q;
   assign dec_old = dec && up2_q.epoch != epoch_q;
+  assign up   = inc && !dec_new;
+  assign down = dec_new && !inc;
   logic close9;                           // a close is being written; nothing else is under way then
-  assign close9 = cmd_q[9] && (cmd_op_i == OpClose || cmd_op_i == OpCloseAll);
+  assign close9 = cmd_q[9] && (op_q == OpClose || op_q == OpCloseAll);
   always_ff @(posedge clk_i) begin
     if (!rst_ni) epoch_q <= 1'b0;
     else if (close9) epoch_q <= !epoch_q;
@@ -862,7 +941,7 @@ module sad #(
       held_q     <= held_old_q;           // 0: the one before is drained
       held_old_q <= held_q;
     end else begin
-      held_q     <= held_q + 16'(inc) - 16'(dec_new);
+      held_q     <= held_q + {{15{down}}, up || down};
       held_old_q <= held_old_q - 16'(dec_old);
     end
   end
@@ -900,7 +979,8 @@ module sad #(
   logic           pipe_used;
   logic [Index:0] wipe_row_q;
   logic           again_q;                // second pass of a wipe: no register of the pipeline keeps what the row held
-  assign pipe_used = lk1_q != '0 || up1_q != '0 || scan1_q || cmd1_q || (row_used | rel_q) != '0 || write9_q;
+  assign pipe_used = even_open_q || odd_open_q || lk1_q != '0 || up1_q != '0 || scan1_q || cmd1_q ||
+                     (row_used | rel_q) != '0 || write9_q;
   assign block     = cm_q != CmIdle || flush_i;
   assign cmd_issue = cm_q == CmIssue;
   assign wiping    = cm_q == CmWipeAll;
@@ -915,11 +995,11 @@ module sad #(
           again_q <= 1'b0;
           if (cmd_valid_i) cm_q <= CmDrain;
         end
-        CmDrain:   if (!pipe_used) cm_q <= cmd_op_i == OpWipeAll ? CmWipeAll : CmIssue;
+        CmDrain:   if (!pipe_used) cm_q <= op_q == OpWipeAll ? CmWipeAll : CmIssue;
         CmIssue:   if (!phase_q) cm_q <= CmWait;
         CmWait: if (cmd_q[9]) begin
           again_q <= 1'b1;
-          cm_q    <= cmd_wipe && !again_q ? CmIssue : CmDone;
+          cm_q    <= wipe_q && !again_q ? CmIssue : CmDone;
         end
         CmWipeAll: if (wipe_row_q[Index]) begin
           again_q <= 1'b1;
@@ -927,7 +1007,7 @@ module sad #(
         end
         default:   cm_q <= CmIdle;
       endcase
-      if (cmd_q[9] && cmd_op_i == OpCloseAll) closed_all_q <= 1'b1;
+      if (cmd_q[9] && op_q == OpCloseAll) closed_all_q <= 1'b1;
       else if (wiping && wipe_row_q[Index]) closed_all_q <= 1'b0;
     end
     if (!wiping) wipe_row_q <= '0;
@@ -943,7 +1023,7 @@ module sad #(
   end
   always_ff @(posedge clk_i) begin
     if (!rst_ni) view_q <= '0;
-    else if (cmd_q[7] && cmd_op_i == OpView) begin
+    else if (cmd_q[7] && op_q == OpView) begin
       view_q <= '0;
       if (valid7_q) begin
         view_q[card_pkg::SaViewValidLsb]               <= 1'b1;
@@ -977,25 +1057,22 @@ module sad #(
   assign cmd_view_o      = view_q;
 
   // Writes. par_new holds from the command's row on, because nothing reads parameters meanwhile.
-  logic par_wipe;
   par_t par_closed;
   assign wr_row   = wiping ? wipe_row_q[Index-1:0] : row9;
   assign dyn_we   = write9_q || wiping;
-  assign key_we   = wiping || (cmd_q[9] && (cmd_wipe || (cmd_install && !was_valid_q)));
-  assign par_we   = wiping || (cmd_q[9] && (cmd_wipe || (cmd_install && !was_valid_q) ||
-                               (cmd_op_i == OpClose && was_valid_q) ||
-                               (cmd_op_i == OpUpdate && was_valid_q && match_q)));
-  assign par_wipe = wiping || cmd_wipe;
+  assign key_we   = wiping || (cmd_q[9] && (wipe_q || (install_q && !was_valid_q)));
+  assign par_we   = wiping || (cmd_q[9] && (wipe_q || (install_q && !was_valid_q) ||
+                               (op_q == OpClose && was_valid_q) || (op_q == OpUpdate && was_valid_q && match_q)));
   always_comb begin
     par_closed       = p;
     par_closed.valid = '0;
   end
-  assign par_wr = par_wipe ? '0 : cmd_op_i == OpClose ? (64*ParWords)'(par_closed) : (64*ParWords)'(par_new);
-  assign key_wr = par_wipe ? '0 : {e_key, cmd_istate_i, cmd_ostate_i};
+  assign par_wr = wipe_q ? '0 : close_q ? (64*ParWords)'(par_closed) : (64*ParWords)'(par_new);
+  assign key_wr = wipe_q ? '0 : {e_key, cmd_istate_i, cmd_ostate_i};
 
   assign idle_o = lk1_q == '0 && up1_q == '0 && (out_q | in_q | upd_q | rel_q) == '0 && cm_q == CmIdle;
 
   logic unused;
   assign unused = ^{par_rd, dyn_rd, up2_q.index, up3_q.epoch, up3_q.index, up4_q.index, up4_q.epoch, up5_q.index, up5_q.epoch,
-                    up5_q.bytes, up6_q.index, up6_q.epoch, up6_q.bytes, e, lk2_q, lk3_q, lk4_q, force_q, o9, poisoned8_q};
+                    up5_q.bytes, up6_q.index, up6_q.epoch, up6_q.bytes, up6_q.seq, e, lk2_q, lk3_q, lk4_q, force_q, o9, poisoned8_q, odd_kind[2]};
 endmodule

@@ -1,10 +1,11 @@
 // Event queue of sad: takes all events of one operation at once (a mask) and gives them one after the other, lowest
 // type first. 16 operations deep; room_o falls while there is room for the operations that are under way then.
+// It walks over the types, one a cycle: 9 cycles an operation with events, of which an SA has a handful in its life.
 module sad_events (
   input  logic        clk_i,
   input  logic        rst_ni,
   input  logic        valid_i,
-  output logic        room_o,      // room for 7 more
+  output logic        room_o,      // of the cycle before: room for 7 more
   input  logic [8:0]  mask_i,      // bit n: event type n + 1
   input  logic [31:0] index_i,
   input  logic [31:0] spi_i,
@@ -22,20 +23,21 @@ module sad_events (
   logic         full_n, head_valid, head_pop;
   logic [200:0] head;
   logic [4:0]   level;
-  logic [8:0]   left_q, left;      // events of the head not given yet
+  logic [8:0]   left_q;            // bit 0: an event of type_q is to be given
+  logic [3:0]   type_q;
   logic         loaded_q;
   logic [191:0] body_q;
-  logic         take;
+  logic         step, room_q;
 
   stream_fifo #(.Width(201), .Depth(16)) u_fifo (
     .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(valid_i && mask_i != '0), .ready_o(full_n),
     .data_i({mask_i, index_i, spi_i, bytes_i, packets_i, age_i, seq_i}),
     .valid_o(head_valid), .ready_i(head_pop), .data_o(head), .level_o(level)
   );
-  assign room_o   = level <= 5'd8;
-  assign left     = left_q & (left_q - 1'b1);
-  assign take     = loaded_q && ev_ready_i;
-  assign head_pop = !loaded_q || (take && left == '0);
+  assign room_o   = room_q;
+  assign step     = !left_q[0] || ev_ready_i;
+  assign head_pop = !loaded_q || (step && type_q == 4'd9);
+  always_ff @(posedge clk_i) room_q <= level <= 5'd8;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) loaded_q <= 1'b0;
     else if (head_pop) loaded_q <= head_valid;
@@ -43,25 +45,24 @@ module sad_events (
   always_ff @(posedge clk_i) begin
     if (head_pop) begin
       left_q <= head[200:192];
+      type_q <= 4'd1;
       body_q <= head[191:0];
-    end else if (take) left_q <= left;
+    end else if (step) begin
+      left_q <= left_q >> 1;
+      type_q <= type_q + 4'd1;
+    end
   end
-  assign ev_valid_o = loaded_q;
+  assign ev_valid_o = loaded_q && left_q[0];
+  assign ev_type_o  = {4'd0, type_q};
   assign ev_index_o = body_q[191:160];
   assign ev_spi_o   = body_q[159:128];
   always_comb begin
-    ev_type_o = card_pkg::EventTypeError;
-    ev_arg_o  = 32'd1 << card_pkg::ErrorCauseSaParityLsb;
-    casez (left_q)
-      9'b????????1: begin ev_type_o = card_pkg::EventTypeSoftBytes;   ev_arg_o = body_q[127:96]; end
-      9'b???????10: begin ev_type_o = card_pkg::EventTypeSoftPackets; ev_arg_o = body_q[95:64]; end
-      9'b??????100: begin ev_type_o = card_pkg::EventTypeSoftSeconds; ev_arg_o = body_q[63:32]; end
-      9'b?????1000: begin ev_type_o = card_pkg::EventTypeHardBytes;   ev_arg_o = body_q[127:96]; end
-      9'b????10000: begin ev_type_o = card_pkg::EventTypeHardPackets; ev_arg_o = body_q[95:64]; end
-      9'b???100000: begin ev_type_o = card_pkg::EventTypeHardSeconds; ev_arg_o = body_q[63:32]; end
-      9'b??1000000: begin ev_type_o = card_pkg::EventTypeSeqSoon;     ev_arg_o = body_q[31:0]; end
-      9'b?10000000: begin ev_type_o = card_pkg::EventTypeSeqOverflow; ev_arg_o = body_q[31:0]; end
-      default: ;
+    case (ev_type_o)
+      card_pkg::EventTypeSoftBytes, card_pkg::EventTypeHardBytes:     ev_arg_o = body_q[127:96];
+      card_pkg::EventTypeSoftPackets, card_pkg::EventTypeHardPackets: ev_arg_o = body_q[95:64];
+      card_pkg::EventTypeSoftSeconds, card_pkg::EventTypeHardSeconds: ev_arg_o = body_q[63:32];
+      card_pkg::EventTypeSeqSoon, card_pkg::EventTypeSeqOverflow:     ev_arg_o = body_q[31:0];
+      default:                                                        ev_arg_o = 32'd1 << card_pkg::ErrorCauseSaParityLsb;
     endcase
   end
   logic unused;

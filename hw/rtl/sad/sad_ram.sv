@@ -21,9 +21,16 @@ module sad_ram #(
   logic [Words-1:0]    wr_parity;
   logic                rd_en_q;
   for (genvar w = 0; w < Words; w++) begin : gen_parity
-    assign wr_parity[w] = ^wr_data_i[64*w +: 64];
-    assign rd_bad_o[w]  = ^{out_q[64*w +: 64], out_q[64*Words + w]};
+    assign wr_parity[w] = parity({1'b0, wr_data_i[64*w +: 64]});
+    assign rd_bad_o[w]  = parity({out_q[64*Words + w], out_q[64*w +: 64]});
   end
+  // In sixes: three levels of LUTs, and the mapper keeps them
+  function automatic logic parity(input logic [64:0] x);
+    logic [10:0] six;
+    for (int i = 0; i < 10; i++) six[i] = ^x[6*i +: 6];
+    six[10] = ^x[64:60];
+    parity  = (^six[5:0]) ^ (^six[10:6]);
+  endfunction
   assign rd_data_o = out_q[64*Words-1:0];
   always_ff @(posedge clk_i) rd_en_q <= rd_en_i;
   always_ff @(posedge clk_i) if (wr_en_i) mem[wr_addr_i] <= {wr_parity, wr_data_i};
