@@ -46,8 +46,7 @@ enum class Status : std::uint8_t {
   kHostIvRefused = 22,  // Descriptor brings an IV, but CONTROL.TEST_MODE is off.
   kUnsupported = 23,  // Well formed, but not done by this build of the card; see CAPS.
   kPoisoned = 24,  // The SA's state failed its parity check.
-  kReset = 25,  // Flushed by a soft reset.
-  kBadInner = 26,  // Inner packet of a tunnel is not of the stated family or length.
+  kBadInner = 26,  // Inner packet of a tunnel is not of the stated family or length, or its IPv4 header checksum is wrong.
 };
 /// Name of the value as card.toml writes it, or "?".
 constexpr const char* name_of(Status value) {
@@ -77,7 +76,6 @@ constexpr const char* name_of(Status value) {
     case Status::kHostIvRefused: return "HostIvRefused";
     case Status::kUnsupported: return "Unsupported";
     case Status::kPoisoned: return "Poisoned";
-    case Status::kReset: return "Reset";
     case Status::kBadInner: return "BadInner";
   }
   return "?";

@@ -87,7 +87,7 @@ module cpl_write #(
   // ---- One completion at a time: take, look up its queue, send ----------------------------------------------------
   typedef enum logic [1:0] {StTake, StQueue, StSend} state_e;
   state_e          state_q;
-  logic            sent, drop, live, phase_q;
+  logic            sent, drop, live_q, phase_q;  // live_q: a cycle late
   logic [31:0]     stamp_q;
   logic [3:0]      queue_q;
   logic [15:0]     src_len_q, lives, phases;
@@ -108,8 +108,8 @@ module cpl_write #(
   assign addrs  = 1024'(addr_i);
   assign phases = 16'(phase_i);
   assign lives  = 16'(live_i);
-  assign live   = lives[queue_q];
   always_ff @(posedge clk_i) begin
+    live_q <= lives[queue_q];
     if (take) begin
       queue_q   <= head_queue;
       src_len_q <= head_src_len;
@@ -128,13 +128,13 @@ module cpl_write #(
 
   // One done a cycle and queue: a dropped completion waits while a written one is answered.
   assign sent = drop || (wr_valid_o && wr_ready_i);
-  assign drop = state_q == StSend && !live && !wr_done_i;
+  assign drop = state_q == StSend && !live_q && !wr_done_i;
   for (genvar q = 0; q < QueueCount; q++) begin : gen_queue
     assign issue_o[q] = wr_valid_o && wr_ready_i && queue_q == 4'(q);
     assign done_o[q]  = (wr_done_i && wr_done_queue_i == 4'(q)) || (drop && queue_q == 4'(q));
     assign error_o[q] = wr_done_i && wr_done_queue_i == 4'(q) && wr_done_err_i;
   end
-  assign wr_valid_o = state_q == StSend && live;
+  assign wr_valid_o = state_q == StSend && live_q;
   assign wr_addr_o  = addr_q;
   assign wr_data_o  = {96'd0, stamp_q, kept_q[Kept-1:1], phase_q};
   assign wr_queue_o = queue_q;

@@ -36,7 +36,7 @@ module axil_slave (
   logic        write_turn_q;  // the last access was a read
   logic [2:0]  wait_q;        // cycles since the address was taken
   logic        settled;
-  logic        whole_q;
+  logic        whole_q, wr_q;
   logic [13:0] addr_q;  // of the word
   logic [31:0] wdata_q, rdata_q;
   logic        unused;
@@ -65,9 +65,11 @@ module axil_slave (
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       state_q      <= StIdle;
+      wr_q         <= 1'b0;
       write_turn_q <= 1'b1;
     end else begin
       state_q <= state_d;
+      wr_q    <= state_q == StWrite && whole_q;
       if (take_write) write_turn_q <= 1'b0;
       else if (take_read) write_turn_q <= 1'b1;
     end
@@ -87,7 +89,7 @@ module axil_slave (
   end
 
   assign reg_addr_o  = {addr_q, 2'b00};
-  assign reg_wr_o    = state_q == StWrite && whole_q;
+  assign reg_wr_o    = wr_q;
   assign reg_wdata_o = wdata_q;
   assign unmapped_o  = ((state_q == StWriteResp && bready_i) || state_q == StRead) && settled && !reg_hit_i;
   assign bvalid_o    = state_q == StWriteResp && settled;

@@ -109,15 +109,19 @@ module card_core #(
       queue_rdata = queue_rdata | lane_rdata[32*l +: 32];
     end
   end
-  logic        reg_hit_q;
-  logic [31:0] reg_rdata_q, reg_rdata_d;
-  assign reg_rdata_d = (global_hit ? global_rdata : 32'd0) | (sa_hit ? sa_rdata : 32'd0) |
-                       (event_hit ? event_rdata : 32'd0) | queue_rdata |
-                       (total_hit ? (total_high ? total_q[63:32] : total_q[31:0]) : 32'd0);
+  // Two stages, as the lanes have theirs.
+  logic        reg_hit_q, hit_q, total_hit_q;
+  logic [31:0] reg_rdata_q, global_rdata_q, sa_rdata_q, event_rdata_q;
   always_ff @(posedge clk) begin
-    total_q     <= total;
-    reg_rdata_q <= reg_rdata_d;
-    reg_hit_q   <= global_hit || sa_hit || event_hit || spare_hit || total_hit || lane_hit != '0;
+    total_q        <= total;
+    total_hit_q    <= total_hit;
+    global_rdata_q <= global_hit ? global_rdata : 32'd0;
+    sa_rdata_q     <= sa_hit ? sa_rdata : 32'd0;
+    event_rdata_q  <= event_hit ? event_rdata : 32'd0;
+    hit_q          <= global_hit || sa_hit || event_hit || spare_hit || total_hit;
+    reg_rdata_q    <= global_rdata_q | sa_rdata_q | event_rdata_q | queue_rdata |
+                      (total_hit_q ? (total_high ? total_q[63:32] : total_q[31:0]) : 32'd0);
+    reg_hit_q      <= hit_q || lane_hit != '0;
   end
   assign reg_rdata = reg_rdata_q;
   assign reg_hit   = reg_hit_q;

@@ -179,9 +179,10 @@ module card_lane #(
   assign in_status       = reg_addr_i[15:7] == card_pkg::RegPacketsByStatus[15:7];
   assign in_queue_status = reg_addr_i[15:11] == card_pkg::RegQPacketsByStatus[15:11];
   assign queue_mine      = 32'(status_queue) % Lanes == Lane && 32'(status_queue) < Lanes * QueueCount;
+  logic [31:0] reg_rdata;
   always_comb begin
-    reg_rdata_o = in_queue_status && queue_mine ? queue_count : 32'd0;
-    for (int q = 0; q < QueueCount; q++) reg_rdata_o = reg_rdata_o | q_rdata[32*q +: 32];
+    reg_rdata = in_queue_status && queue_mine ? queue_count : 32'd0;
+    for (int q = 0; q < QueueCount; q++) reg_rdata = reg_rdata | q_rdata[32*q +: 32];
     total_hit_o = 1'b1;
     total_o     = '0;
     case (reg_addr_i)
@@ -195,7 +196,10 @@ module card_lane #(
       end
     endcase
   end
-  assign reg_hit_o = q_hit != '0 || (in_queue_status && queue_mine);
+  always_ff @(posedge clk_i) begin
+    reg_rdata_o <= reg_rdata;
+    reg_hit_o   <= q_hit != '0 || (in_queue_status && queue_mine);
+  end
 
   // --------------------------------------------------------------------------------------------------- descriptors
   logic         rd_idle, rd_last, rd_err;

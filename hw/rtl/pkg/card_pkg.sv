@@ -40,8 +40,7 @@ package card_pkg;
   localparam logic [7:0] StatusHostIvRefused = 8'd22;  // Descriptor brings an IV, but CONTROL.TEST_MODE is off.
   localparam logic [7:0] StatusUnsupported = 8'd23;  // Well formed, but not done by this build of the card; see CAPS.
   localparam logic [7:0] StatusPoisoned = 8'd24;  // The SA's state failed its parity check.
-  localparam logic [7:0] StatusReset = 8'd25;  // Flushed by a soft reset.
-  localparam logic [7:0] StatusBadInner = 8'd26;  // Inner packet of a tunnel is not of the stated family or length.
+  localparam logic [7:0] StatusBadInner = 8'd26;  // Inner packet of a tunnel is not of the stated family or length, or its IPv4 header checksum is wrong.
 
   // Operation of a descriptor.
   localparam logic [7:0] OpNop = 8'd0;  // Completes with Ok and touches no packet memory.

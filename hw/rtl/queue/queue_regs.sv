@@ -2,7 +2,8 @@
 // ENABLE starts it once nothing of its former life is in flight, after both rings were found inside the windows.
 // Base addresses and sizes are fixed while ENABLE is set. Every descriptor fetched has room for its completion:
 // fetch counts stay within the ring's length of CQ_HEAD, so completions never wait for the host.
-// Doorbells are judged over two cycles, so register writes must not follow each other in consecutive cycles.
+// Doorbells are judged over two cycles, so register writes must not follow each other in consecutive cycles; the address
+// of a write stands from the cycle before it.
 module queue_regs #(
   parameter int Queue = 0,            // its number on the register bus
   parameter int IndexBits = 32        // of the free-running indices; fewer only for proofs
@@ -41,7 +42,7 @@ module queue_regs #(
   output logic        cpl_live_o,     // completions may be written
   output logic [63:0] cpl_addr_o,     // of the next one
   output logic        cpl_phase_o,
-  input  logic        cpl_issue_i,    // one cycle: the next one is being written, or dropped if not live
+  input  logic        cpl_issue_i,    // one cycle: the next one is being written; at most one cycle after cpl_live_o fell
   input  logic        cpl_done_i,     // one that was issued is in memory, or dropped
   input  logic        cpl_error_i     // with cpl_done_i: it is not; stop
 );
@@ -53,18 +54,23 @@ module queue_regs #(
   logic [IndexBits-1:0] sq_tail_q, sq_head_q, sq_issued_q, cq_head_q, cq_tail_q, cq_issued_q;
   logic [15:0] in_flight_q;            // descriptors fetched whose completion is not done
 
-  logic        mine, wr, wr_control, enable_new, running, begins;
-  logic [5:0]  at;
-  logic [15:0] size, mask;
+  logic        mine, mine_q, wr, wr_control, enable_new, running, begins;
+  logic [5:0]  at, at_q;
+  logic [15:0] size;
+  logic [14:0] mask_q;                 // of size, from the second cycle of a life on
   assign mine       = reg_addr_i[15:6] == 10'(card_pkg::RegSqBaseLo >> 6) + 10'(Queue);
   assign at         = reg_addr_i[5:0];
-  assign wr         = reg_wr_i && mine;
-  assign wr_control = wr && at == 6'h10;
+  assign wr         = reg_wr_i && mine_q;
+  assign wr_control = wr && at_q == 6'h10;
   assign enable_new = reg_wdata_i[card_pkg::QControlEnableLsb];
   assign begins     = wr_control && enable_new && !enable_q;
   assign size       = 16'd1 << log2_q;
-  assign mask       = size - 16'd1;
   assign running    = state_q == StRun;
+  always_ff @(posedge clk_i) begin
+    mine_q <= mine;
+    at_q   <= at;
+    mask_q <= 15'(size - 16'd1);
+  end
 
   logic [31:0] sq_lo, sq_hi, cq_lo, cq_hi;
   assign {sq_hi, sq_lo} = sq_base_q;
@@ -96,7 +102,7 @@ module queue_regs #(
       log2_q     <= '0;
       in_order_q <= 1'b0;
     end else if (wr && !enable_q) begin
-      case (at)
+      case (at_q)
         6'h00:   sq_base_q[31:0] <= reg_wdata_i;
         6'h04:   sq_base_q[63:32] <= reg_wdata_i;
         6'h08:   cq_base_q[31:0] <= reg_wdata_i;
@@ -123,13 +129,13 @@ module queue_regs #(
       sq_ring_q <= 1'b0;
       cq_ring_q <= 1'b0;
     end else begin
-      sq_ring_q <= wr && enable_q && at == 6'h14;
-      cq_ring_q <= wr && enable_q && at == 6'h1c;
+      sq_ring_q <= wr && enable_q && at_q == 6'h14;
+      cq_ring_q <= wr && enable_q && at_q == 6'h1c;
     end
   end
   always_ff @(posedge clk_i) if (wr) begin
     ring_q  <= IndexBits'(reg_wdata_i);
-    step_q  <= IndexBits'(reg_wdata_i) - (at == 6'h14 ? sq_head_q : cq_head_q);
+    step_q  <= IndexBits'(reg_wdata_i) - (at_q == 6'h14 ? sq_head_q : cq_head_q);
     floor_q <= sq_tail_q - sq_head_q;
     ceil_q  <= cq_issued_q - cq_head_q;
   end
@@ -197,7 +203,7 @@ module queue_regs #(
   logic        stale_q;
   assign few_waiting = waiting_q[Near-1:4] != '0 ? 5'd16 : waiting_q[4:0];
   assign few_room    = room_q[Near-1:4] != '0 ? 5'd16 : room_q[4:0];
-  assign index_low   = {1'b0, sq_issued_q[3:0] & mask[3:0]};
+  assign index_low   = {1'b0, sq_issued_q[3:0] & mask_q[3:0]};
   always_ff @(posedge clk_i) begin
     waiting_q <= sq_tail_q[Near-1:0] - sq_issued_q[Near-1:0];
     room_q    <= Near'(size) + cq_head_q[Near-1:0] - sq_issued_q[Near-1:0];
@@ -212,31 +218,31 @@ module queue_regs #(
   assign in_order_o    = in_order_q;
   assign available_o   = running ? available_q : 5'd0;
   assign fetch_base_o  = sq_base_q;
-  assign fetch_index_o = 15'(sq_issued_q) & mask[14:0];
+  assign fetch_index_o = 15'(sq_issued_q) & mask_q;
   assign to_wrap_o     = to_wrap_q;
 
   // The next completion's place, moved with cq_issued_q
   logic [57:0] cpl_addr_q;
-  logic        cpl_phase_q, cpl_wrap;
-  assign cpl_wrap = (15'(cq_issued_q) & mask[14:0]) == mask[14:0];
+  logic        cpl_phase_q, cpl_wrap_q;  // cpl_wrap_q: the next completion is the ring's last
+  logic [14:0] cpl_index;
+  assign cpl_index = 15'(cq_issued_q) + 15'(cpl_live_o && cpl_issue_i);
   always_ff @(posedge clk_i) begin
+    cpl_wrap_q <= (cpl_index & mask_q) == mask_q;
     if (begins) begin
       cpl_addr_q  <= cq_base_q[63:6];
       cpl_phase_q <= 1'b1;
     end else if (cpl_live_o && cpl_issue_i) begin
-      cpl_addr_q <= cpl_wrap ? cq_base_q[63:6] : cpl_addr_q + 58'd1;
-      if (cpl_wrap) cpl_phase_q <= !cpl_phase_q;
+      cpl_addr_q <= cpl_wrap_q ? cq_base_q[63:6] : cpl_addr_q + 58'd1;
+      if (cpl_wrap_q) cpl_phase_q <= !cpl_phase_q;
     end
   end
   assign cpl_live_o  = enable_q && cpl_ok_q;
   assign cpl_addr_o  = {cpl_addr_q, 6'd0};
   assign cpl_phase_o = cpl_phase_q;
-  logic unused;
-  assign unused = mask[15];
 
 `ifdef FORMAL
   // Descriptors on their way here, waiting for their completion to be issued, and with it issued but not done
-  logic        past_ok_q = 1'b0, past_wr_q;
+  logic        past_ok_q = 1'b0, past_wr_q, past_live_q;
   logic [4:0]  f_way_q, f_held_q, f_out_q;
   logic        f_drop;   // cpl_done_i without cpl_issue_i
   logic [IndexBits-1:0] f_size, f_ahead, f_wait, f_ring, f_come, f_open, f_left, f_late, f_moved, f_grown;
@@ -254,6 +260,7 @@ module queue_regs #(
   always @(posedge clk_i) begin
     past_ok_q <= 1'b1;
     past_wr_q <= reg_wr_i;
+    past_live_q <= cpl_live_o;
     if (!rst_ni || flush_i) begin
       f_way_q  <= '0;
       f_held_q <= '0;
@@ -266,15 +273,15 @@ module queue_regs #(
     // What the neighbours promise
     if (!past_ok_q) assume (!rst_ni);
     if (past_wr_q) assume (!reg_wr_i);
-    if (wr && at < 6'h10) assume (reg_wdata_i == '0);  // where the rings stand does not matter here
-    if (wr && at == 6'h10) assume (reg_wdata_i[11:8] <= 4'd2);
+    if (wr && at_q < 6'h10) assume (reg_wdata_i == '0);  // where the rings stand does not matter here
+    if (wr && at_q == 6'h10) assume (reg_wdata_i[11:8] <= 4'd2);
     if (fetch_i) assume (fetch_count_i != '0 && fetch_count_i <= available_o);
     assume (!(fetched_i && dropped_i));
     if (fetched_i || dropped_i) assume (f_way_q != '0);
     if (fetched_i) assume (run_o);
     if (dropped_i && run_o) assume (fetch_error_i);
-    if (cpl_issue_i) assume (cpl_live_o && f_held_q != '0 && f_out_q < 5'd4);  // few writes are under way at once
-    if (f_drop) assume (!cpl_live_o && f_held_q != '0);
+    if (cpl_issue_i) assume ((cpl_live_o || past_live_q) && f_held_q != '0 && f_out_q < 5'd4);  // few writes are under way at once
+    if (f_drop) assume (!cpl_live_o && !cpl_issue_i && f_held_q != '0);
     if (chk_done_i) assume (chk_req_o);
     if (past_ok_q) begin
       assert (in_flight_q == 16'(f_way_q) + 16'(f_held_q) + 16'(f_out_q));
@@ -296,7 +303,9 @@ module queue_regs #(
         // What may be fetched has a descriptor and room for its completion
         assert (IndexBits'(available_o) <= f_wait);
         assert (IndexBits'(available_o) <= f_size - f_ahead);
-        assert (cpl_addr_q == 58'(15'(cq_issued_q) & mask[14:0]));
+        assert (cpl_addr_q == 58'(15'(cq_issued_q) & 15'(size - 16'd1)));
+        if (state_q != StWait) assert (mask_q == 15'(size - 16'd1));
+        if (cpl_live_o) assert (cpl_wrap_q == ((15'(cq_issued_q) & mask_q) == mask_q));
         assert (cpl_phase_o == ((cq_issued_q & f_size) == '0));
         assert (available_q == '0 || !stale_q);
         if (state_q == StCheckSq || state_q == StCheckCq) assert (in_flight_q == '0 && !stale_q);
