@@ -243,7 +243,7 @@ TEST_CASE("sad_command: remove and clear wait for the packets that hold an entry
   }
 }
 
-TEST_CASE("sad_command: after a removal no row and no readable register has anything of the key") {
+TEST_CASE("[R53] sad_command: after a removal no row and no readable register has anything of the key") {
   SadBench b(SAD_ENTRIES, SAD_REPLAY, 9216, 55);
   for (unsigned n = 0; n < 6; ++n) {
     SaSetting sa = base(n % 2 == 0);

@@ -84,8 +84,15 @@ def received(host):
     return int(dict(zip(*lines))["InEchos"])
 
 
+# What of keyd's requirements a case shows, for docs/requirements.md
+SHOWS = {
+    "none": "[R1] no SA and no fall back to clear: not one packet leaves",
+    "refused": "[R1] a peer that refuses every proposal: not one packet leaves",
+}
+
+
 def case(name, build, folder, fallback, peer):
-    print(f"  {name}", flush=True)
+    print(f"  {name} {SHOWS.get(name, '')}", flush=True)
     tag = f"k2f{os.getpid() % 100000}"
     hosts = []
     try:

@@ -54,6 +54,16 @@ CASES = [
     ("network-process-dies", "3des-sha1-modp1024", "3des-sha1", "start"),
 ]
 
+# What of keyd's requirements a case shows, for docs/requirements.md
+SHOWS = {
+    "initiator-group2": "[R66][R2] by pre-shared key keyd proves itself to strongSwan and brings up both modes",
+    "responder-group2": "[R66] by pre-shared key strongSwan proves itself to keyd",
+    "rsa-initiator": "[R66] by certificate keyd proves itself to strongSwan",
+    "rsa-responder": "[R66] by certificate strongSwan proves itself to keyd",
+    "responder-des-pfs": "[R33][R78] strongSwan's offer of DES, MD5 and group 1 is answered with that one transform",
+    "rekey": "[R113][R53] a soft limit told by the data plane brings a new pair, and traffic moves to it",
+}
+
 SECRET = "the secret of the test"
 
 KEYD_TOML = """
@@ -466,7 +476,7 @@ def main():
     for case in cases:
         try:
             run_case(*case, args, base / case[0])
-            print(f"{case[0]:20} passed", flush=True)
+            print(f"{case[0]:20} passed {SHOWS.get(case[0], '')}", flush=True)
         except HostError as error:
             failed.append(case[0])
             print(f"{case[0]:20} FAILED: {error}", flush=True)

@@ -139,7 +139,7 @@ TEST_CASE("fullcard/scoreboard: numbers of one SA on all queues have no gap and 
   }
 }
 
-TEST_CASE("fullcard/scoreboard: lifetimes in seconds end with an event, with and without traffic") {
+TEST_CASE("[R113] fullcard/scoreboard: lifetimes in seconds end with an event, with and without traffic") {
   Card card(make_card_x1(), {.seed = seed_of_run()});
   if (!card.has(reg::kCapsLifetimes)) return;
   card.start_queue(0, 4);

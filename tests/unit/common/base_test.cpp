@@ -26,7 +26,7 @@ TEST_CASE("bytes: a reader never passes the end and stays where it was after a f
   CHECK_FALSE(reader.u8("end"));
 }
 
-TEST_CASE("secret: moving leaves nothing behind, and comparison looks at every octet") {
+TEST_CASE("[R53] secret: moving leaves nothing behind, and comparison looks at every octet") {
   const Bytes octets{1, 2, 3};
   Secret a{ByteView(octets)};
   Secret b = std::move(a);

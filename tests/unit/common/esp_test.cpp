@@ -284,7 +284,7 @@ TEST_CASE("address: text of both families, and nothing else") {
   CHECK_FALSE(parse_address(std::string(100000, '1')));
 }
 
-TEST_CASE("engine: lifetimes by bytes, packets and seconds, soft once and hard for good") {
+TEST_CASE("[R113] engine: lifetimes by bytes, packets and seconds, soft once and hard for good") {
   std::mt19937_64 rng(seed());
   std::uint64_t now = 100;
   SaParams sa = params(true);
@@ -311,7 +311,7 @@ TEST_CASE("engine: lifetimes by bytes, packets and seconds, soft once and hard f
   CHECK(by_time->encap(packet).error().code == Errc::kExpired);
 }
 
-TEST_CASE("engine: direction, SPI and outer addresses must be the SA's") {
+TEST_CASE("[R56] engine: direction, SPI and outer addresses must be the SA's") {
   std::mt19937_64 rng(seed());
   const Bytes packet = ipv4_packet(60, rng);
   auto out = SoftSa::create(params(true)), in = SoftSa::create(params(false));

@@ -98,7 +98,7 @@ struct World {
 
 }  // namespace
 
-TEST_CASE("espd/pfkey: GETSPI, UPDATE, ADD, GET, DELETE of a pair") {
+TEST_CASE("[R56] espd/pfkey: GETSPI, UPDATE, ADD, GET, DELETE of a pair, by SPI, protocol and destination") {
   World w;
   const std::uint32_t spi = w.get_spi();
   CHECK(spi >= 256);

@@ -1,7 +1,10 @@
 // The reference engine as a Backend: handles, SPIs, statuses, events, totals.
 #include <doctest/doctest.h>
 
-#include <set>
+#include <fmt/format.h>
+
+#include <array>
+#include <unordered_set>
 
 #include "common/esp/ip.h"
 #include "host/backend/soft_backend.h"
@@ -83,14 +86,67 @@ TEST_CASE("soft backend: a removed SA is gone, and its SPI may be used again") {
   CHECK(backend->install(params(false)));
 }
 
-TEST_CASE("soft backend: SPIs are never reserved and never given twice") {
+TEST_CASE("[R57] soft backend: of a million SPIs none is reserved, none given twice, none that of a live SA") {
   auto backend = open();
-  std::set<std::uint32_t> seen;
-  for (int i = 0; i < 1000; ++i) {
+  const SaHandle live = backend->install(params(false, backend->allocate_spi().value())).value();
+  std::unordered_set<std::uint32_t> seen{backend->view(live)->spi};
+  std::size_t reserved = 0, doubles = 0;
+  for (int i = 0; i < 1'000'000; ++i) {
     const std::uint32_t spi = backend->allocate_spi().value();
-    CHECK(spi >= 256);
-    CHECK(seen.insert(spi).second);
+    reserved += spi < 256;
+    doubles += !seen.insert(spi).second;
   }
+  CHECK(reserved == 0);
+  CHECK(doubles == 0);
+}
+
+TEST_CASE("[R58] soft backend: the SPI of a packet picks the SA, and with it the key; an unknown one is refused and counted") {
+  auto near = open(), far = open();
+  std::array<SaHandle, 2> out, in;
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    for (const bool outbound : {true, false}) {
+      esp::SaParams sa = params(outbound, 0x1000 + i);
+      sa.auth_key = Secret(Bytes(20, static_cast<Byte>(0x10 + i)));
+      sa.replay_window = 0;  // a number of the other SA is none that was seen
+      (outbound ? out : in)[i] = (outbound ? near : far)->install(std::move(sa)).value();
+    }
+  }
+  for (std::uint64_t n = 0; n < 20; ++n) {  // interleaved
+    REQUIRE(near->submit_encap(out[n % 2], packet(), n));
+    const Bytes wire = only(*near).packet;
+    REQUIRE(far->submit_decap(wire, n));
+    const Outcome back = only(*far);
+    CHECK(back.status == card::Status::kOk);
+    CHECK(back.sa == in[n % 2]);
+    Bytes swapped = wire;  // the other SA's SPI: its key does not fit
+    swapped[23] ^= 1;
+    REQUIRE(far->submit_decap(swapped, n));
+    CHECK(only(*far).status == card::Status::kBadIcv);
+    swapped[20] = 0x55;
+    REQUIRE(far->submit_decap(swapped, n));
+    CHECK(only(*far).status == card::Status::kNoSa);
+  }
+  CHECK(far->totals()->by_status[static_cast<std::size_t>(card::Status::kNoSa)] == 20);
+  CHECK(far->totals()->by_status[static_cast<std::size_t>(card::Status::kBadIcv)] == 20);
+}
+
+TEST_CASE("[R59] soft backend: SAs with a thousand peers stand side by side and all pass traffic") {
+  auto near = open(), far = open();
+  std::vector<SaHandle> out, in;
+  for (std::uint32_t i = 0; i < 1000; ++i)
+    for (const bool outbound : {true, false}) {
+      esp::SaParams sa = params(outbound, 0x10000 + i);
+      sa.dst = esp::parse_address(fmt::format("198.51.{}.{}", i / 250, i % 250 + 1)).value();
+      (outbound ? out : in).push_back((outbound ? near : far)->install(std::move(sa)).value());
+    }
+  std::size_t good = 0;
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    REQUIRE(near->submit_encap(out[i], packet(), i));
+    REQUIRE(far->submit_decap(only(*near).packet, i));
+    const Outcome back = only(*far);
+    good += back.status == card::Status::kOk && back.sa == in[i] && back.packet == packet();
+  }
+  CHECK(good == 1000);
 }
 
 TEST_CASE("soft backend: an IV from the host needs test mode") {
@@ -103,7 +159,7 @@ TEST_CASE("soft backend: an IV from the host needs test mode") {
   }
 }
 
-TEST_CASE("soft backend: a reached limit is told once, with its SA") {
+TEST_CASE("[R113] soft backend: a reached limit is told once, with its SA, and a hard one ends it with nobody listening") {
   auto backend = open();
   esp::SaParams sa = params(true);
   sa.soft.packets = 1;

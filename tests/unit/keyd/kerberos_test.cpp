@@ -127,7 +127,7 @@ void authenticate(Pair& p) {
 
 }  // namespace
 
-TEST_CASE("two holders authenticate through a real KDC, and hashes pass wrapped between them") {
+TEST_CASE("[R66] two holders authenticate through a real KDC, and hashes pass wrapped between them") {
   Realm realm;
   Pair p{realm.holder("left"), realm.holder("right"), {}, {}, {}};
   authenticate(p);
