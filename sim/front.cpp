@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <thread>
 
@@ -59,7 +60,8 @@ void ModelCard::lose(const std::string& why) {
   reap(why.empty());
   const std::string text = why.empty() ? last_words_ : (last_words_.empty() ? why : why + ": " + last_words_);
   log_error("the card is lost: {}; registers read all ones from now on", text);
-  messages_ += fmt::format("esp-card-sim: the simulated card is lost: {}\n", printable(text, 400));
+  messages_ += fmt::format("{}: the simulated card is lost: {}\n", program_invocation_short_name,
+                           printable(text, 400));
 }
 
 bool ModelCard::serve_model(const LinkFrame& frame) {

@@ -1,5 +1,6 @@
-// esp-card-sim: stock XRT starts it through the launcher in the .xclbin when a program loads that in hardware
-// emulation. Two processes: the front (this file) answers XRT; the model, its child, simulates the card.
+// A simulator, esp-card-sim for one: stock XRT starts it through the launcher in the .xclbin when a program
+// loads that in hardware emulation. Two processes: the front (this file) answers XRT; the model, its child,
+// simulates the card.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
@@ -9,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -28,15 +30,25 @@ constexpr int kConnectMs = 10'000;
 constexpr auto kSecondSocketPatience = std::chrono::seconds(30);
 constexpr int kSecondSocketRetryMs = 5;
 
-constexpr const char* kUsage = R"(Usage: esp-card-sim --platform FILE
+constexpr const char* kUsage = R"(Usage: {} --platform FILE
 
-The simulated esp_card. Nobody runs this by hand: XRT starts it when a program loads esp_card.hw_emu.xclbin with
-XCL_EMULATION_MODE=hw_emu. FILE describes the platform (hw/xclbin/esp_card.toml).
+A simulated card. Nobody runs this by hand: XRT starts it when a program loads its .hw_emu.xclbin with
+XCL_EMULATION_MODE=hw_emu. FILE describes the platform.
 
 Environment: ESPLANADE_SIM_LOG log file; ESPLANADE_SIM_STATS statistics file (JSON); ESPLANADE_SIM_WAVE
 file.fst[:from[:to]] waves; ESPLANADE_SIM_CONFIG TOML file with a [sim] table; ESPLANADE_SIM_TIMEOUT seconds that the
 model may take to answer (10; 0 for ever).
 )";
+
+std::string usage() { return fmt::format(kUsage, program_invocation_short_name); }
+
+/// The name that the model's process shows: that of the program with `model` for `sim`. The kernel keeps 15
+/// octets.
+std::string model_name() {
+  std::string name = program_invocation_short_name;
+  const std::size_t at = name.rfind("-sim");
+  return at == std::string::npos ? name + "-model" : name.replace(at, 4, "-model");
+}
 
 std::string env(const char* name, const std::string& otherwise = {}) {
   const char* value = std::getenv(name);
@@ -45,8 +57,10 @@ std::string env(const char* name, const std::string& otherwise = {}) {
 
 /// Standard output and error go to the log file from here on: XRT gives us /dev/null.
 void open_log() {
-  log_setup("esp-card-sim", env("ESPLANADE_SIM_DEBUG").empty() ? LogLevel::kInfo : LogLevel::kDebug);
-  const std::string path = env("ESPLANADE_SIM_LOG", env("EMULATION_RUN_DIR", ".") + "/esp-card-sim.log");
+  log_setup(program_invocation_short_name,
+            env("ESPLANADE_SIM_DEBUG").empty() ? LogLevel::kInfo : LogLevel::kDebug);
+  const std::string path = env("ESPLANADE_SIM_LOG", fmt::format("{}/{}.log", env("EMULATION_RUN_DIR", "."),
+                                                                program_invocation_short_name));
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) {
     log_warn("cannot open the log {}: {}", path, std::strerror(errno));
@@ -98,7 +112,7 @@ std::unique_ptr<ModelCard> start_model(const std::string& platform_file) {
   if (model == 0) {
     ::close(ends[0]);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    ::prctl(PR_SET_NAME, "esp-card-model");
+    ::prctl(PR_SET_NAME, model_name().c_str());
     if (::getppid() != front) std::_Exit(1);  // the front died before prctl
     std::_Exit(run_model(std::make_unique<Link>(ends[1]), *platform, {*wave, env("ESPLANADE_SIM_STATS")}));
   }
@@ -167,11 +181,11 @@ int run(const std::string& platform_file) {
 int main(int argc, char** argv) {
   const std::string_view first = argc > 1 ? argv[1] : "";
   if (first == "--help" || first == "-h") {
-    std::fputs(esplanade::sim::kUsage, stdout);
+    std::fputs(esplanade::sim::usage().c_str(), stdout);
     return 0;
   }
   if (first != "--platform" || argc < 3) {
-    std::fputs(esplanade::sim::kUsage, stderr);
+    std::fputs(esplanade::sim::usage().c_str(), stderr);
     return 2;
   }
   return esplanade::sim::run(argv[2]);

@@ -18,6 +18,7 @@ struct TimingKey {
   std::uint32_t least, most;
 };
 
+constexpr std::size_t kUnitsMax = 16;
 constexpr std::uint32_t kNoLimit = std::numeric_limits<std::uint32_t>::max();
 constexpr std::array<TimingKey, 13> kTimingKeys{{
     {"quantum_cycles", &Timing::quantum_cycles, 1, 1'000'000},
@@ -105,6 +106,13 @@ Result<Platform> read_platform(const std::string& path, const std::string& overr
   ESPLANADE_TRY(range, number_at(path, *kernel, "[kernel]", "control_range"));
   ESPLANADE_TRY(mhz, number_at(path, *kernel, "[kernel]", "clock_mhz"));
   if (mhz == 0 || mhz > 10'000) return bad(path, kernel->source(), "clock_mhz must be from 1 to 10000");
+  const toml::array* instances = (*kernel)["instances"].as_array();
+  if (instances == nullptr || instances->empty() || instances->size() > kUnitsMax) {
+    return bad(path, kernel->source(),
+               fmt::format("[kernel] needs instances, a list of 1 to {} names", kUnitsMax));
+  }
+  if (range == 0) return bad(path, kernel->source(), "control_range must not be 0");
+  platform.units = instances->size();
   platform.control_base = base;
   platform.control_range = range;
   platform.clock_mhz = static_cast<std::uint32_t>(mhz);

@@ -1,4 +1,5 @@
-// What the simulator knows of the platform: hw/xclbin/esp_card.toml, as it travels inside the .xclbin.
+// What the simulator knows of the platform: a kernel's description (hw/xclbin/esp_card.toml is one), as it travels
+// inside the .xclbin.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,8 @@ struct Timing {
 
 struct Platform {
   std::string kernel;
-  std::uint64_t control_base = 0, control_range = 0;
+  std::size_t units = 1;  // compute units; unit n has the register range from control_base + n * control_range
+  std::uint64_t control_base = 0, control_range = 0;  // bytes
   std::uint32_t clock_mhz = 300;
   std::vector<MemoryRegion> memories;
   Timing timing;

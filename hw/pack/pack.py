@@ -46,7 +46,7 @@ def kernel_name(lanes):
 
 def memory_port(lanes_port):
     """Lane 0's port has the description's name; the others have the number of their lane behind it."""
-    base = description()["kernel"]["memory_port"]
+    base = description()["port"][0]["name"]
     assert base == gen_top.master_name(0)
     return base if lanes_port == 0 else f"{base}{lanes_port}"
 
@@ -63,8 +63,8 @@ def kernel_xml(lanes):
     q = quoteattr
     name = kernel_name(lanes)
     ports = [f'<port name={q(kernel["control_port"])} mode="slave" range="0x{kernel["control_range"]:x}" dataWidth="32" portType="addressable" base="0x0"/>']
-    ports += [f'<port name={q(memory_port(lane))} mode="master" range="0xffffffffffffffff" dataWidth="{kernel["memory_width"]}" portType="addressable" '
-              f'base="0x0"/>' for lane in range(lanes)]
+    ports += [f'<port name={q(memory_port(lane))} mode="master" range="0xffffffffffffffff" dataWidth="{description()["port"][0]["data_width"]}" '
+              f'portType="addressable" base="0x0"/>' for lane in range(lanes)]
     args = [f'<arg name={q(arg)} addressQualifier="1" id="{number}" port={q(port)} size="0x8" offset="0x{offset:x}" hostOffset="0x0" hostSize="0x8" '
             f'type="void*"/>' for arg, number, port, offset in arguments(lanes)]
     indent = "\n      "

@@ -10,17 +10,16 @@ import io
 import json
 import struct
 import sys
-import tomllib
 import uuid
 import zipfile
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-# enum axlf_section_kind, MEM_TYPE, IP_TYPE, IP_CONTROL, CLOCK_TYPE and XCLBIN_MODE of xrt/xclbin.h
+from description import MEM_TYPES, PROTOCOLS, Description, DescriptionError
+
+# enum axlf_section_kind, IP_TYPE, CLOCK_TYPE and XCLBIN_MODE of xrt/xclbin.h
 BITSTREAM, EMBEDDED_METADATA, MEM_TOPOLOGY, CONNECTIVITY, IP_LAYOUT, CLOCK_FREQ_TOPOLOGY, BUILD_METADATA = 0, 2, 6, 7, 8, 11, 14
-MEM_TYPES = {"ddr3": 0, "ddr4": 1, "dram": 2, "hbm": 6, "host": 10}
 IP_KERNEL = 1
-AP_CTRL_NONE = 2
 IP_CONTROL_SHIFT = 8
 CT_DATA = 1
 XCLBIN_HW_EMU = 4
@@ -28,49 +27,6 @@ XRT_VERSION = (2, 13)
 
 AXLF_BYTES = 8 + 4 + 28 + 256 + 8 + 152  # up to the first section header
 SECTION_HEADER_BYTES = 40
-
-
-class DescriptionError(Exception):
-    """The TOML description is wrong; the text says where."""
-
-
-class Description:
-    """The TOML description, checked."""
-
-    def __init__(self, path):
-        self.path = path
-        try:
-            self.text = path.read_bytes()
-            self.table = tomllib.loads(self.text.decode())
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise DescriptionError(f"{path}: {error}") from error
-        self.vendor, self.board, self.platform = (self.get("platform", key, str) for key in ("vendor", "board", "name"))
-        version = self.get("platform", "version", list)
-        if len(version) != 2 or not all(isinstance(v, int) for v in version):
-            raise DescriptionError(f"{path}: [platform] version must be [major, minor]")
-        self.major, self.minor = version
-        self.vbnv = f"{self.vendor}_{self.board}_{self.platform}_{self.major}_{self.minor}"
-        for key in ("name", "instance", "control_port", "memory_port"):
-            setattr(self, key, self.get("kernel", key, str))
-        for key in ("control_base", "control_range", "memory_width", "clock_mhz"):
-            setattr(self, key, self.get("kernel", key, int))
-        self.memories = self.table.get("memory", [])
-        if not self.memories:
-            raise DescriptionError(f"{path}: no [[memory]]")
-        for number, memory in enumerate(self.memories):
-            for key, kind in (("tag", str), ("type", str), ("base", int), ("size", int)):
-                if not isinstance(memory.get(key), kind):
-                    raise DescriptionError(f"{path}: [[memory]] {number}: {key} must be of type {kind.__name__}")
-            if memory["type"] not in MEM_TYPES:
-                raise DescriptionError(f"{path}: [[memory]] {number}: type {memory['type']!r} is none of {', '.join(MEM_TYPES)}")
-            if memory["size"] <= 0 or memory["size"] % 4096 or memory["base"] % 4096:
-                raise DescriptionError(f"{path}: [[memory]] {number}: base and size must be multiples of 4096")
-
-    def get(self, table, key, kind):
-        value = self.table.get(table, {}).get(key)
-        if not isinstance(value, kind):
-            raise DescriptionError(f"{self.path}: [{table}] {key} must be there and of type {kind.__name__}")
-        return value
 
 
 def text_field(text, size):
@@ -83,14 +39,15 @@ def text_field(text, size):
 
 def launcher(simulator):
     """What XRT runs. Its standard output is /dev/null, so trouble goes to a file in the run folder and, where set, the log."""
+    name = Path(simulator).name
     return f"""#!/bin/sh
 # Started by XRT when it loads this .xclbin in hardware emulation.
 here=$(dirname "$0")
 sim=${{ESPLANADE_SIM:-{simulator}}}
 if [ ! -x "$sim" ]; then
-  text="esp-card-sim: no simulator at $sim; set ESPLANADE_SIM to the path of esp-card-sim"
+  text="{name}: no simulator at $sim; set ESPLANADE_SIM to the path of {name}"
   echo "$text" >&2
-  echo "$text" >>"${{ESPLANADE_SIM_LOG:-${{EMULATION_RUN_DIR:-.}}/esp-card-sim.log}}"
+  echo "$text" >>"${{ESPLANADE_SIM_LOG:-${{EMULATION_RUN_DIR:-.}}/{name}.log}}"
   exit 127
 fi
 exec "$sim" --platform "$here/platform.toml"
@@ -110,27 +67,32 @@ def bitstream(d, simulator):
     return out.getvalue()
 
 
+def unit_base(d, unit):
+    """Where XRT puts the registers of compute unit `unit`."""
+    return d.control_base + unit * d.control_range
+
+
 def metadata_xml(d):
     q = quoteattr
-    args = "\n".join(
-        f'          <arg name={q("memory%d" % n)} addressQualifier="1" id="{n}" port={q(d.memory_port)} size="0x8" '
-        f'offset="0x{0x10 + 8 * n:x}" hostOffset="0x0" hostSize="0x8" type="void*"/>' for n in range(len(d.memories)))
+    ports = [f'<port name={q(d.control_port)} mode="slave" range="0x{d.control_range:x}" dataWidth="32" portType="addressable" base="0x0"/>']
+    ports += [f'<port name={q(p.name)} mode="master" range="0xffffffffffffffff" dataWidth="{p.data_width}" portType="addressable" base="0x0"/>'
+              for p in d.ports]
+    args = [f'<arg name={q(a.name)} addressQualifier="{0 if a.memory is None else 1}" id="{n}" port={q(a.port)} size="0x{a.size:x}" '
+            f'offset="0x{a.offset:x}" hostOffset="0x0" hostSize="0x{a.size:x}" type={q(a.type)}/>' for n, a in enumerate(d.arguments)]
+    units = [f'<instance name={q(name)}>\n            <addrRemap base="0x{unit_base(d, n):x}" range="0x{d.control_range:x}" port={q(d.control_port)}/>\n'
+             f'          </instance>' for n, name in enumerate(d.instances)]
+    indent = "\n          "
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <project name={q(d.name)}>
   <platform vendor={q(d.vendor)} boardid={q(d.board)} name={q(d.platform)} featureRomTime="0">
     <version major="{d.major}" minor="{d.minor}"/>
     <device name="fpga0" fpgaDevice="none" addrWidth="0">
-      <core name="OCL_REGION_0" target="hw_em" type="clc_region" clockFreq="{d.clock_mhz}MHz" numComputeUnits="1">
+      <core name="OCL_REGION_0" target="hw_em" type="clc_region" clockFreq="{d.clock_mhz}MHz" numComputeUnits="{len(d.instances)}">
         <kernelClocks>
           <clock port="KERNEL_CLK" frequency="{d.clock_mhz}.0MHz"/>
         </kernelClocks>
-        <kernel name={q(d.name)} language="ip_c" type="rtl" hwControlProtocol="user_managed" interrupt="true">
-          <port name={q(d.control_port)} mode="slave" range="0x{d.control_range:x}" dataWidth="32" portType="addressable" base="0x0"/>
-          <port name={q(d.memory_port)} mode="master" range="0xffffffffffffffff" dataWidth="{d.memory_width}" portType="addressable" base="0x0"/>
-{args}
-          <instance name={q(d.instance)}>
-            <addrRemap base="0x{d.control_base:x}" range="0x{d.control_range:x}" port={q(d.control_port)}/>
-          </instance>
+        <kernel name={q(d.name)} language="ip_c" type="rtl" hwControlProtocol={q(d.protocol)} interrupt="{'true' if d.interrupt else 'false'}">
+          {indent.join(ports + args + units)}
         </kernel>
       </core>
     </device>
@@ -142,18 +104,20 @@ def metadata_xml(d):
 def mem_topology(d):
     out = struct.pack("<i4x", len(d.memories))
     for memory in d.memories:  # type, used, padding, size in KiB, base, tag
-        out += struct.pack("<BB6xQQ", MEM_TYPES[memory["type"]], 1, memory["size"] // 1024, memory["base"]) + text_field(memory["tag"], 16)
+        out += struct.pack("<BB6xQQ", MEM_TYPES[memory.type], 1, memory.size // 1024, memory.base) + text_field(memory.tag, 16)
     return out
 
 
 def connectivity(d):
     # argument, index in IP_LAYOUT, index in MEM_TOPOLOGY
-    return struct.pack("<i", len(d.memories)) + b"".join(struct.pack("<iii", n, 0, n) for n in range(len(d.memories)))
+    rows = [(n, unit, a.memory) for unit in range(len(d.instances)) for n, a in enumerate(d.arguments) if a.memory is not None]
+    return struct.pack("<i", len(rows)) + b"".join(struct.pack("<iii", *row) for row in rows)
 
 
 def ip_layout(d):
-    return (struct.pack("<i4x", 1) + struct.pack("<IIQ", IP_KERNEL, AP_CTRL_NONE << IP_CONTROL_SHIFT, d.control_base) +
-            text_field(f"{d.name}:{d.instance}", 64))
+    return struct.pack("<i4x", len(d.instances)) + b"".join(
+        struct.pack("<IIQ", IP_KERNEL, PROTOCOLS[d.protocol] << IP_CONTROL_SHIFT, unit_base(d, n)) + text_field(f"{d.name}:{name}", 64)
+        for n, name in enumerate(d.instances))
 
 
 def clock_topology(d):
@@ -194,20 +158,20 @@ def axlf(d, simulator):
 
 
 def emconfig(d):
-    device_bytes = sum(m["size"] for m in d.memories if m["type"] != "host")
+    device_bytes = sum(m.size for m in d.memories if m.type != "host")
     return json.dumps({
         "Version": {"FileVersion": "2.0", "ToolVersion": "2022.1"},
         "Platform": {"UnifiedPlatform": "true", "Boards": [{"NumBoards": "1", "Devices": [{
             "Name": d.vbnv, "HalMajorVersion": "1", "HalMinorVersion": "0", "VendorId": "4334", "DeviceVersion": "0", "DataAlignment": "4096",
             "OclFreqency": str(d.clock_mhz),  # spelt so
-            "NumDevices": "1", "DdrBanks": [{"Size": f"{device_bytes >> 30}GB"}], "FeatureRom": {"Feature_Bitmap": "0"}}]}]},
+            "NumDevices": "1", "DdrBanks": [{"Size": f"{max(1, device_bytes >> 30)}GB"}], "FeatureRom": {"Feature_Bitmap": "0"}}]}]},
     }, indent=2).encode() + b"\n"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("description", type=Path, help="TOML description of platform, kernel and memories")
-    parser.add_argument("--simulator", required=True, help="absolute path of esp-card-sim that the launcher falls back to")
+    parser.add_argument("--simulator", required=True, help="absolute path of the simulator that the launcher falls back to")
     parser.add_argument("--xclbin", type=Path, required=True, help="file to write")
     parser.add_argument("--emconfig", type=Path, help="emconfig.json to write as well")
     options = parser.parse_args()

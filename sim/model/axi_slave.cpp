@@ -1,7 +1,6 @@
 #include "sim/model/axi_slave.h"
 
 #include <algorithm>
-#include <bit>
 
 namespace esplanade::sim {
 
@@ -9,13 +8,16 @@ bool AxiSlave::stall() { return timing_.stall_percent != 0 && random_() % 100 < 
 
 void AxiSlave::take_beat(const AxiMasterPins& m, std::uint64_t now) {
   Write& write = writes_.front();
-  const std::size_t at = write.beat * kBeatBytes;
-  std::copy_n(m.w_data, kBeatBytes, write.data.begin() + static_cast<std::ptrdiff_t>(at));
-  for (std::size_t i = 0; i < kBeatBytes; ++i) write.enables[at + i] = (m.w_strobes >> i & 1) != 0 ? 0xff : 0;
-  bytes_written_ += static_cast<std::uint64_t>(std::popcount(m.w_strobes));
+  const std::size_t at = write.beat * shape_.beat_bytes;
+  std::copy_n(m.w_data, shape_.beat_bytes, write.data.begin() + static_cast<std::ptrdiff_t>(at));
+  for (std::size_t i = 0; i < shape_.beat_bytes; ++i) {
+    const bool enabled = (m.w_strobes[i / 8] >> i % 8 & 1) != 0;
+    write.enables[at + i] = enabled ? 0xff : 0;
+    bytes_written_ += enabled;
+  }
   ++write.beat;
   if (!m.w_last) return;
-  const auto answer = memory_.write(write.at.aligned(), write.data, write.enables, now);
+  const auto answer = memory_.write(write.at.aligned(shape_), write.data, write.enables, now);
   responses_.push_back({answer.response, write.at.id, answer.cycle});
   writes_.pop_front();
 }
@@ -23,8 +25,8 @@ void AxiSlave::take_beat(const AxiMasterPins& m, std::uint64_t now) {
 void AxiSlave::take(const AxiMasterPins& m, std::uint64_t now) {
   if (pins_.r_valid && m.r_ready) {
     Read& read = reads_.front();
-    bytes_read_ += kBeatBytes;
-    if (read.last()) {
+    bytes_read_ += shape_.beat_bytes;
+    if (read.last(shape_.beat_bytes)) {
       reads_.pop_front();
     } else {
       ++read.beat;
@@ -36,10 +38,12 @@ void AxiSlave::take(const AxiMasterPins& m, std::uint64_t now) {
     pins_.b_valid = false;
   }
   if (m.w_valid && pins_.w_ready) take_beat(m, now);
-  if (m.aw_valid && pins_.aw_ready) writes_.push_back({m.aw, Bytes(m.aw.bytes()), Bytes(m.aw.bytes()), 0});
+  if (m.aw_valid && pins_.aw_ready) {
+    writes_.push_back({m.aw, Bytes(m.aw.bytes(shape_)), Bytes(m.aw.bytes(shape_)), 0});
+  }
   if (m.ar_valid && pins_.ar_ready) {
-    Read& read = reads_.emplace_back(Read{Bytes(m.ar.bytes()), AxiResponse::kOkay, m.ar.id, 0});
-    const auto answer = memory_.read(m.ar.aligned(), read.data, now);
+    Read& read = reads_.emplace_back(Read{Bytes(m.ar.bytes(shape_)), AxiResponse::kOkay, m.ar.id, 0});
+    const auto answer = memory_.read(m.ar.aligned(shape_), read.data, now);
     read.response = answer.response;
     read.cycle = answer.cycle;
   }
@@ -53,8 +57,8 @@ void AxiSlave::drive(std::uint64_t next) {
   if (!pins_.r_valid && !reads_.empty() && reads_.front().cycle <= next && !stall()) {
     const Read& read = reads_.front();
     pins_.r_valid = true;
-    pins_.r_data = read.data.data() + read.beat * kBeatBytes;
-    pins_.r_last = read.last();
+    pins_.r_data = read.data.data() + read.beat * shape_.beat_bytes;
+    pins_.r_last = read.last(shape_.beat_bytes);
     pins_.r_response = read.response;
     pins_.r_id = read.id;
   }

@@ -28,8 +28,9 @@ class BurstMemory {
 
 class AxiSlave {
  public:
-  AxiSlave(BurstMemory& memory, const Timing& timing)
-      : memory_(memory), timing_(timing), random_(timing.stall_seed) {}
+  /// All three must outlive it.
+  AxiSlave(const AxiShape& shape, BurstMemory& memory, const Timing& timing)
+      : shape_(shape), memory_(memory), timing_(timing), random_(timing.stall_seed) {}
 
   const AxiSlavePins& pins() const { return pins_; }
   /// Nothing outstanding.
@@ -47,7 +48,7 @@ class AxiSlave {
     std::uint32_t id;
     std::uint64_t cycle;   // of its first beat
     std::size_t beat = 0;  // beats taken
-    bool last() const { return (beat + 1) * kBeatBytes == data.size(); }
+    bool last(std::size_t beat_bytes) const { return (beat + 1) * beat_bytes == data.size(); }
   };
   struct Write {
     AxiAddress at;
@@ -64,6 +65,7 @@ class AxiSlave {
   void drive(std::uint64_t next);
   bool stall();
 
+  const AxiShape& shape_;
   BurstMemory& memory_;
   const Timing& timing_;
   std::minstd_rand random_;

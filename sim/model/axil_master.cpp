@@ -25,10 +25,10 @@ void AxiLiteMaster::step(const LiteSlavePins& s, std::uint64_t cycle) {
   // An answer in the cycle of its request's handshake would depend on it combinationally: AXI forbids that
   // too.
   if (s.b_valid && (!writing_ || pins_.aw_valid || pins_.w_valid)) {
-    die(fmt::format("s_axi_control breaks AXI at cycle {}: BVALID before the write was taken", cycle));
+    die(fmt::format("{} breaks AXI at cycle {}: BVALID before the write was taken", name_, cycle));
   }
   if (s.r_valid && (!reading_ || pins_.ar_valid)) {
-    die(fmt::format("s_axi_control breaks AXI at cycle {}: RVALID before the read was taken", cycle));
+    die(fmt::format("{} breaks AXI at cycle {}: RVALID before the read was taken", name_, cycle));
   }
   if (s.aw_ready) pins_.aw_valid = false;
   if (s.w_ready) pins_.w_valid = false;

@@ -18,6 +18,8 @@ struct LiteSlavePins {  // what the kernel shows before the rising edge
 
 class AxiLiteMaster {
  public:
+  /// `name`: prefix of the signals, for messages; must outlive it.
+  explicit AxiLiteMaster(const char* name) : name_(name) {}
   void start_read(std::uint32_t address);
   void start_write(std::uint32_t address, std::uint32_t value);
   bool done() const { return !reading_ && !writing_; }
@@ -28,6 +30,7 @@ class AxiLiteMaster {
   void step(const LiteSlavePins& s, std::uint64_t cycle);
 
  private:
+  const char* const name_;
   LiteMasterPins pins_;
   bool reading_ = false, writing_ = false;
   std::uint32_t value_ = 0;

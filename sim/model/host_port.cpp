@@ -2,40 +2,52 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "common/base/log.h"
 
 namespace esplanade::sim {
 
-HostPort::HostPort(sc_core::sc_module_name name, const Platform& platform, Link& link, KernelBase& kernel,
-                   std::function<void()> at_end)
+HostPort::HostPort(sc_core::sc_module_name name, const Platform& platform, Link& link,
+                   std::vector<const KernelBase*> units, std::function<void()> at_end)
     : sc_module(name),
-      registers("registers"),
+      registers("registers", units.size()),
       memory("memory"),
       platform_(platform),
       link_(link),
-      kernel_(kernel),
+      units_(std::move(units)),
       at_end_(std::move(at_end)) {
   SC_HAS_PROCESS(HostPort);
   SC_THREAD(thread);
 }
 
 void HostPort::thread() {
-  sc_core::wait(kernel_.quantum());  // past the reset, which takes no simulated time
+  sc_core::wait(units_.front()->quantum());  // past the reset, which takes no simulated time
   for (;;) {
-    auto call = link_.receive(std::chrono::milliseconds(kernel_.awake() ? 0 : -1));
+    auto call = link_.receive(std::chrono::milliseconds(awake() ? 0 : -1));
     if (!call) {
       at_end_();
       break;
     }
     if (!*call) {
-      sc_core::wait(kernel_.quantum());
+      sc_core::wait(units_.front()->quantum());
     } else if (!serve(**call)) {
       break;
     }
   }
   sc_core::sc_stop();
+}
+
+bool HostPort::awake() const {
+  return std::ranges::any_of(units_, [](const KernelBase* unit) { return unit->awake(); });
+}
+
+/// Of the unit that ran most.
+std::uint64_t HostPort::time_ns() const {
+  std::uint64_t cycles = 0;
+  for (const KernelBase* unit : units_) cycles = std::max(cycles, unit->cycle());
+  return cycles * 1000 / platform_.clock_mhz;
 }
 
 /// One access from the host; the call's payload becomes the answer's. False: no memory or register there.
@@ -44,13 +56,16 @@ bool HostPort::access(bool write, bool to_registers, LinkFrame& call) {
   const std::size_t size = call.payload.size();
   if (size == 0) return true;
   std::uint64_t address = call.address;
+  std::size_t unit = 0;
   if (to_registers) {
-    if (address < platform_.control_base || address - platform_.control_base > platform_.control_range ||
-        size > platform_.control_range - (address - platform_.control_base)) {
+    const std::uint64_t range = platform_.control_range, offset = address - platform_.control_base;
+    if (address < platform_.control_base || offset / range >= units_.size() ||
+        size > range - offset % range) {
       log_warn("host access to 0x{:x}, which is no register of the kernel", address);
       return false;
     }
-    address -= platform_.control_base;
+    unit = offset / range;
+    address = offset % range;
   }
   tlm::tlm_generic_payload access;
   if (write) {
@@ -64,7 +79,7 @@ bool HostPort::access(bool write, bool to_registers, LinkFrame& call) {
   access.set_streaming_width(static_cast<unsigned>(size));
   sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
   if (to_registers) {
-    registers->b_transport(access, delay);
+    registers[unit]->b_transport(access, delay);
   } else {
     memory->b_transport(access, delay);
   }
@@ -88,7 +103,7 @@ bool HostPort::serve(LinkFrame& call) {
       call.payload.clear();
       break;
     case LinkOp::kTime: {
-      const std::uint64_t ns = kernel_.cycle() * 1000 / platform_.clock_mhz;
+      const std::uint64_t ns = time_ns();
       call.payload.resize(sizeof ns);
       std::memcpy(call.payload.data(), &ns, sizeof ns);
       answer.valid = true;

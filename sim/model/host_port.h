@@ -1,6 +1,6 @@
 // The host's end of the PCIe link: takes the front's calls from the link and makes TLM accesses of them.
-// While the kernel is awake it looks at the link between quanta; while the kernel sleeps it sleeps on the
-// link, and with it the process.
+// While a compute unit is awake it looks at the link between quanta; while all sleep it sleeps on the link,
+// and with it the process.
 #pragma once
 
 #include <tlm_utils/simple_initiator_socket.h>
@@ -8,6 +8,7 @@
 #include <tlm>
 
 #include <functional>
+#include <vector>
 
 #include "sim/link.h"
 #include "sim/model/kernel_base.h"
@@ -16,20 +17,24 @@ namespace esplanade::sim {
 
 class HostPort : public sc_core::sc_module {
  public:
-  tlm_utils::simple_initiator_socket<HostPort> registers, memory;
+  sc_core::sc_vector<tlm_utils::simple_initiator_socket<HostPort>> registers;  // one a compute unit
+  tlm_utils::simple_initiator_socket<HostPort> memory;
 
-  /// `at_end` runs before the host hears that the card is closed, or when the front is gone.
-  HostPort(sc_core::sc_module_name name, const Platform& platform, Link& link, KernelBase& kernel,
-           std::function<void()> at_end);
+  /// `units`: the compute units, at least one; unit n has the n-th register range from the platform's
+  /// control_base. `at_end` runs before the host hears that the card is closed, or when the front is gone.
+  HostPort(sc_core::sc_module_name name, const Platform& platform, Link& link,
+           std::vector<const KernelBase*> units, std::function<void()> at_end);
 
  private:
   void thread();
   bool serve(LinkFrame& call);
+  bool awake() const;
+  std::uint64_t time_ns() const;
   bool access(bool write, bool to_registers, LinkFrame& call);
 
   const Platform& platform_;
   Link& link_;
-  KernelBase& kernel_;
+  const std::vector<const KernelBase*> units_;
   const std::function<void()> at_end_;
 };
 

@@ -14,16 +14,36 @@ namespace {
 constexpr unsigned kResetCycles = 32;
 constexpr unsigned kIdleCycles = 4;     // idle for so long before the clock stops
 constexpr unsigned kSettleCycles = 16;  // after a register write: it may take a few to start what it starts
+
+// The control register of ap_ctrl_hs and ap_ctrl_chain, at offset 0.
+constexpr std::uint32_t kApStart = 1 << 0, kApIdle = 1 << 2, kAutoRestart = 1 << 7;
 }  // namespace
 
-KernelBase::KernelBase(sc_core::sc_module_name name, const Platform& platform)
+KernelStatistics& KernelStatistics::operator+=(const KernelStatistics& other) {
+  cycles += other.cycles;
+  busy_cycles += other.busy_cycles;
+  skipped_cycles += other.skipped_cycles;
+  axi_read_bytes += other.axi_read_bytes;
+  axi_write_bytes += other.axi_write_bytes;
+  register_accesses += other.register_accesses;
+  interrupts += other.interrupts;
+  clocking_s += other.clocking_s;
+  return *this;
+}
+
+KernelBase::KernelBase(sc_core::sc_module_name name, const KernelShape& shape, const Platform& platform)
     : sc_module(name),
       control("control"),
-      memory("memory"),
+      memory("memory", shape.ports.size()),
+      protocol_(shape.protocol),
+      tells_idle_(shape.tells_idle),
       timing_(platform.timing),
       clock_mhz_(platform.clock_mhz),
-      period_(1e6 / platform.clock_mhz, sc_core::SC_PS),
-      slave_(*this, timing_) {
+      clock_{sc_core::sc_time(1e6 / platform.clock_mhz, sc_core::SC_PS)},
+      lite_(shape.control) {
+  for (std::size_t n = 0; n < shape.ports.size(); ++n) {
+    ports_.emplace_back(shape.ports[n], timing_, clock_, memory[n]);
+  }
   control.register_b_transport(this, &KernelBase::b_transport);
   SC_HAS_PROCESS(KernelBase);
   SC_THREAD(clock_thread);
@@ -33,7 +53,7 @@ void KernelBase::clock_thread() {
   reset();
   for (;;) {
     const auto began = std::chrono::steady_clock::now();
-    activation_start_ = cycle_;
+    clock_.activation_start = cycle_;
     tlm::tlm_generic_payload* const served = access_;
     if (served != nullptr) {
       run_access();
@@ -44,7 +64,7 @@ void KernelBase::clock_thread() {
       continue;
     }
     statistics_.clocking_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    sc_core::wait(period_ * static_cast<double>(cycle_ - activation_start_));
+    sc_core::wait(clock_.period * static_cast<double>(cycle_ - clock_.activation_start));
     if (served != nullptr) {
       access_ = nullptr;
       access_done_.notify();
@@ -78,11 +98,15 @@ void KernelBase::cycle_once() {
   ++cycle_;
   ++statistics_.cycles;
   if (kernel_idle()) {
-    idle_run_ = slave_.quiet() && lite_.done() ? idle_run_ + 1 : 0;
+    idle_run_ = faces_quiet() ? idle_run_ + 1 : 0;
   } else {
     ++statistics_.busy_cycles;
     idle_run_ = 0;
   }
+}
+
+bool KernelBase::faces_quiet() const {
+  return lite_.done() && std::ranges::all_of(ports_, [](const KernelPort& p) { return p.quiet(); });
 }
 
 std::uint64_t KernelBase::run_quantum() {
@@ -91,12 +115,15 @@ std::uint64_t KernelBase::run_quantum() {
     if (idle_run_ >= kIdleCycles) sleep();
   }
   if (awake_ && cycle_ - last_activity_ > timing_.quiet_cycles_max) {
-    log_warn(
-        "cycle {}: busy for {} cycles without any bus activity; the clock stops until the host's next access",
-        cycle_, timing_.quiet_cycles_max);
+    if (tells_idle_ || protocol_ != ControlProtocol::kUserManaged) {
+      log_warn(
+          "cycle {}: busy for {} cycles without any bus activity; the clock stops until the host's next "
+          "access",
+          cycle_, timing_.quiet_cycles_max);
+    }
     sleep();
   }
-  return cycle_ - activation_start_;
+  return cycle_ - clock_.activation_start;
 }
 
 std::uint64_t KernelBase::run_access() {
@@ -124,7 +151,7 @@ std::uint64_t KernelBase::run_access() {
     for (unsigned i = 0; i < kSettleCycles; ++i) cycle_once();
     idle_run_ = 0;
   }
-  return cycle_ - activation_start_;
+  return cycle_ - clock_.activation_start;
 }
 
 void KernelBase::access_word(bool write, std::uint32_t offset, Byte* data) {
@@ -149,14 +176,21 @@ void KernelBase::access_word(bool write, std::uint32_t offset, Byte* data) {
     log_warn("cycle {}: register {} at 0x{:04x}: AXI response {}", cycle_, write ? "write" : "read", offset,
              lite_.response());
   }
-  value = lite_.value();
-  if (!write) std::memcpy(data, &value, sizeof value);
+  if (!write) {
+    value = lite_.value();
+    std::memcpy(data, &value, sizeof value);
+  }
+  watch_handshake(write, offset, value);
 }
 
-void KernelBase::step_bus(const AxiMasterPins& m) {
-  checker_.check(m, slave_.pins(), cycle_);
-  slave_.step(m, cycle_);
-  if (m.ar_valid || m.aw_valid || m.w_valid || !slave_.quiet()) last_activity_ = cycle_;
+/// A run is in flight from its start until the host reads that the kernel is idle.
+void KernelBase::watch_handshake(bool write, std::uint32_t offset, std::uint32_t value) {
+  if (offset != 0) return;
+  if (write) {
+    run_in_flight_ = run_in_flight_ || (value & (kApStart | kAutoRestart)) != 0;
+  } else if ((value & (kApStart | kApIdle)) == kApIdle) {
+    run_in_flight_ = false;
+  }
 }
 
 void KernelBase::note_interrupt(bool level) {
@@ -172,50 +206,12 @@ void KernelBase::b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time&
   sc_core::wait(access_done_);
 }
 
-BurstMemory::Answer KernelBase::burst(tlm::tlm_generic_payload& access, std::uint64_t now) {
-  sc_core::sc_time delay = period_ * static_cast<double>(now - activation_start_);
-  memory->b_transport(access, delay);
-  AxiResponse response = AxiResponse::kOkay;
-  if (access.get_response_status() == tlm::TLM_ADDRESS_ERROR_RESPONSE) {
-    response = AxiResponse::kDecodeError;
-  } else if (!access.is_response_ok()) {
-    response = AxiResponse::kSlaveError;
-  }
-  if (response != AxiResponse::kOkay) {
-    log_warn("cycle {}: {} of {} bytes at 0x{:x}: {}", now, access.is_read() ? "read" : "write",
-             access.get_data_length(), access.get_address(),
-             response == AxiResponse::kDecodeError ? "no memory there" : "memory error");
-  }
-  return {response, activation_start_ + static_cast<std::uint64_t>(delay / period_)};
-}
-
-BurstMemory::Answer KernelBase::read(std::uint64_t address, MutableBytes to, std::uint64_t now) {
-  tlm::tlm_generic_payload access;
-  access.set_read();
-  access.set_address(address);
-  access.set_data_ptr(to.data());
-  access.set_data_length(static_cast<unsigned>(to.size()));
-  access.set_streaming_width(static_cast<unsigned>(to.size()));
-  return burst(access, now);
-}
-
-BurstMemory::Answer KernelBase::write(std::uint64_t address, MutableBytes data, MutableBytes enables,
-                                      std::uint64_t now) {
-  tlm::tlm_generic_payload access;
-  access.set_write();
-  access.set_address(address);
-  access.set_data_ptr(data.data());
-  access.set_data_length(static_cast<unsigned>(data.size()));
-  access.set_streaming_width(static_cast<unsigned>(data.size()));
-  access.set_byte_enable_ptr(enables.data());
-  access.set_byte_enable_length(static_cast<unsigned>(enables.size()));
-  return burst(access, now);
-}
-
 KernelStatistics KernelBase::statistics() const {
   KernelStatistics out = statistics_;
-  out.axi_read_bytes = slave_.bytes_read();
-  out.axi_write_bytes = slave_.bytes_written();
+  for (const KernelPort& port : ports_) {
+    out.axi_read_bytes += port.bytes_read();
+    out.axi_write_bytes += port.bytes_written();
+  }
   return out;
 }
 

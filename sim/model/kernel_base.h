@@ -1,17 +1,18 @@
-// What does not depend on the Verilated class: the clock thread, register accesses, bursts to TLM, idleness.
+// What does not depend on the Verilated class: the clock thread, register accesses, idleness.
 #pragma once
 
-#include <tlm_utils/simple_initiator_socket.h>
 #include <tlm_utils/simple_target_socket.h>
 #include <systemc>
 #include <tlm>
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
+#include <span>
+#include <utility>
 
-#include "sim/model/axi_checker.h"
-#include "sim/model/axi_slave.h"
 #include "sim/model/axil_master.h"
+#include "sim/model/kernel_port.h"
 #include "sim/platform.h"
 
 namespace esplanade::sim {
@@ -23,25 +24,39 @@ struct KernelStatistics {
   std::uint64_t axi_read_bytes = 0, axi_write_bytes = 0;
   std::uint64_t register_accesses = 0, interrupts = 0;
   double clocking_s = 0;  // wall time spent in the clock loop
+
+  /// Adds those of another compute unit.
+  KernelStatistics& operator+=(const KernelStatistics& other);
 };
 
-class KernelBase : public sc_core::sc_module, private BurstMemory {
+/// How the host starts the kernel and sees its end, as XRT has it.
+enum class ControlProtocol { kUserManaged, kApCtrlHs, kApCtrlChain };
+
+/// What does not depend on the kernel's inside: generated from its description.
+struct KernelShape {
+  const char* control;  // prefix of the control port's signals
+  ControlProtocol protocol;
+  std::span<const AxiShape> ports;  // must outlive the kernel
+  bool tells_idle;                  // kernel_idle() knows, and does not only see what the host does
+};
+
+class KernelBase : public sc_core::sc_module {
  public:
   /// Register accesses: address is the offset from the kernel's base; length a multiple of 4. b_transport
   /// waits.
   tlm_utils::simple_target_socket<KernelBase> control;
-  tlm_utils::simple_initiator_socket<KernelBase> memory;
+  KernelPort::Sockets memory;  // one a port
 
   /// True while the clock must run.
   bool awake() const { return awake_; }
   std::uint64_t cycle() const { return cycle_; }
-  sc_core::sc_time quantum() const { return period_ * double(timing_.quantum_cycles); }
+  sc_core::sc_time quantum() const { return clock_.period * double(timing_.quantum_cycles); }
   KernelStatistics statistics() const;
   /// Closes files. Nothing is clocked afterwards.
   virtual void finish() = 0;
 
  protected:
-  KernelBase(sc_core::sc_module_name name, const Platform& platform);
+  KernelBase(sc_core::sc_module_name name, const KernelShape& shape, const Platform& platform);
   ~KernelBase() override = default;
 
   virtual void set_reset(bool active) = 0;
@@ -53,13 +68,15 @@ class KernelBase : public sc_core::sc_module, private BurstMemory {
   AxiLiteMaster& lite() { return lite_; }
   /// True once after an access began: its pins must be driven.
   bool lite_restarted() { return std::exchange(lite_restarted_, false); }
-  /// The memory side needs to see the next edge even if the kernel shows nothing.
-  bool bus_awake() const {
-    return !slave_.quiet() || checker_.waiting() || !slave_.pins().ar_ready || timing_.stall_percent != 0;
+  KernelPort& port(std::size_t n) { return ports_[n]; }
+  /// A rising edge at which port `n` must see what the kernel shows.
+  void step_port(std::size_t n, const AxiMasterPins& m) {
+    if (ports_[n].step(m, cycle_)) last_activity_ = cycle_;
   }
-  void step_bus(const AxiMasterPins& m);
-  const AxiSlavePins& bus_pins() const { return slave_.pins(); }
   void note_interrupt(bool level);
+  /// Idle as far as the host has seen it in the control register: no run was started since that read as idle.
+  /// Never for a user-managed kernel.
+  bool handshake_idle() const { return protocol_ != ControlProtocol::kUserManaged && !run_in_flight_; }
 
  private:
   void clock_thread();
@@ -68,24 +85,24 @@ class KernelBase : public sc_core::sc_module, private BurstMemory {
   std::uint64_t run_access();
   void cycle_once();
   void access_word(bool write, std::uint32_t offset, Byte* data);
+  void watch_handshake(bool write, std::uint32_t offset, std::uint32_t value);
+  bool faces_quiet() const;
   void wake();
   void sleep();
   void b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& delay);
-  Answer read(std::uint64_t address, MutableBytes to, std::uint64_t now) override;
-  Answer write(std::uint64_t address, MutableBytes data, MutableBytes enables, std::uint64_t now) override;
-  Answer burst(tlm::tlm_generic_payload& access, std::uint64_t now);
 
+  const ControlProtocol protocol_;
+  const bool tells_idle_;
   const Timing timing_;
   const std::uint32_t clock_mhz_;
-  const sc_core::sc_time period_;
+  KernelClock clock_;
   AxiLiteMaster lite_;
   bool lite_restarted_ = false;
-  AxiSlave slave_;
-  AxiChecker checker_;
+  std::deque<KernelPort> ports_;
   tlm::tlm_generic_payload* access_ = nullptr;
   sc_core::sc_event work_, access_done_;
-  bool awake_ = false, interrupt_ = false;
-  std::uint64_t cycle_ = 0, activation_start_ = 0, last_activity_ = 0;
+  bool awake_ = false, interrupt_ = false, run_in_flight_ = false;
+  std::uint64_t cycle_ = 0, last_activity_ = 0;
   unsigned idle_run_ = 0;  // idle cycles in a row
   std::chrono::steady_clock::time_point slept_since_;
   KernelStatistics statistics_;

@@ -96,13 +96,14 @@ bool HostMemory::write(std::uint64_t address, ByteView data, ByteView enables) {
   return true;
 }
 
-Router::Router(sc_core::sc_module_name name, const std::vector<MemoryRegion>& regions)
+Router::Router(sc_core::sc_module_name name, const std::vector<MemoryRegion>& regions,
+               std::size_t kernel_ports)
     : sc_module(name),
-      from_kernel("from_kernel"),
       from_host("from_host"),
+      from_kernel("from_kernel", kernel_ports),
       to_memory("to_memory", regions.size()),
       regions_(regions) {
-  from_kernel.register_b_transport(this, &Router::b_transport);
+  for (auto& socket : from_kernel) socket.register_b_transport(this, &Router::b_transport);
   from_host.register_b_transport(this, &Router::b_transport);
 }
 

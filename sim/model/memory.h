@@ -68,10 +68,11 @@ class HostMemory final : public TimedMemory {
 /// Leads an access to the memory that holds all of it; otherwise TLM_ADDRESS_ERROR_RESPONSE.
 class Router : public sc_core::sc_module {
  public:
-  tlm_utils::simple_target_socket<Router> from_kernel, from_host;
+  tlm_utils::simple_target_socket<Router> from_host;
+  sc_core::sc_vector<tlm_utils::simple_target_socket<Router>> from_kernel;  // one a memory port
   sc_core::sc_vector<tlm_utils::simple_initiator_socket<Router>> to_memory;
 
-  Router(sc_core::sc_module_name name, const std::vector<MemoryRegion>& regions);
+  Router(sc_core::sc_module_name name, const std::vector<MemoryRegion>& regions, std::size_t kernel_ports);
 
  private:
   void b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& delay);

@@ -1,24 +1,21 @@
-#include "sim/model.h"
+// The model of one kernel. add_xrt_emulation compiles it for each simulator, with the names of the two
+// headers.
+#include ESPLANADE_KERNEL_PINS  // struct KernelPins, by mkpins.py
 
-#include "esp_card_model.h"
 #include "sim/model/platform_model.h"
+
+#ifdef ESPLANADE_KERNEL_TRAITS
+#include ESPLANADE_KERNEL_TRAITS  // struct KernelTraits
+#else
+namespace esplanade::sim {
+struct KernelTraits {};
+}  // namespace esplanade::sim
+#endif
 
 namespace esplanade::sim {
 
-namespace {
-
-struct EspCardTraits {
-  static bool idle(const Vesp_card& card) { return card_model::idle(card); }
-  static bool interrupt(const Vesp_card& card) { return card.__SYM__interrupt != 0; }
-  static void skip(Vesp_card& card, std::uint64_t cycles, std::uint32_t clock_hz) {
-    card_model::skip(card, cycles, clock_hz);
-  }
-};
-
-}  // namespace
-
 int run_model(std::unique_ptr<Link> link, const Platform& platform, const ModelOptions& options) {
-  return run_platform<Vesp_card, EspCardTraits>(std::move(link), platform, options);
+  return run_platform<KernelPins, KernelTraits>(std::move(link), platform, options);
 }
 
 }  // namespace esplanade::sim

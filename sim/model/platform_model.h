@@ -1,5 +1,5 @@
-// A whole platform around one Verilated kernel. esp-card-sim makes one of esp_card; another kernel with the
-// same ports needs a traits class and a call of run_platform. Include before <systemc>, as kernel.h says.
+// A whole platform around the compute units of one Verilated kernel. Include before <systemc>, as kernel.h
+// says.
 #pragma once
 
 #include "sim/model/kernel.h"
@@ -20,16 +20,16 @@
 
 namespace esplanade::sim {
 
-/// The platform: host port and kernel on one router, behind it the memories of the description. Template
-/// parameters: those of VerilatedKernel.
-template <class Verilated, class Traits>
+/// The platform: host port and compute units on one router, behind it the memories of the description.
+/// Template parameters: those of VerilatedKernel.
+template <class Pins, class Traits>
 class PlatformModel final : public Finisher {
  public:
   PlatformModel(Link& link, const Platform& platform, const ModelOptions& options)
       : options_(options),
-        kernel_("kernel", platform, options.wave),
-        router_("router", platform.memories),
-        host_("host", platform, link, kernel_, [this] { finish(); }) {
+        units_(make_units(platform, options.wave)),
+        router_("router", platform.memories, units_.size() * units_[0]->memory.size()),
+        host_("host", platform, link, bases(units_), [this] { finish(); }) {
     const Timing& t = platform.timing;
     const auto cycles = [&](double n) {
       return sc_core::sc_time(n * 1e6 / platform.clock_mhz, sc_core::SC_PS);
@@ -48,17 +48,22 @@ class PlatformModel final : public Finisher {
       }
       router_.to_memory[i].bind(memories_.back()->socket);
     }
-    kernel_.memory.bind(router_.from_kernel);
+    for (std::size_t i = 0, socket = 0; i < units_.size(); ++i) {
+      for (auto& port : units_[i]->memory) port.bind(router_.from_kernel[socket++]);
+      host_.registers[i].bind(units_[i]->control);
+    }
     host_.memory.bind(router_.from_host);
-    host_.registers.bind(kernel_.control);
   }
 
   /// Waves closed, statistics written and logged. The second call does nothing.
   void finish() override {
     if (finished_) return;
     finished_ = true;
-    kernel_.finish();
-    const KernelStatistics s = kernel_.statistics();
+    KernelStatistics s;
+    for (const auto& unit : units_) {
+      unit->finish();
+      s += unit->statistics();
+    }
     const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
     const double rate = s.clocking_s > 0 ? static_cast<double>(s.cycles) / s.clocking_s : 0;
     log_info(
@@ -70,9 +75,29 @@ class PlatformModel final : public Finisher {
   }
 
  private:
+  using Kernel = VerilatedKernel<Pins, Traits>;
+  using Units = std::vector<std::unique_ptr<Kernel>>;
+
+  /// Waves of the first unit go to the file that was asked for, those of unit n to that name with .n behind
+  /// it.
+  static Units make_units(const Platform& platform, const WaveWindow& wave) {
+    Units units;
+    for (std::size_t i = 0; i < platform.units; ++i) {
+      WaveWindow window = wave;
+      if (i > 0 && !window.file.empty()) window.file += fmt::format(".{}", i);
+      units.push_back(std::make_unique<Kernel>(fmt::format("kernel{}", i).c_str(), platform, window));
+    }
+    return units;
+  }
+  static std::vector<const KernelBase*> bases(const Units& units) {
+    std::vector<const KernelBase*> out;
+    for (const auto& unit : units) out.push_back(unit.get());
+    return out;
+  }
+
   const ModelOptions options_;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
-  VerilatedKernel<Verilated, Traits> kernel_;
+  const Units units_;
   Router router_;
   HostPort host_;
   std::vector<std::unique_ptr<TimedMemory>> memories_;
@@ -80,10 +105,14 @@ class PlatformModel final : public Finisher {
 };
 
 /// run_model for any kernel.
-template <class Verilated, class Traits>
+template <class Pins, class Traits>
 int run_platform(std::unique_ptr<Link> link, const Platform& platform, const ModelOptions& options) {
   return run_in_systemc(*link, [&] {
-    PlatformModel<Verilated, Traits> model(*link, platform, options);
+    if (platform.kernel != Pins::kKernel) {
+      die(fmt::format("the .xclbin is of kernel {}, this simulator of {}: ESPLANADE_SIM names the wrong one",
+                      platform.kernel, Pins::kKernel));
+    }
+    PlatformModel<Pins, Traits> model(*link, platform, options);
     finish_on_death(&model);
     sc_core::sc_start();
     model.finish();

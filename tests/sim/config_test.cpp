@@ -46,6 +46,7 @@ TEST_CASE("sim/config: the card's own description is understood") {
   REQUIRE_MESSAGE(platform, platform.error().detail);
   CHECK(platform.value().kernel == "esp_card");
   CHECK(platform.value().control_range == 0x10000);
+  CHECK(platform.value().units == 1);
   REQUIRE(platform.value().memories.size() == 2);
   CHECK(!platform.value().memories[0].host);
   CHECK(platform.value().memories[1].host);
@@ -75,10 +76,13 @@ TEST_CASE("sim/config: what is wrong is named with its line") {
   CHECK(error_of("", false) == " no [kernel]");
   CHECK(error_of("[kernel]\ncontrol_base = 0\ncontrol_range = 4096\nclock_mhz = 0\n", false) ==
         "1: clock_mhz must be from 1 to 10000");
-  const std::string kernel = "[kernel]\ncontrol_base = 0\ncontrol_range = 4096\nclock_mhz = 300\n";
+  const std::string bare = "[kernel]\ncontrol_base = 0\ncontrol_range = 4096\nclock_mhz = 300\n";
+  CHECK(error_of(bare, false) == "1: [kernel] needs instances, a list of 1 to 16 names");
+  CHECK(error_of(bare + "instances = []\n", false) == "1: [kernel] needs instances, a list of 1 to 16 names");
+  const std::string kernel = bare + "instances = [\"x_1\"]\n";
   CHECK(error_of(kernel, false) == " no [[memory]]");
   CHECK(error_of(kernel + "[[memory]]\nbase = 1\nsize = 4096\n", false) ==
-        "5: base and size must be multiples of 4096");
+        "6: base and size must be multiples of 4096");
   CHECK(!read_platform("/nonexistent/esp_card.toml", ""));
 }
 

@@ -1,7 +1,6 @@
 // The platform around a small kernel: bursts through TLM to card and host memory, timing, errors, the AXI
 // checker. The bench is what the front is: it talks to a model process over the link.
-#include <Vcopy_kernel.h>
-#include <Vcopy_kernel___024root.h>
+#include "copy_kernel_pins.h"
 
 #include "sim/model/platform_model.h"
 
@@ -31,8 +30,6 @@ constexpr std::uint64_t kHost = 0x20'0000'0000, kHostBytes = 1 << 16;
 
 struct CopyTraits {
   static bool idle(const Vcopy_kernel& k) { return k.rootp->copy_kernel__DOT__idle != 0; }
-  static bool interrupt(const Vcopy_kernel&) { return false; }
-  static void skip(Vcopy_kernel&, std::uint64_t, std::uint32_t) {}
 };
 
 enum Register : std::uint32_t {
@@ -63,7 +60,7 @@ class Bench {
       ::dup2(null, STDOUT_FILENO);
       ::dup2(null, STDERR_FILENO);
       ::close(ends[0]);
-      std::_Exit(run_platform<Vcopy_kernel, CopyTraits>(std::make_unique<Link>(ends[1]), platform, options));
+      std::_Exit(run_platform<KernelPins, CopyTraits>(std::make_unique<Link>(ends[1]), platform, options));
     }
     ::close(ends[1]);
     card_.emplace(std::make_unique<Link>(ends[0]), model, std::chrono::seconds(10));

@@ -76,6 +76,16 @@ class Mkxclbin(unittest.TestCase):
         self.assertIn(b"/opt/esplanade/bin/esp-card-sim", archive.read(launcher))
         self.assertEqual(archive.read("behav_waveform/xsim/platform.toml"), DESCRIPTION.read_bytes())
 
+    def test_compute_units_have_ranges_and_connections_of_their_own(self):
+        two = self.folder / "two.toml"
+        two.write_text(DESCRIPTION.read_text().replace('["esp_card_1"]', '["a", "b"]'))
+        parts = sections(self.made(description=two))
+        units = {i.get("name"): int(i.find("addrRemap").get("base"), 16) for i in ElementTree.fromstring(parts[2]).iter("instance")}
+        self.assertEqual(units, {"a": 0x1800000, "b": 0x1810000})
+        self.assertEqual([struct.unpack_from("<Q", parts[8], 16 + 80 * n)[0] for n in range(2)], [0x1800000, 0x1810000])
+        rows = struct.unpack("<i12i", parts[7])
+        self.assertEqual(rows, (4, 0, 0, 0, 1, 0, 1, 0, 1, 0, 1, 1, 1))  # argument, unit, memory
+
     def test_emconfig_names_the_platform_of_the_xclbin(self):
         data = self.made()
         name = json.loads((self.folder / "e").read_text())["Platform"]["Boards"][0]["Devices"][0]["Name"]
@@ -98,10 +108,19 @@ class Mkxclbin(unittest.TestCase):
     def test_bad_descriptions_are_named(self):
         good = DESCRIPTION.read_text()
         self.refused("x = ", "bad.toml")
-        self.refused(good.replace('instance = "esp_card_1"', ""), "[kernel] instance")
+        self.refused(good.replace('instances = ["esp_card_1"]', ""), "[kernel] instances")
         self.refused(good.replace('type = "ddr4"', 'type = "core"'), "'core' is none of")
         self.refused(good.replace("size = 0x4000_0000", "size = 100"), "multiples of 4096")
-        self.refused(good.replace('tag = "DDR[0]"', 'tag = "a tag of more than fifteen bytes"'), "longer than 15 bytes")
+        self.refused(good.replace('"DDR[0]"', '"a tag of more than fifteen bytes"'), "longer than 15 bytes")
+        self.refused(good.replace('protocol = "user_managed"', 'protocol = "ap_ctrl"'), "protocol 'ap_ctrl' is none of")
+        self.refused(good.replace('protocol = "user_managed"\n', ""), "[kernel] protocol must be there")
+        self.refused(good.replace("data_width = 512", "data_width = 48"), "data_width 48 is none of 32, 64")
+        self.refused(good.replace('port = "m_axi_gmem"', 'port = "m_axi_gmen"'), "[[argument]] 0: port 'm_axi_gmen' is none of m_axi_gmem")
+        self.refused(good.replace('["esp_card_1"]', '["a", "a"]'), "instances must be 1 to 16 different names")
+        self.refused(good.replace("control_range = 0x1_0000", "control_range = 0x1_8000"), "power of two")
+        self.refused(good.replace("clock_mhz", "clock_mhZ"), "no key 'clock_mhZ'")
+        self.refused(good.replace('name = "esp_card"', 'name = "esp__card"'), "'esp__card' is no name")
+        self.refused(good.replace('name = "memory1"', 'name = "memory0"'), "[[argument]] name 'memory0' is there twice")
         status, error = make(self.folder, description=self.folder / "absent.toml")
         self.assertEqual(status, 1)
         self.assertIn("absent.toml", error)

@@ -11,6 +11,8 @@
 #include <optional>
 
 #include "common/esp/sa.h"
+#include "Vesp_card.h"
+#include "Vesp_card___024root.h"
 #include "esp_card_model.h"
 #include "hw/regs/card_regs.h"
 #include "hw/tb/card/axi_memory.h"

@@ -1,3 +1,5 @@
+#include "Vesp_card.h"
+#include "Vesp_card___024root.h"
 #include "hw/model/esp_card_model.h"
 #include "hw/tb/fullcard/verilated_card.h"
 
