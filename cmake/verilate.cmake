@@ -26,7 +26,7 @@ function(esplanade_verilate)
     set(objcache OBJCACHE=${CCACHE})
   endif()
   add_custom_command(
-    OUTPUT ${archives}
+    OUTPUT ${archives} ${dir}/V${V_TOP}.h ${dir}/V${V_TOP}___024root.h  # what includes them is compiled anew in the same run
     COMMAND ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/quiet.sh ${dir}.log ${CMAKE_COMMAND} -E env ${objcache} ${VERILATOR} --cc --build -j 2 --top-module ${V_TOP} --Mdir ${dir}
             -O3 --x-assign fast --trace-fst --trace-structs -CFLAGS "-O2 -fPIC" -Wall ${V_ARGS} ${V_FILES}
     DEPENDS ${V_FILES}

@@ -1,14 +1,14 @@
 // AXI4 write master of a lane, for packets and for single beats (completions and events, served first between
 // bursts). Bursts stay inside 4 KiB and carry ID 0, so answers come back in order. Octets behind a request's end are
 // not strobed. Addresses and data wait in queues of their own: short bursts leave back to back, one beat a cycle.
-// A burst starts when its first beat is there. Latency 1 cycle from beat to W, 2 from request to AW.
+// A burst starts when its first beat is there. Latency 1 cycle from beat to W, 2 from request to AW, 1 from B to done.
 module axi_write #(
   parameter int MaxBursts = 32,  // outstanding; a power of two
   parameter int Beats     = 16   // waiting for W; a power of two
 ) (
   input  logic         clk_i,
   input  logic         rst_ni,
-  input  logic         stop_i,         // take no request; a burst under way is ended with nothing strobed
+  input  logic         stop_i,         // take no request from the next cycle on; a burst under way is ended with nothing strobed
   output logic         idle_o,
   // packets: requests, and their beats
   input  logic         wr_valid_i,
@@ -105,12 +105,12 @@ module axi_write #(
   logic [$clog2(MaxBursts):0] b_level;
   always_ff @(posedge clk_i) begin
     w_room_q <= w_level < ($clog2(Beats) + 1)'(Beats - 1);
-    room_q   <= aw_level < 3'd3 && b_level < ($clog2(MaxBursts) + 1)'(MaxBursts - 1) && w_level < ($clog2(Beats) + 1)'(Beats - 1);
+    room_q   <= !stop_i && aw_level < 3'd3 && b_level < ($clog2(MaxBursts) + 1)'(MaxBursts - 1) && w_level < ($clog2(Beats) + 1)'(Beats - 1);
   end
   assign one   = one_valid_i && one_ready_o;
-  assign start = !busy_q && next_q && wd_valid_i && !one_valid_i && room_q && !stop_i;
+  assign start = !busy_q && next_q && wd_valid_i && !one_valid_i && room_q;
   assign beat  = start || (busy_q && w_room_q && (stop_i || wd_valid_i));
-  assign one_ready_o = !busy_q && room_q && !stop_i;
+  assign one_ready_o = !busy_q && room_q;
   assign wd_ready_o  = !stop_i && (busy_q ? w_room_q : next_q && !one_valid_i && room_q);
   assign beat_last   = busy_q ? left_beats_q == 7'd1 : next_beats_q == 7'd1;
   assign finish      = beat_last && (busy_q ? busy_end_q : next_end_q);
@@ -163,13 +163,22 @@ module axi_write #(
     else if (b_pop && !b_one) err_q <= !b_last && (err_q || bresp_i[1]);
   end
   assign bready_o       = b_valid;
-  assign pkt_done_o     = b_pop && !b_one && b_last;
-  assign one_done_o     = b_pop && b_one;
-  assign one_done_tag_o = b_tag;
-  assign done_err_o     = bresp_i[1] || (err_q && !b_one);
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      pkt_done_o <= 1'b0;
+      one_done_o <= 1'b0;
+    end else begin
+      pkt_done_o <= b_pop && !b_one && b_last;
+      one_done_o <= b_pop && b_one;
+    end
+  end
+  always_ff @(posedge clk_i) begin
+    one_done_tag_o <= b_tag;
+    done_err_o     <= bresp_i[1] || (err_q && !b_one);
+  end
   assign err_o          = b_pop && bresp_i[1];
   assign err_addr_o     = {b_addr, 6'd0};
-  assign idle_o         = !req_q && !next_q && !busy_q && !aw_valid && !w_valid && !b_valid;
+  assign idle_o         = !req_q && !next_q && !busy_q && !aw_valid && !w_valid && !b_valid && !pkt_done_o && !one_done_o;
   logic unused;
   assign unused = ^{wr_addr_i[5:0], one_addr_i[5:0], bresp_i[0], aw_ready, w_ready, b_ready, len_in[6]};
 endmodule

@@ -12,13 +12,16 @@ module card_reset (
   typedef enum logic [1:0] {StRun, StStop, StFlush} state_e;
   state_e     state_q;
   logic [3:0] count_q;
+  logic       heard_q;  // the masters know of the stop
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       state_q <= StRun;
       count_q <= '0;
+      heard_q <= 1'b0;
     end else begin
+      heard_q <= state_q == StStop;
       case (state_q)
-        StStop:  if (bus_idle_i) state_q <= StFlush;
+        StStop:  if (heard_q && bus_idle_i) state_q <= StFlush;
         StFlush: begin
           count_q <= count_q + 4'd1;
           if (count_q == 4'd15) state_q <= StRun;

@@ -49,7 +49,14 @@ module event_ring (
   logic [31:0] head_q, tail_q, size, mask, issued;
 
   logic wr_control, enable_new, bad_head, off;
-  assign wr_control = reg_wr_i && reg_addr_i == card_pkg::RegEventControl;
+  logic at_lo_q, at_hi_q, at_control_q, at_head_q;  // the address stands from the cycle before a write
+  always_ff @(posedge clk_i) begin
+    at_lo_q      <= reg_addr_i == card_pkg::RegEventBaseLo;
+    at_hi_q      <= reg_addr_i == card_pkg::RegEventBaseHi;
+    at_control_q <= reg_addr_i == card_pkg::RegEventControl;
+    at_head_q    <= reg_addr_i == card_pkg::RegEventHead;
+  end
+  assign wr_control = reg_wr_i && at_control_q;
   assign enable_new = reg_wdata_i[card_pkg::EventControlEnableLsb];
   assign size       = 32'd1 << log2_q;
   assign mask       = size - 32'd1;
@@ -103,14 +110,11 @@ module event_ring (
       error_pending_q <= !off && (error_new_i || (error_pending_q && sa_take));
       if (wr_done_i) stale_q <= 1'b0;
       if (reg_wr_i && !enable_q) begin
-        case (reg_addr_i)
-          card_pkg::RegEventBaseLo:  base_q[31:0] <= reg_wdata_i;
-          card_pkg::RegEventBaseHi:  base_q[63:32] <= reg_wdata_i;
-          card_pkg::RegEventControl: log2_q <= reg_wdata_i[card_pkg::EventControlLog2SizeLsb +: 4];
-          default: ;
-        endcase
+        if (at_lo_q) base_q[31:0] <= reg_wdata_i;
+        if (at_hi_q) base_q[63:32] <= reg_wdata_i;
+        if (at_control_q) log2_q <= reg_wdata_i[card_pkg::EventControlLog2SizeLsb +: 4];
       end
-      if (reg_wr_i && reg_addr_i == card_pkg::RegEventHead && enable_q && !bad_head) head_q <= reg_wdata_i;
+      if (reg_wr_i && at_head_q && enable_q && !bad_head) head_q <= reg_wdata_i;
       case (state_q)
         StCheck:  if (chk_done_i) state_q <= chk_ok_i && base_q[5:0] == '0 ? StOn : StStopped;
         StOn:     if (head_valid && !full && !stale_q) state_q <= StSend;
@@ -133,7 +137,7 @@ module event_ring (
     end
   end
 
-  assign bad_doorbell_o = reg_wr_i && reg_addr_i == card_pkg::RegEventHead && enable_q && bad_head;
+  assign bad_doorbell_o = reg_wr_i && at_head_q && enable_q && bad_head;
   assign bad_config_o   = state_q == StCheck && chk_done_i && !(chk_ok_i && base_q[5:0] == '0);
   assign chk_req_o      = state_q == StCheck;
   assign chk_addr_o     = base_q;

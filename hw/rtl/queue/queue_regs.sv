@@ -42,7 +42,8 @@ module queue_regs #(
   output logic        cpl_live_o,     // completions may be written
   output logic [63:0] cpl_addr_o,     // of the next one
   output logic        cpl_phase_o,
-  input  logic        cpl_issue_i,    // one cycle: the next one is being written; at most one cycle after cpl_live_o fell
+  input  logic        cpl_issue_i,    // one cycle, not in the one after it: the next one is being written; cpl_live_o may
+                                      // have fallen the cycle before
   input  logic        cpl_done_i,     // one that was issued is in memory, or dropped
   input  logic        cpl_error_i     // with cpl_done_i: it is not; stop
 );
@@ -75,22 +76,28 @@ module queue_regs #(
   logic [31:0] sq_lo, sq_hi, cq_lo, cq_hi;
   assign {sq_hi, sq_lo} = sq_base_q;
   assign {cq_hi, cq_lo} = cq_base_q;
+  logic        hit;
+  logic [31:0] rdata;
+  always_ff @(posedge clk_i) begin
+    reg_hit_o   <= hit;
+    reg_rdata_o <= rdata;
+  end
   always_comb begin
-    reg_hit_o   = mine;
-    reg_rdata_o = '0;
+    hit   = mine;
+    rdata = '0;
     if (mine) begin
       case (at)
-        6'h00:   reg_rdata_o = sq_lo;
-        6'h04:   reg_rdata_o = sq_hi;
-        6'h08:   reg_rdata_o = cq_lo;
-        6'h0c:   reg_rdata_o = cq_hi;
-        6'h10:   reg_rdata_o = {20'd0, log2_q, 6'd0, in_order_q, enable_q};
-        6'h14:   reg_rdata_o = 32'(sq_tail_q);
-        6'h18:   reg_rdata_o = 32'(sq_head_q);
-        6'h1c:   reg_rdata_o = 32'(cq_head_q);
-        6'h20:   reg_rdata_o = 32'(cq_tail_q);
-        6'h24:   reg_rdata_o = {31'd0, state_q == StStopped};
-        default: reg_hit_o = 1'b0;
+        6'h00:   rdata = sq_lo;
+        6'h04:   rdata = sq_hi;
+        6'h08:   rdata = cq_lo;
+        6'h0c:   rdata = cq_hi;
+        6'h10:   rdata = {20'd0, log2_q, 6'd0, in_order_q, enable_q};
+        6'h14:   rdata = 32'(sq_tail_q);
+        6'h18:   rdata = 32'(sq_head_q);
+        6'h1c:   rdata = 32'(cq_head_q);
+        6'h20:   rdata = 32'(cq_tail_q);
+        6'h24:   rdata = {31'd0, state_q == StStopped};
+        default: hit = 1'b0;
       endcase
     end
   end
@@ -224,10 +231,8 @@ module queue_regs #(
   // The next completion's place, moved with cq_issued_q
   logic [57:0] cpl_addr_q;
   logic        cpl_phase_q, cpl_wrap_q;  // cpl_wrap_q: the next completion is the ring's last
-  logic [14:0] cpl_index;
-  assign cpl_index = 15'(cq_issued_q) + 15'(cpl_live_o && cpl_issue_i);
   always_ff @(posedge clk_i) begin
-    cpl_wrap_q <= (cpl_index & mask_q) == mask_q;
+    cpl_wrap_q <= (15'(cq_issued_q) & mask_q) == mask_q;
     if (begins) begin
       cpl_addr_q  <= cq_base_q[63:6];
       cpl_phase_q <= 1'b1;
@@ -242,7 +247,7 @@ module queue_regs #(
 
 `ifdef FORMAL
   // Descriptors on their way here, waiting for their completion to be issued, and with it issued but not done
-  logic        past_ok_q = 1'b0, past_wr_q, past_live_q;
+  logic        past_ok_q = 1'b0, past_wr_q, past_live_q, past_issue_q;
   logic [4:0]  f_way_q, f_held_q, f_out_q;
   logic        f_drop;   // cpl_done_i without cpl_issue_i
   logic [IndexBits-1:0] f_size, f_ahead, f_wait, f_ring, f_come, f_open, f_left, f_late, f_moved, f_grown;
@@ -261,6 +266,8 @@ module queue_regs #(
     past_ok_q <= 1'b1;
     past_wr_q <= reg_wr_i;
     past_live_q <= cpl_live_o;
+    past_issue_q <= cpl_issue_i;
+    assume (!(cpl_issue_i && past_issue_q));
     if (!rst_ni || flush_i) begin
       f_way_q  <= '0;
       f_held_q <= '0;
@@ -305,7 +312,7 @@ module queue_regs #(
         assert (IndexBits'(available_o) <= f_size - f_ahead);
         assert (cpl_addr_q == 58'(15'(cq_issued_q) & 15'(size - 16'd1)));
         if (state_q != StWait) assert (mask_q == 15'(size - 16'd1));
-        if (cpl_live_o) assert (cpl_wrap_q == ((15'(cq_issued_q) & mask_q) == mask_q));
+        if (cpl_live_o && !past_issue_q) assert (cpl_wrap_q == ((15'(cq_issued_q) & mask_q) == mask_q));
         assert (cpl_phase_o == ((cq_issued_q & f_size) == '0));
         assert (available_q == '0 || !stale_q);
         if (state_q == StCheckSq || state_q == StCheckCq) assert (in_flight_q == '0 && !stale_q);
