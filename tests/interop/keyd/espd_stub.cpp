@@ -1,6 +1,7 @@
 // A stand-in for espd in tests of keyd alone: PF_KEY and natt.sock for one keyd, UDP 4500, and an end of the
 // tunnel that answers pings. Keys prove themselves: an echo request of the real peer is decapsulated with the
-// inbound SA that keyd installed, and the reply goes out through the outbound one. Prints a line an event.
+// inbound SA that keyd installed, and the reply goes out through the outbound one; SAs without UDP encapsulation are
+// only kept. Prints a line an event, for an SA with a digest of its keys, so that two ends can be compared.
 //
 //   espd-stub DIR LOCAL-IPV4 [--acquire REQID PEER] [--expire-soft SECONDS] [--one-way]
 //
@@ -18,6 +19,7 @@
 #include <map>
 #include <string>
 
+#include "common/crypto/hash.h"
 #include "common/crypto/random.h"
 #include "common/esp/engine.h"
 #include "common/esp/ip.h"
@@ -65,6 +67,12 @@ bool make_echo_reply(Bytes& packet) {
   std::uint32_t v = load_be16(sum) + 0x0800u;
   store_be16(sum, static_cast<std::uint16_t>(v + (v >> 16)));
   return true;
+}
+
+// Eight hex digits that tell whether two ends have the same keys, and nothing else about them.
+std::string digest(const esp::SaParams& sa) {
+  const Bytes hash = crypto::hash(crypto::Hash::kSha1, {sa.enc_key.reveal(), sa.auth_key.reveal()});
+  return to_hex(ByteView(hash).first(4));
 }
 
 class Stub {
@@ -157,10 +165,11 @@ class Stub {
         const bool outbound = m.type == pfkey::Type::kAdd;
         auto params = need(pfkey::sa_params(std::move(m), outbound));
         const std::uint32_t spi = params.spi;
-        if (!params.natt) die("SA without UDP encapsulation, though the peer fakes NAT");
         const esp::IpAddress remote = outbound ? params.dst : params.src;
         std::printf("%s %08x life %u s %llu octets\n", outbound ? "ADD" : "UPDATE", spi, params.hard.seconds,
                     static_cast<unsigned long long>(params.hard.bytes));
+        std::printf("KEYS %s %s %08x %s %s\n", outbound ? "out" : "in", params.protocol == esp::Protocol::kAh ? "AH" : "ESP",
+                    spi, params.mode == esp::Mode::kTunnel ? "tunnel" : "transport", digest(params).c_str());
         auto sa = need(esp::SoftSa::create(std::move(params)));
         auto& table = outbound ? outbound_ : inbound_;
         table.insert_or_assign(spi, Held{std::move(sa), remote, ++order_});
