@@ -3,7 +3,7 @@
 // inbound SA that keyd installed, and the reply goes out through the outbound one; SAs without UDP encapsulation are
 // only kept. Prints a line an event, for an SA with a digest of its keys, so that two ends can be compared.
 //
-//   espd-stub DIR LOCAL-IPV4 [--acquire REQID PEER] [--expire-soft SECONDS] [--one-way]
+//   espd-stub DIR LOCAL-IPV4[,LOCAL-IPV4...] [--acquire REQID PEER] [--expire-soft SECONDS] [--one-way]
 //
 // With --one-way it tells keyd that packets go out all the time and none come in.
 #include <arpa/inet.h>
@@ -11,13 +11,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "common/crypto/hash.h"
 #include "common/crypto/random.h"
@@ -77,13 +80,16 @@ std::string digest(const esp::SaParams& sa) {
 
 class Stub {
  public:
-  Stub(const std::string& dir, const char* local)
+  Stub(const std::string& dir, const std::vector<std::string>& locals)
       : pfkey_listener_(need(pfkey::Listener::create(dir + "/pfkey.sock"))),
-        natt_listener_(need(pfkey::Listener::create(dir + "/natt.sock"))),
-        local_(need(esp::parse_address(local))),
-        udp_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    const sockaddr_in s = to_sockaddr(local_, kPort);
-    if (::bind(udp_.get(), reinterpret_cast<const sockaddr*>(&s), sizeof s) != 0) die("cannot bind UDP 4500");
+        natt_listener_(need(pfkey::Listener::create(dir + "/natt.sock"))) {
+    for (const std::string& local : locals) {
+      const esp::IpAddress address = need(esp::parse_address(local));
+      pfkey::Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      const sockaddr_in s = to_sockaddr(address, kPort);
+      if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&s), sizeof s) != 0) die("cannot bind UDP 4500");
+      udp_.emplace_back(address, std::move(fd));
+    }
     std::uint32_t random = 0;
     crypto::random_bytes(MutableBytes(reinterpret_cast<Byte*>(&random), sizeof random));
     next_spi_ = (random | 0x10000) & 0x7fffff00;
@@ -98,17 +104,18 @@ class Stub {
     std::puts("READY");
     std::fflush(stdout);
     for (;;) {
-      pollfd fds[] = {{pfkey_listener_.fd(), POLLIN, 0},
-                      {natt_listener_.fd(), POLLIN, 0},
-                      {pfkey_.get(), POLLIN, 0},
-                      {natt_.get(), POLLIN, 0},
-                      {udp_.get(), POLLIN, 0}};
-      ::poll(fds, std::size(fds), 100);
+      std::vector<pollfd> fds{{pfkey_listener_.fd(), POLLIN, 0},
+                              {natt_listener_.fd(), POLLIN, 0},
+                              {pfkey_.get(), POLLIN, 0},
+                              {natt_.get(), POLLIN, 0}};
+      for (const auto& [address, fd] : udp_) fds.push_back({fd.get(), POLLIN, 0});
+      ::poll(fds.data(), fds.size(), 100);
       accept(pfkey_listener_, pfkey_);
       accept(natt_listener_, natt_);
       if (fds[2].revents != 0) read(pfkey_, pfkey::kMaxMessage, [this](ByteView p) { on_pfkey(p); });
       if (fds[3].revents != 0) read(natt_, pfkey::kMaxNattFrame, [this](ByteView p) { on_natt(p); });
-      if (fds[4].revents != 0) on_udp();
+      for (std::size_t i = 0; i < udp_.size(); ++i)
+        if (fds[4 + i].revents != 0) on_udp(udp_[i].first, udp_[i].second.get());
       expire();
       std::fflush(stdout);
     }
@@ -177,7 +184,7 @@ class Stub {
         break;
       }
       case pfkey::Type::kGet: {
-        const bool outbound = m.src && m.src->address == local_;
+        const bool outbound = m.src && is_ours(m.src->address);
         auto& table = outbound ? outbound_ : inbound_;
         auto it = m.sa ? table.find(m.sa->spi) : table.end();
         reply.lifetime_current = pfkey::LifetimeExt{};
@@ -191,7 +198,7 @@ class Stub {
       case pfkey::Type::kDelete:
         if (m.sa) {
           std::printf("DELETE %08x\n", m.sa->spi);
-          if (m.src && m.src->address == local_)
+          if (m.src && is_ours(m.src->address))
             outbound_.erase(m.sa->spi);
           else
             inbound_.erase(m.sa->spi);
@@ -208,7 +215,7 @@ class Stub {
     pfkey::Message m;
     m.type = pfkey::Type::kAcquire;
     m.satype = pfkey::SaType::kEsp;
-    m.src = pfkey::host_address(local_);
+    m.src = pfkey::host_address(udp_.front().first);
     m.dst = pfkey::host_address(acquire_peer);
     m.sa2 = pfkey::Sa2Ext{pfkey::kModeTunnel, 0, acquire_reqid};
     answer(std::move(m));
@@ -236,9 +243,15 @@ class Stub {
     }
   }
 
-  void send_udp(const esp::IpAddress& to, std::uint16_t port, ByteView payload) {
+  bool is_ours(const esp::IpAddress& address) const {
+    return std::ranges::any_of(udp_, [&](const auto& end) { return end.first == address; });
+  }
+
+  void send_udp(const esp::IpAddress& from, const esp::IpAddress& to, std::uint16_t port, ByteView payload) {
     const sockaddr_in s = to_sockaddr(to, port);
-    ::sendto(udp_.get(), payload.data(), payload.size(), 0, reinterpret_cast<const sockaddr*>(&s), sizeof s);
+    const auto end = std::ranges::find(udp_, from, [](const auto& e) { return e.first; });
+    if (end == udp_.end()) die("a datagram from an address that is not ours");
+    ::sendto(end->second.get(), payload.data(), payload.size(), 0, reinterpret_cast<const sockaddr*>(&s), sizeof s);
   }
 
   void on_natt(ByteView packet) {
@@ -249,14 +262,14 @@ class Stub {
     else
       put_be32(payload, 0);
     put(payload, f.ike);
-    send_udp(f.dst, f.dst_port, payload);
+    send_udp(f.src, f.dst, f.dst_port, payload);
   }
 
-  void on_udp() {
+  void on_udp(const esp::IpAddress& local, int fd) {
     Bytes buffer(65536);
     sockaddr_in from{};
     socklen_t from_len = sizeof from;
-    const ssize_t got = ::recvfrom(udp_.get(), buffer.data(), buffer.size(), 0,
+    const ssize_t got = ::recvfrom(fd, buffer.data(), buffer.size(), 0,
                                    reinterpret_cast<sockaddr*>(&from), &from_len);
     if (got <= 0) return;
     const ByteView payload = ByteView(buffer).first(static_cast<std::size_t>(got));
@@ -268,20 +281,20 @@ class Stub {
         pfkey::NattFrame f;
         f.src = remote;
         f.src_port = port;
-        f.dst = local_;
+        f.dst = local;
         f.dst_port = kPort;
         f.ike = payload.subspan(esp::kNonEspMarkerLen);
         if (natt_) (void)pfkey::send(natt_.get(), pfkey::serialize(f));
         return;
       }
       case esp::NattKind::kEsp:
-        return on_esp(remote, port, payload);
+        return on_esp(local, remote, port, payload);
       default:
         return;
     }
   }
 
-  void on_esp(const esp::IpAddress& remote, std::uint16_t port, ByteView payload) {
+  void on_esp(const esp::IpAddress& local, const esp::IpAddress& remote, std::uint16_t port, ByteView payload) {
     auto sa = inbound_.find(load_be32(payload.data()));
     if (sa == inbound_.end()) {
       std::puts("ESP WITHOUT SA");
@@ -295,7 +308,7 @@ class Stub {
     outer[8] = 64;
     outer[9] = esp::kProtoUdp;
     std::copy_n(remote.octets.begin(), 4, outer.begin() + 12);
-    std::copy_n(local_.octets.begin(), 4, outer.begin() + 16);
+    std::copy_n(local.octets.begin(), 4, outer.begin() + 16);
     store_be16(outer.data() + 10, esp::ipv4_checksum(outer));
     put_be16(outer, port);
     put_be16(outer, kPort);
@@ -313,7 +326,7 @@ class Stub {
       if (newest == nullptr || held.order > newest->order) newest = &held;
     if (newest == nullptr) return;
     auto wire = need(newest->sa.encap(inner->packet));
-    send_udp(newest->remote, newest->sa.params().natt->dst_port, ByteView(wire.packet).subspan(kIpUdpLen));
+    send_udp(local, newest->remote, newest->sa.params().natt->dst_port, ByteView(wire.packet).subspan(kIpUdpLen));
     std::printf("ECHO in %08x out %08x\n", sa->first, newest->sa.params().spi);
   }
 
@@ -324,8 +337,7 @@ class Stub {
   };
   pfkey::Listener pfkey_listener_;
   pfkey::Listener natt_listener_;
-  esp::IpAddress local_;
-  pfkey::Fd udp_;
+  std::vector<std::pair<esp::IpAddress, pfkey::Fd>> udp_;  // our ends of UDP 4500
   pfkey::Fd pfkey_;
   pfkey::Fd natt_;
   std::map<std::uint32_t, Held> inbound_;
@@ -339,8 +351,12 @@ class Stub {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 3) die("usage: espd-stub DIR LOCAL-IPV4 [--acquire REQID PEER] [--expire-soft SECONDS]");
-  Stub stub(argv[1], argv[2]);
+  if (argc < 3) die("usage: espd-stub DIR LOCAL-IPV4[,...] [--acquire REQID PEER] [--expire-soft SECONDS]");
+  std::vector<std::string> locals;
+  std::stringstream list(argv[2]);
+  for (std::string one; std::getline(list, one, ',');) locals.push_back(one);
+  if (locals.empty()) die("no local address");
+  Stub stub(argv[1], locals);
   for (int i = 3; i < argc; ++i) {
     const std::string arg = argv[i];
     if (arg == "--acquire" && i + 2 < argc) {
