@@ -91,7 +91,7 @@ def metadata_xml(d):
         <kernelClocks>
           <clock port="KERNEL_CLK" frequency="{d.clock_mhz}.0MHz"/>
         </kernelClocks>
-        <kernel name={q(d.name)} language="ip_c" type="rtl" hwControlProtocol={q(d.protocol)} interrupt="{'true' if d.interrupt else 'false'}">
+        <kernel name={q(d.name)} language="ip_c" hwControlProtocol={q(d.protocol)} interrupt="{'true' if d.interrupt else 'false'}">
           {indent.join(ports + args + units)}
         </kernel>
       </core>
