@@ -50,6 +50,7 @@ if [ ! -x "$sim" ]; then
   echo "$text" >>"${{ESPLANADE_SIM_LOG:-${{EMULATION_RUN_DIR:-.}}/{name}.log}}"
   exit 127
 fi
+unset LD_PRELOAD  # what the program needs is not for its simulator
 exec "$sim" --platform "$here/platform.toml"
 """
 
