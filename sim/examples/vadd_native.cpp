@@ -1,5 +1,6 @@
 // Adds two arrays on a card with XRT's native C++ API: vadd_native XCLBIN [WORDS [RUNS [DEVICES [KERNEL]]]].
-// Every device gets the same work. KERNEL may name a compute unit: vadd:{vadd_2}. Exit status 0: every sum is right.
+// Every device gets the same work. KERNEL may name a compute unit: vadd:{vadd_2}. Exit status 0: every sum is
+// right.
 #include <xrt/xrt_bo.h>
 #include <xrt/xrt_device.h>
 #include <xrt/xrt_kernel.h>
@@ -67,13 +68,15 @@ int main(int argc, char** argv) {
     const auto runs = static_cast<std::uint32_t>(number(argc, argv, 3, 1));
     const std::string kernel = argc > 5 ? argv[5] : "vadd";
     std::vector<Adder> adders;
-    for (unsigned device = 0; device < number(argc, argv, 4, 1); ++device) adders.emplace_back(device, argv[1], kernel, words);
+    for (unsigned device = 0; device < number(argc, argv, 4, 1); ++device)
+      adders.emplace_back(device, argv[1], kernel, words);
     std::cout << "ready" << std::endl;
     std::size_t wrong = 0;
     for (std::uint32_t run = 0; run < runs && wrong == 0; ++run) {
       for (Adder& adder : adders) wrong += adder.add(run);
     }
-    std::cout << "vadd: " << words << " words, " << runs << " runs, " << adders.size() << " devices, " << wrong << " wrong" << std::endl;
+    std::cout << "vadd: " << words << " words, " << runs << " runs, " << adders.size() << " devices, "
+              << wrong << " wrong" << std::endl;
     return wrong == 0 ? 0 : 1;
   } catch (const std::exception& error) {
     std::cerr << "vadd: " << error.what() << "\n";

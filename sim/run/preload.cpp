@@ -1,5 +1,6 @@
-// Loaded into a program by esp-xrt-run: ways round three faults of XRT 2.13's hardware emulation library, for programs that
-// know nothing of them. Only calls that come from that library are treated otherwise than by the C library.
+// Loaded into a program by esp-xrt-run: ways round three faults of XRT 2.13's hardware emulation library, for
+// programs that know nothing of them. Only calls that come from that library are treated otherwise than by
+// the C library.
 #include <dlfcn.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,11 +13,13 @@ extern "C" void* __libc_realloc(void* block, std::size_t size);  // glibc's own,
 
 namespace {
 
-constexpr unsigned kLoadSleep = 10;  // seconds that load_xclbin sleeps before it waits for the simulator anyway
+constexpr unsigned kLoadSleep =
+    10;  // seconds that load_xclbin sleeps before it waits for the simulator anyway
 
 bool from_emulation(const void* caller) {
   Dl_info info{};
-  return ::dladdr(caller, &info) != 0 && info.dli_fname != nullptr && std::strstr(info.dli_fname, "libxrt_hwemu") != nullptr;
+  return ::dladdr(caller, &info) != 0 && info.dli_fname != nullptr &&
+         std::strstr(info.dli_fname, "libxrt_hwemu") != nullptr;
 }
 
 [[noreturn]] void end(std::string_view why) {
@@ -45,7 +48,8 @@ ssize_t read(int fd, void* to, std::size_t size) {
   const ssize_t got = real(fd, to, size);
   if (got == 0 && size != 0 && from_emulation(__builtin_return_address(0))) {
     struct stat status {};
-    if (::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode)) end("esp-xrt-run: the simulator's front process is gone; XRT cannot go on\n");
+    if (::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
+      end("esp-xrt-run: the simulator's front process is gone; XRT cannot go on\n");
   }
   return got;
 }
