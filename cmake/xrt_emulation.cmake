@@ -15,7 +15,7 @@ endfunction()
 # esplanade_xclbin(NAME name KERNEL file.toml SIMULATOR path DIRECTORY dir)
 # DIRECTORY/NAME.hw_emu.xclbin, which starts the simulator at `path`, and DIRECTORY/emconfig.json beside it.
 function(esplanade_xclbin)
-  cmake_parse_arguments(E "" "NAME;KERNEL;SIMULATOR;DIRECTORY" "" ${ARGN})
+  cmake_parse_arguments(E "EXCLUDE_FROM_ALL" "NAME;KERNEL;SIMULATOR;DIRECTORY" "" ${ARGN})
   set(tool ${ESPLANADE_EMULATION_TOOLS}/mkxclbin.py)
   set(xclbin ${E_DIRECTORY}/${E_NAME}.hw_emu.xclbin)
   add_custom_command(
@@ -28,14 +28,15 @@ function(esplanade_xclbin)
 endfunction()
 
 # add_xrt_emulation(NAME name KERNEL file.toml SOURCES a.sv ... [VERILATOR_ARGS ...] [SIMULATOR name-sim]
-#                   [DIRECTORY dir] [TRAITS header] [INSTALL datadir])
+#                   [DIRECTORY dir] [TRAITS header] [INSTALL datadir] [EXCLUDE_FROM_ALL])
 # KERNEL describes the kernel; SOURCES are its RTL in compile order, or MODEL a library with the Verilated class.
 # Targets: SIMULATOR, the program that XRT will start; NAME_xclbin, which makes DIRECTORY/NAME.hw_emu.xclbin and
-# DIRECTORY/emconfig.json (default: NAME in the binary folder) and builds SIMULATOR. Both are part of `all`.
+# DIRECTORY/emconfig.json (default: NAME in the binary folder) and builds SIMULATOR. Both are part of `all`, unless
+# EXCLUDE_FROM_ALL says otherwise.
 # TRAITS: a header with struct esplanade::sim::KernelTraits, as sim/model/kernel.h says. INSTALL: the simulator goes to
 # bin of the prefix, and an .xclbin that starts it there, with its emconfig.json, to `datadir`.
 function(add_xrt_emulation)
-  cmake_parse_arguments(E "" "NAME;KERNEL;SIMULATOR;DIRECTORY;TRAITS;MODEL;INSTALL" "SOURCES;VERILATOR_ARGS" ${ARGN})
+  cmake_parse_arguments(E "EXCLUDE_FROM_ALL" "NAME;KERNEL;SIMULATOR;DIRECTORY;TRAITS;MODEL;INSTALL" "SOURCES;VERILATOR_ARGS" ${ARGN})
   if(E_UNPARSED_ARGUMENTS OR E_KEYWORDS_MISSING_VALUES)
     message(FATAL_ERROR "add_xrt_emulation: unknown or empty: ${E_UNPARSED_ARGUMENTS} ${E_KEYWORDS_MISSING_VALUES}")
   endif()
@@ -83,6 +84,11 @@ function(add_xrt_emulation)
     install(TARGETS ${E_SIMULATOR} RUNTIME DESTINATION bin)
     install(FILES ${to_install}/${E_NAME}.hw_emu.xclbin ${to_install}/emconfig.json DESTINATION ${E_INSTALL})
   endif()
-  add_custom_target(${E_NAME}_xclbin ALL DEPENDS ${made})
+  if(E_EXCLUDE_FROM_ALL)
+    set_target_properties(${E_SIMULATOR} PROPERTIES EXCLUDE_FROM_ALL ON)
+    add_custom_target(${E_NAME}_xclbin DEPENDS ${made})
+  else()
+    add_custom_target(${E_NAME}_xclbin ALL DEPENDS ${made})
+  endif()
   add_dependencies(${E_NAME}_xclbin ${E_SIMULATOR})
 endfunction()

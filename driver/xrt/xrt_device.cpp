@@ -101,6 +101,17 @@ fs::path default_xclbin(bool simulated) {
   return program.parent_path().parent_path() / "share/esplanade" / (simulated ? "esp_card.hw_emu.xclbin" : "esp_card.xclbin");
 }
 
+/// The kernel's name in the file: esp_card, or with several lanes esp_card_xN. Throws as XRT does.
+std::string kernel_name(const fs::path& xclbin) {
+  const std::string name = "esp_card";
+  for (const auto& ip : xrt::xclbin(xclbin.string()).get_ips()) {
+    const std::string full = ip.get_name();  // kernel:instance
+    const std::string kernel = full.substr(0, full.find(':'));
+    if (kernel == name || kernel.starts_with(name + "_x")) return kernel;
+  }
+  return name;
+}
+
 class XrtDevice;
 
 class XrtBuffer final : public Device::Buffer {
@@ -310,7 +321,7 @@ Result<std::unique_ptr<Device>> Device::open(const DeviceOptions& options) {
       const SleepBreaker breaker;
       uuid = handle.load_xclbin(xclbin.string());
     }
-    xrt::ip ip(handle, uuid, "esp_card");
+    xrt::ip ip(handle, uuid, kernel_name(xclbin));
     auto device = std::make_unique<XrtDevice>(std::move(folder), std::move(handle), std::move(ip));
     ESPLANADE_CHECK(device->start(simulated, options.test_mode));
     return std::unique_ptr<Device>(std::move(device));

@@ -1,5 +1,5 @@
-// What a simulator wants of the Verilated card beside its ports. `Card` is the Verilated class of any of its tops; include
-// that, and its ___024root.h, before.
+// What a simulator wants of the Verilated card beside its ports. `Card` is the Verilated class of any of its
+// tops; include that, and its ___024root.h, before.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +7,14 @@
 namespace esplanade::card_model {
 
 // A signal of card_core, whichever top is around it.
-#define ESPLANADE_CORE_SIGNAL(function, signal)                                      \
-  template <class Card>                                                              \
-  auto& function(Card& card) {                                                       \
-    if constexpr (requires { card.rootp->esp_card__DOT__u_core__DOT__##signal; }) {  \
-      return card.rootp->esp_card__DOT__u_core__DOT__##signal;                       \
-    } else {                                                                         \
-      return card.rootp->esp_card_x4__DOT__u_core__DOT__##signal;                    \
-    }                                                                                \
+#define ESPLANADE_CORE_SIGNAL(function, signal)                                     \
+  template <class Card>                                                             \
+  auto& function(Card& card) {                                                      \
+    if constexpr (requires { card.rootp->esp_card__DOT__u_core__DOT__##signal; }) { \
+      return card.rootp->esp_card__DOT__u_core__DOT__##signal;                      \
+    } else {                                                                        \
+      return card.rootp->esp_card_x4__DOT__u_core__DOT__##signal;                   \
+    }                                                                               \
   }
 namespace signal {
 ESPLANADE_CORE_SIGNAL(card_idle, card_idle)
@@ -24,8 +24,9 @@ ESPLANADE_CORE_SIGNAL(seconds, u_time__DOT__seconds_q)
 }  // namespace signal
 #undef ESPLANADE_CORE_SIGNAL
 
-/// True while clocking the card changes nothing but its clock: no packet, ring access, SA command or event is under
-/// way, or can start before the next register access. Valid after eval(); the AXI4-Lite face must be quiet too.
+/// True while clocking the card changes nothing but its clock: no packet, ring access, SA command or event is
+/// under way, or can start before the next register access. Valid after eval(); the AXI4-Lite face must be
+/// quiet too.
 template <class Card>
 bool idle(const Card& card) {
   return signal::card_idle(card) != 0;

@@ -4,6 +4,7 @@
     pack.py                        writes <platform>.cfg beside this file
     pack.py --check                exit 1 when one of them is out of date
     pack.py --kernel-xml FILE --lanes N       for package_kernel.tcl
+    pack.py --description FILE --lanes N      the description of the simulated card with N lanes
     pack.py --fit AREA_JSON        table of lanes that fit, from the figures of bench-area (Markdown)
 
 Ports and arguments come from hw/xclbin/esp_card.toml, from which the simulated .xclbin is made, too: a host cannot tell them apart.
@@ -82,6 +83,24 @@ def kernel_xml(lanes):
 """
 
 
+def toml(value):
+    """A value of a description as TOML."""
+    return json.dumps(value)  # of strings, integers and lists of them
+
+
+def lanes_description(lanes):
+    """hw/xclbin/esp_card.toml with the ports and arguments of so many lanes."""
+    base = description()
+    kernel, memories = base["kernel"], base["memory"]
+    tables = [("[platform]", base["platform"]), ("[kernel]", kernel | {"name": kernel_name(lanes)})]
+    tables += [("[[port]]", {"name": memory_port(lane), "data_width": base["port"][0]["data_width"]}) for lane in range(lanes)]
+    tables += [("[[memory]]", memory) for memory in memories]
+    tables += [("[[argument]]", {"name": name, "type": "void*", "offset": offset, "size": 8, "port": port, "memory": memories[number % len(memories)]["tag"]})
+               for name, number, port, offset in arguments(lanes)]
+    tables.append(("[sim]", base["sim"]))
+    return "".join(f"{head}\n" + "".join(f"{key} = {toml(value)}\n" for key, value in rows.items()) for head, rows in tables)
+
+
 def link_config(platform, clock_mhz):
     lanes = platform["lanes"]
     kernel = kernel_name(lanes)
@@ -147,14 +166,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--kernel-xml", type=Path)
+    parser.add_argument("--description", type=Path)
     parser.add_argument("--lanes", type=int, default=1)
     parser.add_argument("--fit", type=Path, metavar="AREA_JSON")
     options = parser.parse_args()
     try:
+        if not 1 <= options.lanes <= gen_top.MAX_LANES:
+            raise PackError(f"--lanes {options.lanes}: 1 to {gen_top.MAX_LANES}")
         if options.kernel_xml:
-            if not 1 <= options.lanes <= gen_top.MAX_LANES:
-                raise PackError(f"--lanes {options.lanes}: 1 to {gen_top.MAX_LANES}")
             options.kernel_xml.write_text(kernel_xml(options.lanes))
+            return
+        if options.description:
+            options.description.write_text(lanes_description(options.lanes))
             return
         if options.fit:
             print(fit_markdown(json.loads(options.fit.read_text())["rows"]), end="")

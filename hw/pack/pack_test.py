@@ -20,11 +20,14 @@ import pack  # noqa: E402
 EMBEDDED_METADATA = 2  # enum axlf_section_kind
 
 
-def embedded_metadata():
+def embedded_metadata(lanes=1):
     """Section EMBEDDED_METADATA of a simulated .xclbin as mkxclbin.py writes it."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "x"
-        subprocess.run([sys.executable, ROOT / "hw/xclbin/mkxclbin.py", ROOT / "hw/xclbin/esp_card.toml", "--simulator", "/opt/sim", "--xclbin", file], check=True)
+        file, description = Path(folder) / "x", pack.DESCRIPTION
+        if lanes > 1:
+            description = Path(folder) / "description.toml"
+            description.write_text(pack.lanes_description(lanes))
+        subprocess.run([sys.executable, ROOT / "hw/xclbin/mkxclbin.py", description, "--simulator", "/opt/sim", "--xclbin", file], check=True)
         data = file.read_bytes()
     count, = struct.unpack_from("<I", data, 448)
     for n in range(count):
@@ -40,15 +43,16 @@ def sv_ports(text):
 
 
 class Pack(unittest.TestCase):
-    def test_one_lane_has_the_ports_and_arguments_of_the_simulated_xclbin(self):
-        ours = ElementTree.fromstring(pack.kernel_xml(1)).find("kernel")
-        theirs = embedded_metadata().find(".//kernel")
-        for key in ("name", "language", "hwControlProtocol", "interrupt"):
-            self.assertEqual(ours.get(key), theirs.get(key), key)
-        by_name = lambda nodes: {n.get("name"): dict(n.attrib) for n in nodes}  # noqa: E731
-        self.assertEqual(by_name(ours.iter("port")), by_name(theirs.iter("port")))
-        self.assertEqual(by_name(ours.iter("arg")), by_name(theirs.iter("arg")))
-        self.assertGreater(len(by_name(ours.iter("arg"))), 0)
+    def test_a_card_has_the_ports_and_arguments_of_the_simulated_xclbin(self):
+        for lanes in (1, 4):
+            ours = ElementTree.fromstring(pack.kernel_xml(lanes)).find("kernel")
+            theirs = embedded_metadata(lanes).find(".//kernel")
+            for key in ("name", "language", "hwControlProtocol", "interrupt"):
+                self.assertEqual(ours.get(key), theirs.get(key), key)
+            by_name = lambda nodes: {n.get("name"): dict(n.attrib) for n in nodes}  # noqa: E731
+            self.assertEqual(by_name(ours.iter("port")), by_name(theirs.iter("port")))
+            self.assertEqual(by_name(ours.iter("arg")), by_name(theirs.iter("arg")))
+            self.assertEqual(len(by_name(ours.iter("arg"))), 2 * lanes)
 
     def test_more_lanes_only_add_ports_and_arguments(self):
         one = ElementTree.fromstring(pack.kernel_xml(1))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 MEM_TYPES = {"ddr3": 0, "ddr4": 1, "dram": 2, "hbm": 6, "host": 10}
 PROTOCOLS = {"ap_ctrl_hs": 0, "ap_ctrl_chain": 1, "user_managed": 2}
 DATA_WIDTHS = (32, 64, 128, 256, 512, 1024)  # bits of an AXI4 master that XRT links
+TABLES = ("platform", "kernel", "port", "memory", "argument", "sim")  # the simulator itself checks what [sim] says
 MAX_UNITS = 16
 IDENTIFIER = re.compile(r"(?!.*__)[A-Za-z][A-Za-z0-9_]*")  # Verilator spells names with two underscores otherwise
 
@@ -52,6 +53,9 @@ class Description:
             self.table = tomllib.loads(self.text.decode())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise DescriptionError(f"{path}: {error}") from error
+        for key in self.table:
+            if key not in TABLES:
+                raise DescriptionError(f"{path}: there is no table {key!r}, only {', '.join(TABLES)}")
         self.read_platform()
         self.read_kernel()
         self.memories = [self.memory(n, t) for n, t in self.rows("memory")]

@@ -50,6 +50,7 @@ if [ ! -x "$sim" ]; then
   echo "$text" >>"${{ESPLANADE_SIM_LOG:-${{EMULATION_RUN_DIR:-.}}/{name}.log}}"
   exit 127
 fi
+unset LD_PRELOAD  # what the program needs is not for its simulator
 exec "$sim" --platform "$here/platform.toml"
 """
 
@@ -91,7 +92,7 @@ def metadata_xml(d):
         <kernelClocks>
           <clock port="KERNEL_CLK" frequency="{d.clock_mhz}.0MHz"/>
         </kernelClocks>
-        <kernel name={q(d.name)} language="ip_c" type="rtl" hwControlProtocol={q(d.protocol)} interrupt="{'true' if d.interrupt else 'false'}">
+        <kernel name={q(d.name)} language="ip_c" hwControlProtocol={q(d.protocol)} interrupt="{'true' if d.interrupt else 'false'}">
           {indent.join(ports + args + units)}
         </kernel>
       </core>

@@ -5,8 +5,10 @@
 // 0x18 write: go; read: busy [0], read response [5:4], write response [9:8]; 0x1c FAULT; 0x20 no answer at all;
 // 0x24 BUSY_CYCLES of the last copy.
 // FAULT: 1 ARVALID falls before ARREADY; 2 WLAST on the first beat; 3 WDATA changes while it waits; 4 FIXED burst;
-// 5 AWADDR changes while it waits; 6 32-byte beats; 7 strobes below a start address that is not aligned.
-module copy_kernel (
+// 5 AWADDR changes while it waits; 6 beats of half the width; 7 strobes below a start address that is not aligned.
+module copy_kernel #(
+  parameter int BeatBytes = 64  // 4 to 128, a power of two
+) (
   input  logic         ap_clk,
   input  logic         ap_rst_n,
   input  logic         s_axi_control_awvalid,
@@ -35,8 +37,8 @@ module copy_kernel (
   output logic [1:0]   m_axi_gmem_awburst,
   output logic         m_axi_gmem_wvalid,
   input  logic         m_axi_gmem_wready,
-  output logic [511:0] m_axi_gmem_wdata,
-  output logic [63:0]  m_axi_gmem_wstrb,
+  output logic [8*BeatBytes-1:0] m_axi_gmem_wdata,
+  output logic [BeatBytes-1:0] m_axi_gmem_wstrb,
   output logic         m_axi_gmem_wlast,
   input  logic         m_axi_gmem_bvalid,
   output logic         m_axi_gmem_bready,
@@ -51,16 +53,17 @@ module copy_kernel (
   output logic [1:0]   m_axi_gmem_arburst,
   input  logic         m_axi_gmem_rvalid,
   output logic         m_axi_gmem_rready,
-  input  logic [511:0] m_axi_gmem_rdata,
+  input  logic [8*BeatBytes-1:0] m_axi_gmem_rdata,
   input  logic         m_axi_gmem_rlast,
   input  logic [1:0]   m_axi_gmem_rresp,
   input  logic [0:0]   m_axi_gmem_rid
 );
+  localparam logic [2:0] BeatSize = 3'($clog2(BeatBytes));
   typedef enum logic [2:0] {StIdle, StReadAddress, StRead, StWriteAddress, StWrite, StResponse} state_e;
   state_e state_q;
   logic [31:0]  reg_q [0:7];
   logic [31:0]  busy_cycles_q;
-  logic [511:0] beat_q [0:63];
+  logic [8*BeatBytes-1:0] beat_q [0:63];
   logic [5:0]   index_q;
   logic [7:0]   waited_q;
   logic [1:0]   r_response_q, b_response_q;
@@ -136,19 +139,19 @@ module copy_kernel (
   assign m_axi_gmem_arvalid = state_q == StReadAddress && !(fault == 1 && waited_q[0]);
   assign m_axi_gmem_araddr  = {reg_q[1], reg_q[0]};
   assign m_axi_gmem_arlen   = reg_q[4][7:0] - 8'd1;
-  assign m_axi_gmem_arsize  = fault == 6 ? 3'd5 : 3'd6;
+  assign m_axi_gmem_arsize  = fault == 6 ? BeatSize - 3'd1 : BeatSize;
   assign m_axi_gmem_arburst = fault == 4 ? 2'd0 : 2'd1;
   assign m_axi_gmem_arid    = 1'b0;
   assign m_axi_gmem_rready  = state_q == StRead;
   assign m_axi_gmem_awvalid = state_q == StWriteAddress;
   assign m_axi_gmem_awaddr  = {reg_q[3], reg_q[2]} + (fault == 5 ? {50'd0, waited_q, 6'd0} : 64'd0);
   assign m_axi_gmem_awlen   = reg_q[4][7:0] - 8'd1;
-  assign m_axi_gmem_awsize  = 3'd6;
+  assign m_axi_gmem_awsize  = BeatSize;
   assign m_axi_gmem_awburst = 2'd1;
   assign m_axi_gmem_awid    = 1'b0;
   assign m_axi_gmem_wvalid  = state_q == StWrite;
-  assign m_axi_gmem_wdata   = beat_q[index_q] ^ (fault == 3 ? {504'd0, waited_q} : 512'd0);
-  assign m_axi_gmem_wstrb   = index_q == '0 && fault != 7 ? 64'hffff_ffff_ffff_ffff << reg_q[5][5:0] : '1;
+  assign m_axi_gmem_wdata   = beat_q[index_q] ^ (fault == 3 ? (8 * BeatBytes)'(waited_q) : '0);
+  assign m_axi_gmem_wstrb   = index_q == '0 && fault != 7 ? {BeatBytes{1'b1}} << reg_q[5][6:0] : '1;
   assign m_axi_gmem_wlast   = last || fault == 2;
   assign m_axi_gmem_bready  = state_q == StResponse;
   logic unused;

@@ -118,6 +118,7 @@ class Mkxclbin(unittest.TestCase):
         self.refused(good.replace('port = "m_axi_gmem"', 'port = "m_axi_gmen"'), "[[argument]] 0: port 'm_axi_gmen' is none of m_axi_gmem")
         self.refused(good.replace('["esp_card_1"]', '["a", "a"]'), "instances must be 1 to 16 different names")
         self.refused(good.replace("control_range = 0x1_0000", "control_range = 0x1_8000"), "power of two")
+        self.refused(good.replace("[[port]]", "[[ports]]"), "there is no table 'ports'")
         self.refused(good.replace("clock_mhz", "clock_mhZ"), "no key 'clock_mhZ'")
         self.refused(good.replace('name = "esp_card"', 'name = "esp__card"'), "'esp__card' is no name")
         self.refused(good.replace('name = "memory1"', 'name = "memory0"'), "[[argument]] name 'memory0' is there twice")
@@ -127,6 +128,26 @@ class Mkxclbin(unittest.TestCase):
         status, error = make(self.folder, simulator="relative/path")
         self.assertEqual(status, 1)
         self.assertIn("absolute path", error)
+
+    def test_pins_follow_the_description(self):
+        def pins(text):
+            file = self.folder / "k.toml"
+            file.write_text(text)
+            subprocess.run([sys.executable, TOOL.parent / "mkpins.py", file, "--output", self.folder / "k.h"], check=True)
+            return (self.folder / "k.h").read_text()
+        card = DESCRIPTION.read_text()
+        self.assertIn("#include <Vesp_card.h>", pins(card))
+        self.assertIn('kShape{"m_axi_gmem", 64}', pins(card))
+        self.assertIn("p.address & 0xffff)", pins(card))
+        other = pins(card.replace('name = "esp_card"', 'name = "esp_card"\ntop = "other"\nsignal_case = "upper"\ncontrol_address_width = 6\nclock = "clk"\n'
+                                  'reset = "rst_n"').replace("user_managed", "ap_ctrl_chain").replace('interrupt = "interrupt"\n', ""))
+        for says in ("Model = Vother;", 'kKernel = "esp_card"', "m.m_axi_gmem_ARVALID", "m.s_axi_control_WREADY", "p.address & 0x3f)", "ControlProtocol::kApCtrlChain",
+                     "m.clk = level", "m.rst_n = !active", "return false;"):
+            self.assertIn(says, other)
+        self.assertNotIn("arvalid", other)
+        ports = pins(card.replace('data_width = 512', 'data_width = 32\n[[port]]\nname = "m_axi_b"\ndata_width = 1024'))
+        self.assertIn("std::tuple<Port0, Port1>", ports)
+        self.assertIn('kShape{"m_axi_b", 128}', ports)
 
 
 if __name__ == "__main__":
