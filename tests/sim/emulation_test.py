@@ -63,7 +63,7 @@ class Host:
 
     def __init__(self, devices=1):
         self.process = subprocess.Popen(command("vadd_native", 5000, 1_000_000, devices, options=["--devices", str(devices)]), stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.PIPE, text=True, process_group=0)
         for line in self.process.stdout:
             if line == "ready\n":
                 break
@@ -163,6 +163,18 @@ class Emulation(unittest.TestCase):
         self.assertEqual(host.end()[0], -signal.SIGTERM)
         self.assertTrue(gone(host.fronts + host.models))
         self.assertTrue(self.gone_folder(host.pid))
+
+    def test_a_program_that_crashes_leaves_nothing_and_takes_nobody_along(self):
+        for sent, died in ((signal.SIGSEGV, signal.SIGSEGV), (signal.SIGABRT, signal.SIGABRT), (signal.SIGFPE, signal.SIGTERM)):  # XRT's handler makes the last
+            with self.subTest(signal=sent):
+                host = self.host()
+                with subprocess.Popen(["sleep", str(PATIENCE_S)], process_group=host.pid) as bystander:
+                    host.process.send_signal(sent)
+                    self.assertEqual(host.end()[0], -died)
+                    self.assertTrue(gone(host.fronts + host.models))
+                    self.assertTrue(self.gone_folder(host.pid))
+                    self.assertIsNone(bystander.poll())
+                    bystander.kill()
 
     def test_models_that_die_do_not_hang_their_programs(self):
         hosts = [self.host() for _ in range(3)]
