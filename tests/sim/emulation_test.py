@@ -64,9 +64,8 @@ class Host:
     def __init__(self, devices=1):
         self.process = subprocess.Popen(command("vadd_native", 5000, 1_000_000, devices, options=["--devices", str(devices)]), stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, process_group=0)
-        for line in self.process.stdout:
-            if line == "ready\n":
-                break
+        if not any(line == "ready\n" for line in self.process.stdout):
+            raise AssertionError(f"the program ended before it was ready: {self.end()}")
         self.pid = self.process.pid
         self.fronts, self.models = below(self.pid, "vadd-sim"), below(self.pid, "vadd-model")
 
@@ -181,7 +180,9 @@ class Emulation(unittest.TestCase):
         for host in hosts:
             os.kill(host.models[0], signal.SIGKILL)
         for host in hosts:
-            self.assertEqual(host.end()[0], 1)
+            status, errors = host.end()
+            # Wrong sums, or an exception in a thread of XRT's, which finds a card of all ones impossible.
+            self.assertIn(status, (1, -signal.SIGABRT), errors)
         self.assertTrue(gone([p for h in hosts for p in h.fronts]))
         self.assertIn("killed by signal 9", self.log.read_text())
 
