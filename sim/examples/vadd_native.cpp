@@ -1,10 +1,11 @@
 // Adds two arrays on a card with XRT's native C++ API: vadd_native XCLBIN [WORDS [RUNS [DEVICES [KERNEL]]]].
-// Every device gets the same work. KERNEL may name a compute unit: vadd:{vadd_2}. Exit status 0: every sum is
-// right.
+// Every device gets the same work, twice at once, which XRT spreads over the compute units. KERNEL may name a
+// compute unit: vadd:{vadd_2}. Exit status 0: every sum is right.
 #include <xrt/xrt_bo.h>
 #include <xrt/xrt_device.h>
 #include <xrt/xrt_kernel.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
@@ -22,26 +23,32 @@ class Adder {
         words_(words),
         a_(device_, words * 4, kernel_.group_id(0)),
         b_(device_, words * 4, kernel_.group_id(1)),
-        c_(device_, words * 4, kernel_.group_id(2)) {}
+        c_{xrt::bo(device_, words * 4, kernel_.group_id(2)),
+           xrt::bo(device_, words * 4, kernel_.group_id(2))} {}
 
   /// Words whose sum is wrong.
   std::size_t add(std::uint32_t salt) {
     auto* a = a_.map<std::uint32_t*>();
     auto* b = b_.map<std::uint32_t*>();
-    auto* c = c_.map<std::uint32_t*>();
     for (std::uint32_t i = 0; i < words_; ++i) {
       a[i] = (i + salt) * 2654435761U;
       b[i] = ~i * 40503U;
-      c[i] = 0;
     }
     a_.sync(XCL_BO_SYNC_BO_TO_DEVICE);
     b_.sync(XCL_BO_SYNC_BO_TO_DEVICE);
-    c_.sync(XCL_BO_SYNC_BO_TO_DEVICE);
-    auto run = kernel_(a_, b_, c_, static_cast<std::uint32_t>(words_));
-    if (run.wait() != ERT_CMD_STATE_COMPLETED) throw std::runtime_error("the run did not complete");
-    c_.sync(XCL_BO_SYNC_BO_FROM_DEVICE);
+    std::vector<xrt::run> runs;
+    for (xrt::bo& c : c_) {
+      std::fill_n(c.map<std::uint32_t*>(), words_, 0);
+      c.sync(XCL_BO_SYNC_BO_TO_DEVICE);
+      runs.push_back(kernel_(a_, b_, c, static_cast<std::uint32_t>(words_)));
+    }
     std::size_t wrong = 0;
-    for (std::size_t i = 0; i < words_; ++i) wrong += c[i] != a[i] + b[i];
+    for (std::size_t n = 0; n < runs.size(); ++n) {
+      if (runs[n].wait() != ERT_CMD_STATE_COMPLETED) throw std::runtime_error("the run did not complete");
+      c_[n].sync(XCL_BO_SYNC_BO_FROM_DEVICE);
+      const auto* c = c_[n].map<std::uint32_t*>();
+      for (std::size_t i = 0; i < words_; ++i) wrong += c[i] != a[i] + b[i];
+    }
     return wrong;
   }
 
@@ -49,7 +56,8 @@ class Adder {
   xrt::device device_;
   xrt::kernel kernel_;
   std::size_t words_;
-  xrt::bo a_, b_, c_;
+  xrt::bo a_, b_;
+  std::vector<xrt::bo> c_;
 };
 
 unsigned long number(int argc, char** argv, int at, unsigned long otherwise) {
