@@ -78,10 +78,20 @@ module card_regs #(
                      reg_addr_i < card_pkg::RegRngSeed + 16'(4 * card_pkg::RegRngSeedCount);
   assign in_window = reg_addr_i >= card_pkg::RegWindowBaseLo &&
                      reg_addr_i < card_pkg::RegWindowBaseLo + 16'(16 * card_pkg::NumWindows);
-  assign wr_cause  = reg_wr_i && reg_addr_i == card_pkg::RegErrorCause;
-  assign wr_irq    = reg_wr_i && reg_addr_i == card_pkg::RegIrqStatus;
-  assign wr_seed   = reg_wr_i && in_seed;
-  assign wr_window = reg_wr_i && in_window;
+  // The address stands from the cycle before a write.
+  logic at_control_q, at_cause_q, at_irq_enable_q, at_irq_status_q, in_seed_q, in_window_q;
+  always_ff @(posedge clk_i) begin
+    at_control_q    <= reg_addr_i == card_pkg::RegControl;
+    at_cause_q      <= reg_addr_i == card_pkg::RegErrorCause;
+    at_irq_enable_q <= reg_addr_i == card_pkg::RegIrqEnable;
+    at_irq_status_q <= reg_addr_i == card_pkg::RegIrqStatus;
+    in_seed_q       <= in_seed;
+    in_window_q     <= in_window;
+  end
+  assign wr_cause  = reg_wr_i && at_cause_q;
+  assign wr_irq    = reg_wr_i && at_irq_status_q;
+  assign wr_seed   = reg_wr_i && in_seed_q;
+  assign wr_window = reg_wr_i && in_window_q;
 
   assign cause_new = error_set_i & ~cause_q;
   assign irq_set   = {|cause_new, irq_event_i, irq_completion_i};
@@ -99,11 +109,11 @@ module card_regs #(
       seed_valid_q       <= 1'b0;
       window_enable_q    <= '0;
     end else begin
-      if (reg_wr_i && reg_addr_i == card_pkg::RegControl) begin
+      if (reg_wr_i && at_control_q) begin
         enable_q    <= reg_wdata_i[card_pkg::ControlEnableLsb];
         test_mode_q <= reg_wdata_i[card_pkg::ControlTestModeLsb] && AllowTestMode != 0;
       end
-      if (reg_wr_i && reg_addr_i == card_pkg::RegIrqEnable) irq_enable_q <= reg_wdata_i[2:0];
+      if (reg_wr_i && at_irq_enable_q) irq_enable_q <= reg_wdata_i[2:0];
       // A cause that comes in the cycle that clears it stays set.
       cause_q      <= (wr_cause ? cause_q & ~reg_wdata_i[9:0] : cause_q) | error_set_i;
       irq_status_q <= (wr_irq ? irq_status_q & ~reg_wdata_i[2:0] : irq_status_q) | irq_set;
@@ -180,8 +190,7 @@ module card_regs #(
     endcase
   end
 
-  assign soft_reset_o    = reg_wr_i && reg_addr_i == card_pkg::RegControl &&
-                           reg_wdata_i[card_pkg::ControlSoftResetLsb];
+  assign soft_reset_o    = reg_wr_i && at_control_q && reg_wdata_i[card_pkg::ControlSoftResetLsb];
   assign error_new_o     = error_new_q;
   assign error_cause_o   = cause_q;
   assign interrupt_o     = |(irq_status_q & irq_enable_q);

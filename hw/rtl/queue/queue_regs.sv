@@ -130,12 +130,13 @@ module queue_regs #(
   logic [IndexBits-1:0] ring_q, step_q, floor_q, ceil_q;  // value, its distance from the head, and the bounds of that
   assign sq_bad = step_q > IndexBits'(size) || step_q < floor_q;
   assign cq_bad = step_q > ceil_q;
-  assign bad_doorbell_o = (sq_ring_q && sq_bad) || (cq_ring_q && cq_bad);
   always_ff @(posedge clk_i) begin
     if (!rst_ni || flush_i) begin
-      sq_ring_q <= 1'b0;
-      cq_ring_q <= 1'b0;
+      sq_ring_q      <= 1'b0;
+      cq_ring_q      <= 1'b0;
+      bad_doorbell_o <= 1'b0;
     end else begin
+      bad_doorbell_o <= (sq_ring_q && sq_bad) || (cq_ring_q && cq_bad);
       sq_ring_q <= wr && enable_q && at_q == 6'h14;
       cq_ring_q <= wr && enable_q && at_q == 6'h1c;
     end
@@ -336,7 +337,7 @@ module queue_regs #(
       cover (running && available_o == 5'd4);
       cover (running && cq_tail_q == IndexBits'(2) && cq_head_q == IndexBits'(2) && !cpl_phase_o);
       cover (state_q == StWait && in_flight_q != '0 && $past(state_q) == StWait);
-      cover (bad_doorbell_o && cq_ring_q);
+      cover (cq_ring_q && cq_bad);
     end
   end
 `endif

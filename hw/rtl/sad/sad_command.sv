@@ -37,7 +37,7 @@ module sad_command #(
   localparam logic [159:0] Sha1Initial = {Md5Initial, 32'hc3d2e1f0};                // FIPS 180-4 s5.3.1
 
   typedef enum logic [3:0] {
-    StWipeAll, StIdle, StStart, StCheck, StVerdict, StInner, StOuter, StInstall, StUpdate, StClose, StDrain, StWipe, StView
+    StWipeAll, StIdle, StStart, StCheck, StJudge, StVerdict, StInner, StOuter, StInstall, StUpdate, StClose, StDrain, StWipe, StView
   } state_e;
   state_e        state_q;
   logic          active_q;        // a command is under way or waits for the first wipe
@@ -111,7 +111,7 @@ module sad_command #(
   logic [63:0] reserved;           // a bit a word of the window
   logic        bad_policy, bad_suite, bad_number, bad_window;
   logic [63:0] reserved_q;
-  logic        bad_policy_q, bad_new_q;
+  logic        bad_policy_q, bad_new_q, bad_entry_q;
   for (genvar w = 0; w < 64; w++) begin : gen_reserved
     assign reserved[w] = (entry_q[32*w +: 32] & ~Fields[32*w +: 32]) != '0;
   end
@@ -129,6 +129,7 @@ module sad_command #(
     reserved_q   <= reserved;
     bad_policy_q <= bad_policy;
     bad_new_q    <= bad_suite || bad_number || bad_window;
+    bad_entry_q  <= reserved_q != '0 || bad_policy_q || (bad_new_q && command_q == card_pkg::SaCommandInstall);
   end
 
   // HMAC (RFC 2104): states after key XOR ipad and key XOR opad
@@ -174,7 +175,7 @@ module sad_command #(
         endcase
       end
       StVerdict: begin
-        finish        = reserved_q != '0 || bad_policy_q || (bad_new_q && command_q == card_pkg::SaCommandInstall);
+        finish        = bad_entry_q;
         finish_result = card_pkg::SaResultBadEntry;
       end
       StInstall: begin
@@ -229,7 +230,8 @@ module sad_command #(
             default:                 state_q <= StClose;  // Remove and Clear
           endcase
         end
-        StCheck: state_q <= StVerdict;                    // the checks are registered
+        StCheck: state_q <= StJudge;                      // the checks are registered, twice
+        StJudge: state_q <= StVerdict;
         StVerdict:
           if (command_q == card_pkg::SaCommandUpdate) state_q <= StUpdate;
           else state_q <= auth == '0 ? StInstall : StInner;

@@ -192,18 +192,23 @@ class Bench {
       most_outstanding = std::max(most_outstanding, b_.size());
     }
     const bool answer = d.bvalid_i && d.bready_o;
-    if ((d.pkt_done_o || d.one_done_o || d.err_o) && !answer) fail("report without an answer");
+    check_report();
+    due_ = Report{};
+    if (d.err_o && !answer) fail("error without an answer");
     if (answer) {
       const Answer a = b_.front();
       b_.pop_front();
       b_on_ = false;
       if (d.err_o != a.error || (a.error && d.err_addr_o != a.addr)) fail("error report");
-      if (stop) return;
+      if (stop) {
+        due_.any = true;
+        return;
+      }
       if (a.one) {
-        if (!d.one_done_o || d.pkt_done_o) fail("single beat not reported");
-        if (d.one_done_tag_o != one_order_.front().tag || a.addr != one_order_.front().addr)
-          fail("single beats out of order");
-        if (d.done_err_o != a.error) fail("error of a single beat");
+        if (a.addr != one_order_.front().addr) fail("single beats out of order");
+        due_.one = true;
+        due_.tag = one_order_.front().tag;
+        due_.error = a.error;
         one_order_.pop_front();
         ++singles_done;
       } else if (!packets_.empty()) {
@@ -211,9 +216,9 @@ class Bench {
         packet.left -= a.octets;
         packet.error = packet.error || a.error;
         const bool done = packet.left == 0 && packet.whole;
-        if (d.one_done_o || (d.pkt_done_o != 0) != done) fail("packet reported at the wrong answer");
         if (done) {
-          if ((d.done_err_o != 0) != packet.error) fail("error of a packet");
+          due_.packet = true;
+          due_.error = packet.error;
           ++packets_done;
           packets_failed += packet.error ? 1 : 0;
           packets_.pop_front();
@@ -221,6 +226,20 @@ class Bench {
       }
     }
   }
+
+  // What the cycle after an answer must report.
+  struct Report {
+    bool packet = false, one = false, error = false, any = false;
+    unsigned tag = 0;
+  };
+  void check_report() {
+    const auto& d = *dut_.operator->();
+    if (due_.any) return;
+    if ((d.pkt_done_o != 0) != due_.packet || (d.one_done_o != 0) != due_.one) fail("reports are not those of the answer before");
+    if ((due_.packet || due_.one) && (d.done_err_o != 0) != due_.error) fail("error of a packet or single beat");
+    if (due_.one && d.one_done_tag_o != due_.tag) fail("single beats out of order");
+  }
+  Report due_;
 
  public:
   static constexpr std::uint64_t kSingles = 1ull << 60;

@@ -177,6 +177,7 @@ void QueueBench::complain(const std::string& what) {
 
 void QueueBench::write(std::uint16_t addr, std::uint32_t value) {
   dut->reg_addr_i = addr;
+  step();  // the address stands from the cycle before
   dut->reg_wdata_i = value;
   dut->reg_wr_i = 1;
   step();
@@ -185,6 +186,7 @@ void QueueBench::write(std::uint16_t addr, std::uint32_t value) {
 }
 std::uint32_t QueueBench::read(std::uint16_t addr) {
   dut->reg_addr_i = addr;
+  step();
   dut.settle();
   return dut->reg_rdata_o;
 }
