@@ -106,7 +106,7 @@ CHARON_PLUGINS = ("random nonce openssl pem pkcs1 pkcs8 x509 revocation constrai
 class StrongSwan:
     """A private strongSwan (charon with user-space ESP) in a host. `connections` is the text of swanctl.conf."""
 
-    def __init__(self, host, connections, charon="/usr/lib/ipsec/charon", settings="", key_log=False):
+    def __init__(self, host, connections, charon="/usr/lib/ipsec/charon", settings="", key_log=False, log_level=1):
         """`settings`: more lines of the charon section of strongswan.conf. `key_log`: its log has the keys of SAs."""
         if not Path(charon).exists():
             raise HostError(f"{charon} is missing: install strongswan-charon")
@@ -116,7 +116,7 @@ class StrongSwan:
         (folder / "strongswan.conf").write_text(
             f"charon {{\n  load = {CHARON_PLUGINS}\n  dos_protection = no\n  {settings}\n  install_virtual_ip = no\n"
             f"  plugins {{\n    vici {{ socket = {self.uri} }}\n    kernel-libipsec {{ allow_peer_ts = yes }}\n  }}\n"
-            f"  filelog {{ log {{ path = {folder}/charon-detail.log\n default = 1\n ike = 2\n {'chd = 4' if key_log else ''}\n flush_line = yes }} }}\n}}\n")
+            f"  filelog {{ log {{ path = {folder}/charon-detail.log\n default = {log_level}\n ike = {log_level + 1}\n {'chd = 4' if key_log else ''}\n flush_line = yes }} }}\n}}\n")
         (folder / "swanctl.conf").write_text(connections)
         self.process = host.start("charon", charon, env={"STRONGSWAN_CONF": str(folder / "strongswan.conf")}, private_run=True)
         wait_for("strongSwan's control socket", lambda: (folder / "vici").exists(), 10, [self.process])

@@ -97,8 +97,8 @@ Result<DhKey> DhKey::from_private(DhGroup g, ByteView exponent) {
 }
 
 Result<DhKey> DhKey::generate(DhGroup g) {
-  // 512 random bits: at least twice the strength of the largest group (RFC 3526 s8 asks 220 to 320 for 2,048 bits).
-  Secret exponent{Bytes(64)};
+  // 320 random bits: more than twice the strength of the largest group, the most that RFC 3526 s8 asks of 2,048 bits.
+  Secret exponent{Bytes(40)};
   random_bytes(exponent.reveal_mutable());
   return from_private(g, exponent.reveal());
 }

@@ -42,8 +42,8 @@ Time Dpd::heard(const Peer& p) {
 
 std::vector<const ChildSa*> Dpd::pairs(const Peer& p) const {
   std::vector<const ChildSa*> out;
-  for (const auto& [spi, child] : core_.children)
-    if (child.connection == p.connection && child.remote == p.remote) out.push_back(&child);
+  for (std::uint32_t spi : core_.children_at(*p.connection, p.remote))
+    if (const ChildSa& child = core_.children.at(spi); child.connection == p.connection) out.push_back(&child);
   return out;
 }
 

@@ -195,10 +195,11 @@ bool Informational::on_delete(MmSa& mm, const Delete& del) {
   }
   for (const Bytes& spi : del.spis) {
     const std::uint32_t spi_out = load_be32(spi.data());  // the sender's inbound is our outbound
-    for (const auto& [spi_in, child] : core_.children) {
+    for (std::uint32_t spi_in : core_.proved(*mm.connection, *mm.peer_id).children) {
+      const ChildSa& child = core_.children.at(spi_in);
       const bool ah = child.ah && child.ah->out == spi_out && del.protocol == protocol_id(esp::Protocol::kAh);
       if ((!ah && (child.spi_out != spi_out || protocol_id(child.protocol) != del.protocol)) ||
-          child.connection != mm.connection || child.peer_id != *mm.peer_id)
+          child.connection != mm.connection)
         continue;
       core_.remove_child(spi_in, "deleted by the peer");
       break;

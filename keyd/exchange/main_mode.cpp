@@ -640,23 +640,15 @@ void MainMode::fail(MmSa& mm, const Error& why) {
 }
 
 bool MainMode::first_contact(const MmSa& mm) const {
-  return core_.is_only_one(mm) && std::ranges::none_of(core_.children, [&](const auto& c) {
-           return c.second.connection == mm.connection && c.second.remote == mm.path.remote.address;
-         });
+  return core_.is_only_one(mm) && core_.children_at(*mm.connection, mm.path.remote.address).empty();
 }
 
 // RFC 2407 s4.6.3.3: the peer has no other SA with us. Identities have been proved by now.
 void MainMode::drop_others(const MmSa& mm) {
-  for (std::uint64_t number : core_.mm_numbers()) {
-    MmSa* other = core_.find_mm(number);
-    if (other != nullptr && other != &mm && other->established && other->connection == mm.connection &&
-        other->peer_id == mm.peer_id)
-      core_.remove_mm(*other, "the peer started afresh");
-  }
-  std::vector<std::uint32_t> stale;
-  for (const auto& [spi, child] : core_.children)
-    if (child.connection == mm.connection && child.peer_id == *mm.peer_id) stale.push_back(spi);
-  for (std::uint32_t spi : stale) core_.remove_child(spi, "the peer started afresh");
+  const Core::Proved before = core_.proved(*mm.connection, *mm.peer_id);
+  for (std::uint64_t number : before.main_modes)
+    if (number != mm.number) core_.remove_mm(*core_.find_mm(number), "the peer started afresh");
+  for (std::uint32_t spi : before.children) core_.remove_child(spi, "the peer started afresh");
 }
 
 void MainMode::note_vendors(MmSa& mm, const Payloads& payloads) const {

@@ -142,10 +142,11 @@ void Core::move(MmSa& mm, const Endpoint& remote) {
   leave_peer(mm);
   mm.path.remote = remote;
   by_peer_[peer_key(*mm.connection, remote.address)].push_back(&mm);
-  for (auto& [spi_in, child] : children)
-    if (child.connection == mm.connection && child.peer_id == *mm.peer_id && child.remote == old.address &&
-        child.remote_port == old.port)
+  for (std::uint32_t spi_in : proved(*mm.connection, *mm.peer_id).children) {
+    ChildSa& child = children.at(spi_in);
+    if (child.connection == mm.connection && child.remote == old.address && child.remote_port == old.port)
       move_child(child, remote);
+  }
   using Phase = QmExchange::Phase;
   for (const auto& [id, qm] : mm.exchanges) {
     const bool inbound = qm.phase == Phase::kInstallInbound;
@@ -161,8 +162,10 @@ void Core::move(MmSa& mm, const Endpoint& remote) {
 
 // Only pairs in UDP come here, and AH has no such form: no bundle is among them.
 void Core::move_child(ChildSa& child, const Endpoint& remote) {
+  unlist(child);
   child.remote = remote.address;
   child.remote_port = remote.port;
+  list(child);
   move_sa(*child.child, child.protocol, child.spi_in, false, child.local, remote);
   move_sa(*child.child, child.protocol, child.spi_out, true, child.local, remote);
 }
@@ -182,11 +185,10 @@ void Core::move_sa(const ChildConfig& child, esp::Protocol protocol, std::uint32
 
 void Core::adopt(const MmSa& mm) {
   if (!mm.remote_behind_nat || mm.path.local.port != kNattPort) return;
-  for (auto& [spi_in, child] : children) {
+  for (std::uint32_t spi_in : proved(*mm.connection, *mm.peer_id).children) {
+    ChildSa& child = children.at(spi_in);
     const Endpoint at{child.remote, child.remote_port};
-    if (child.connection != mm.connection || child.peer_id != *mm.peer_id || child.remote_port == 0 ||
-        at == mm.path.remote)
-      continue;
+    if (child.connection != mm.connection || child.remote_port == 0 || at == mm.path.remote) continue;
     const auto there = mms_of(*child.connection, at.address);
     if (std::ranges::none_of(there, [&](const MmSa* other) {
           return other->established && other->path.remote == at && other->peer_id == mm.peer_id;
@@ -235,6 +237,7 @@ void Core::mark_established(MmSa& mm) {
     mm.life_kilobytes = own;
   }
   arm_life(mm);
+  proved_[proved_key(*mm.connection, *mm.peer_id)].main_modes.insert(mm.number);
   adopt(mm);
   if (mm.local_behind_nat && config->limits.keepalive.count() != 0)
     timers.arm({TimerKey::Kind::kKeepalive, mm.number, 0}, now + config->limits.keepalive);
@@ -266,13 +269,12 @@ void Core::remove_mm(MmSa& mm, const std::string& why) {
   reassembly.forget(mm.number);
   leave_peer(mm);
   by_number_.erase(mm.number);
-  if (mm.established && mm.remote_behind_nat)
-    for (auto it = by_number_.rbegin(); it != by_number_.rend(); ++it)
-      if (const MmSa& other = *it->second;
-          other.established && other.connection == mm.connection && other.peer_id == mm.peer_id) {
-        adopt(other);
-        break;
-      }
+  if (mm.established) {
+    auto it = proved_.find(proved_key(*mm.connection, *mm.peer_id));
+    it->second.main_modes.erase(mm.number);
+    if (mm.remote_behind_nat && !it->second.main_modes.empty()) adopt(*by_number_.at(*it->second.main_modes.rbegin()));
+    if (it->second.main_modes.empty() && it->second.children.empty()) proved_.erase(it);
+  }
   mms_.erase(CookiePair(mm.cookies));
 }
 
@@ -291,6 +293,30 @@ std::vector<std::uint64_t> Core::mm_numbers() const {
   std::vector<std::uint64_t> out_numbers;
   for (const auto& [number, mm] : by_number_) out_numbers.push_back(number);
   return out_numbers;
+}
+
+Core::Proved Core::proved(const Connection& connection, const Id& id) const {
+  auto it = proved_.find(proved_key(connection, id));
+  return it == proved_.end() ? Proved() : it->second;
+}
+
+std::set<std::uint32_t> Core::children_at(const Connection& connection, const esp::IpAddress& remote) const {
+  auto it = children_at_.find(place_key(connection, remote));
+  return it == children_at_.end() ? std::set<std::uint32_t>() : it->second;
+}
+
+void Core::list(const ChildSa& child) {
+  proved_[proved_key(*child.connection, child.peer_id)].children.insert(child.spi_in);
+  children_at_[place_key(*child.connection, child.remote)].insert(child.spi_in);
+}
+
+void Core::unlist(const ChildSa& child) {
+  auto id = proved_.find(proved_key(*child.connection, child.peer_id));
+  id->second.children.erase(child.spi_in);
+  if (id->second.main_modes.empty() && id->second.children.empty()) proved_.erase(id);
+  auto place = children_at_.find(place_key(*child.connection, child.remote));
+  place->second.erase(child.spi_in);
+  if (place->second.empty()) children_at_.erase(place);
 }
 
 Ticket Core::new_ticket(const MmSa& mm, const QmExchange& qm) {
@@ -365,6 +391,8 @@ void Core::finish_qm(MmSa& mm, QmExchange& qm) {
                     to_string(qm.choice), to_string(qm.local_ts), to_string(qm.remote_ts)));
   if (qm.child->idle.count() != 0)
     timers.arm({TimerKey::Kind::kIdle, child.spi_in, 0}, now + qm.child->idle);
+  if (auto old = children.find(child.spi_in); old != children.end()) unlist(old->second);
+  list(child);
   children.insert_or_assign(child.spi_in, std::move(child));
   timers.cancel({TimerKey::Kind::kQmRetransmit, mm.number, qm.message_id});
   timers.cancel({TimerKey::Kind::kQmExpire, mm.number, qm.message_id});
@@ -396,12 +424,16 @@ void Core::remove_child(std::uint32_t spi_in, const std::string& why) {
   event(Event::Kind::kChildDown, *c.connection, c.child, fmt::format("SPI in {:08x}: {}", spi_in, why));
   std::erase_if(use_tickets, [&](const auto& t) { return c.has_spi(t.second); });
   const ChildConfig& child = *c.child;
+  unlist(c);
+  const std::set<std::uint32_t> others = proved(*c.connection, c.peer_id).children;
   children.erase(it);
   // It may have been the one that renewed another: that one is without a successor again.
-  for (auto& [spi, other] : children)
-    if (other.child == &child) other.rekeying = false;
-  const bool another =
-      std::ranges::any_of(children, [&](const auto& other) { return other.second.child == &child; });
+  bool another = false;
+  for (std::uint32_t spi : others)
+    if (ChildSa& other = children.at(spi); other.child == &child) {
+      other.rekeying = false;
+      another = true;
+    }
   if (!another) child_lost(child);
 }
 
@@ -426,10 +458,9 @@ ChildSa* Core::find_child(std::uint32_t spi) {
 bool Core::superseded(const ChildSa& child) const {
   constexpr Time kSameTime{10000};  // two initiators that have not seen each other's messages
   auto rank = [](const ChildSa& c) { return std::minmax(c.spi_in, c.spi_out); };
-  return std::ranges::any_of(children, [&](const auto& e) {
-    const ChildSa& other = e.second;
-    if (&other == &child || other.child != child.child || other.remote != child.remote ||
-        other.local_ts != child.local_ts || other.remote_ts != child.remote_ts)
+  return std::ranges::any_of(children_at(*child.connection, child.remote), [&](std::uint32_t spi) {
+    const ChildSa& other = children.at(spi);
+    if (&other == &child || other.child != child.child || other.local_ts != child.local_ts || other.remote_ts != child.remote_ts)
       return false;
     const bool at_once = other.initiator != child.initiator && !other.rekeying &&
                          std::chrono::abs(other.since - child.since) < kSameTime;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <set>
+#include <tuple>
 
 #include "keyd/exchange/fragment.h"
 #include "keyd/policy/config.h"
@@ -109,6 +111,15 @@ class Core {
   /// True when so many negotiations are half open that strangers must show a cookie first.
   bool under_attack() const { return half_open_ >= config->limits.cookie_threshold; }
   std::vector<std::uint64_t> mm_numbers() const;
+  /// What a peer has by the identity that it proved to a connection: established main mode SAs by number, oldest
+  /// first, and pairs by inbound SPI.
+  struct Proved {
+    std::set<std::uint64_t> main_modes;
+    std::set<std::uint32_t> children;
+  };
+  Proved proved(const Connection& connection, const Id& id) const;
+  /// The pairs of a connection with a peer's address, by inbound SPI.
+  std::set<std::uint32_t> children_at(const Connection& connection, const esp::IpAddress& remote) const;
 
   /// Asks the holder of the secrets; the reply comes to MainMode::on_credential.
   void ask(const MmSa& mm, decltype(CredentialRequest::what) what);
@@ -182,10 +193,19 @@ class Core {
   using PeerKey = std::pair<const Connection*, Bytes>;
   static PeerKey peer_key(const Connection& c, const esp::IpAddress& remote);
   void drop_qm_state(MmSa& mm, QmExchange& qm);
+  // Connections by name, which stays over a reload.
+  using ProvedKey = std::tuple<std::string, IdType, std::uint8_t, std::uint16_t, Bytes>;
+  static ProvedKey proved_key(const Connection& c, const Id& id) { return {c.name, id.type, id.protocol, id.port, id.data}; }
+  using PlaceKey = std::pair<std::string, std::string>;
+  static PlaceKey place_key(const Connection& c, const esp::IpAddress& remote) { return {c.name, to_string(remote)}; }
+  void list(const ChildSa& child);
+  void unlist(const ChildSa& child);
 
   std::map<CookiePair, std::unique_ptr<MmSa>> mms_;
   std::map<std::uint64_t, MmSa*> by_number_;
   std::map<PeerKey, std::vector<MmSa*>> by_peer_;  // oldest first
+  std::map<ProvedKey, Proved> proved_;
+  std::map<PlaceKey, std::set<std::uint32_t>> children_at_;
   std::map<Bytes, std::uint32_t> half_open_by_source_;
   std::uint32_t half_open_ = 0;
   std::uint64_t next_number_ = 1;
