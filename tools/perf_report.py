@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the tables and plots of docs/performance.md from what the benchmarks measured.
 
-    perf_report.py [--card bench/card.json] [--area bench/area.json] [--doc docs/performance.md]
+    perf_report.py [--card bench/card.json] [--area bench/area.json] [--ike bench/ike.json] [--doc docs/performance.md]
 
 Only the text between `<!-- begin NAME -->` and `<!-- end NAME -->` changes. A section whose input is missing stays as it is. Plots
 are SVG files in a folder beside the document with its name. The same input gives the same bytes.
@@ -255,21 +255,33 @@ def fill(text, sections, path):
     return text
 
 
+def ike_sections(file, plots):
+    lines = ["| set-ups | keyd a second | charon a second | ratio | of the ceiling | p50 ms | p99 ms | charon p50 ms | charon p99 ms |",
+             "|---|---|---|---|---|---|---|---|---|"]
+    for r in file["rows"]:
+        lines.append(f"| {r['name']} | {r['setups_per_s']:,.0f} | {r['charon_setups_per_s']:,.0f} | {r['ratio']:.2f} | {100 * r['ceiling_fraction']:.0f} % | "
+                     f"{r['p50_ms']:.1f} | {r['p99_ms']:.1f} | {r['charon_p50_ms']:.1f} | {r['charon_p99_ms']:.1f} |")
+    lines += ["", f"Memory of all of keyd's processes: {file['rows'][0]['bytes_per_sa']:,} octets an SA, its part of a main mode SA of its own among them; "
+              f"{file['resident_bytes'] / 2**20:,.0f} MiB with {file['sas']:,} SAs.", ""]
+    return {"ike": "\n".join(lines)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--card", type=Path, default=ROOT / "build/release/bench/card.json")
     parser.add_argument("--area", type=Path, default=ROOT / "build/release/bench/area.json")
+    parser.add_argument("--ike", type=Path, default=ROOT / "build/release/bench/ike.json")
     parser.add_argument("--doc", type=Path, default=ROOT / "docs/performance.md")
     options = parser.parse_args()
     try:
         sections, plots = {}, {}
-        for path, make in ((options.card, card_sections), (options.area, area_sections)):
+        for path, make in ((options.card, card_sections), (options.area, area_sections), (options.ike, ike_sections)):
             if path.exists():
                 sections |= make(json.loads(path.read_text()), plots)
             else:
                 print(f"perf_report: no {path}: its sections stay as they are", file=sys.stderr)
         if not sections:
-            raise ReportError("nothing to report: run bench-card or bench-area")
+            raise ReportError("nothing to report: run bench-card, bench-area or bench-ike")
         text = fill(options.doc.read_text(), sections, options.doc)
         folder = options.doc.with_suffix("")
         folder.mkdir(exist_ok=True)
