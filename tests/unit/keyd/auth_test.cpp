@@ -834,7 +834,7 @@ TEST_CASE("ike/auth: certificates may come as PKCS #7; other encodings, too many
   AuthState::Claim claim;
   claim.id_b = build_id(Id{IdType::kFqdn, 0, 0, Bytes{'r', 'i', 'g', 'h', 't', '.', 'e', 'x', 'a', 'm', 'p', 'l', 'e'}});
   const std::string& pem = pki().right.key_pem;
-  auto key = crypto::RsaPrivateKey::from_pem(text_octets(pem));
+  auto key = crypto::PrivateKey::from_pem(text_octets(pem));
   REQUIRE(key);
   const Bytes signature = *key->sign_raw(hash_of(mm, false, claim.id_b));
   auto verdict = [&](const std::vector<std::pair<int, Bytes>>& certificates) -> std::string {
