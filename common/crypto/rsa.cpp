@@ -1,10 +1,12 @@
 #include "common/crypto/rsa.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include <memory>
+
+#include "common/base/secret.h"
 #include "common/crypto/library.h"
 
 namespace esplanade::crypto {
@@ -15,9 +17,6 @@ struct PkeyFree {
 };
 struct CtxFree {
   void operator()(EVP_PKEY_CTX* c) const { EVP_PKEY_CTX_free(c); }
-};
-struct BioFree {
-  void operator()(BIO* b) const { BIO_free(b); }
 };
 using Pkey = std::unique_ptr<EVP_PKEY, PkeyFree>;
 using Ctx = std::unique_ptr<EVP_PKEY_CTX, CtxFree>;
@@ -46,9 +45,6 @@ Bytes block_around(ByteView hash, std::size_t len) {
   std::copy(hash.begin(), hash.end(), block.end() - static_cast<std::ptrdiff_t>(hash.size()));
   return block;
 }
-
-// A PEM file that is encrypted is refused; OpenSSL would ask at the terminal.
-int no_passphrase(char*, int, int, void*) { return -1; }
 }  // namespace
 
 Status rsa_verify_raw(ByteView public_key, ByteView hash, ByteView signature) {
@@ -69,47 +65,6 @@ Status rsa_verify_raw(ByteView public_key, ByteView hash, ByteView signature) {
   const Bytes want = block_around(hash, len);
   if (want.empty() || !constant_time_equal(block, want)) return Error{Errc::kMalformed, "the signature does not fit"};
   return ok();
-}
-
-struct RsaPrivateKey::State {
-  Pkey key;
-};
-
-RsaPrivateKey::RsaPrivateKey(std::unique_ptr<State> state) : state_(std::move(state)) {}
-RsaPrivateKey::RsaPrivateKey(RsaPrivateKey&&) noexcept = default;
-RsaPrivateKey& RsaPrivateKey::operator=(RsaPrivateKey&&) noexcept = default;
-RsaPrivateKey::~RsaPrivateKey() = default;
-
-Result<RsaPrivateKey> RsaPrivateKey::from_pem(ByteView pem) {
-  QuietErrors quiet;
-  std::unique_ptr<BIO, BioFree> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  if (!bio) detail::die("memory");
-  auto state = std::make_unique<State>();
-  state->key.reset(PEM_read_bio_PrivateKey_ex(bio.get(), nullptr, no_passphrase, nullptr, detail::context(), nullptr));
-  if (!state->key) return Error{Errc::kMalformed, "not a private key in PEM without passphrase"};
-  ESPLANADE_CHECK(check_key(state->key.get()));
-  return RsaPrivateKey(std::move(state));
-}
-
-Result<Bytes> RsaPrivateKey::sign_raw(ByteView hash) const {
-  QuietErrors quiet;
-  Ctx ctx(EVP_PKEY_CTX_new_from_pkey(detail::context(), state_->key.get(), nullptr));
-  Bytes out(static_cast<std::size_t>(EVP_PKEY_get_size(state_->key.get())));
-  std::size_t len = out.size();
-  if (!ctx || EVP_PKEY_sign_init(ctx.get()) != 1 || EVP_PKEY_CTX_set_rsa_padding(ctx.get(), RSA_PKCS1_PADDING) != 1 ||
-      EVP_PKEY_sign(ctx.get(), out.data(), &len, hash.data(), hash.size()) != 1)
-    return Error{Errc::kMalformed, "the private key does not sign"};
-  out.resize(len);
-  return out;
-}
-
-Bytes RsaPrivateKey::public_key() const {
-  Byte* der = nullptr;
-  const int len = i2d_PUBKEY(state_->key.get(), &der);
-  if (len <= 0) detail::die("public key");
-  Bytes out(der, der + len);
-  OPENSSL_free(der);
-  return out;
 }
 
 }  // namespace esplanade::crypto

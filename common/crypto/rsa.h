@@ -2,9 +2,8 @@
 // further hashing (RFC 2409 s5.1, RFC 2313 s8.1):  00 01 FF..FF 00 HASH
 #pragma once
 
-#include <memory>
-
-#include "common/base/secret.h"
+#include "common/base/bytes.h"
+#include "common/base/result.h"
 
 namespace esplanade::crypto {
 
@@ -16,25 +15,5 @@ inline constexpr unsigned kRsaBitsMax = 8192;  // a larger key is there to burn 
 /// a DigestInfo or octets after the hash have no place in it. Errors: kUnsupported (not RSA, or a length outside
 /// kRsaBitsMin..Max), kBadLength (signature not as long as the modulus), kMalformed.
 Status rsa_verify_raw(ByteView public_key, ByteView hash, ByteView signature);
-
-/// A private key in this process's memory.
-class RsaPrivateKey {
- public:
-  /// From PEM (PKCS #1 or PKCS #8, not encrypted). Errors: kMalformed, kUnsupported; neither repeats the text.
-  static Result<RsaPrivateKey> from_pem(ByteView pem);
-  RsaPrivateKey(RsaPrivateKey&&) noexcept;
-  RsaPrivateKey& operator=(RsaPrivateKey&&) noexcept;
-  ~RsaPrivateKey();
-
-  /// The signature over `hash`, as long as the modulus.
-  Result<Bytes> sign_raw(ByteView hash) const;
-  /// SubjectPublicKeyInfo in DER: to find the certificate that belongs to the key.
-  Bytes public_key() const;
-
- private:
-  struct State;
-  explicit RsaPrivateKey(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
-};
 
 }  // namespace esplanade::crypto

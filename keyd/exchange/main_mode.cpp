@@ -29,9 +29,11 @@ Header mm_header(const CookiePair& cookies) {
   return h;
 }
 
-constexpr Vendor kVendors[] = {Vendor::kRfc3947,       Vendor::kNattDraft03, Vendor::kNattDraft02n, Vendor::kDpd,
-                               Vendor::kFragmentation, Vendor::kEsplanade,   Vendor::kGssApi,       Vendor::kGssApiLong,
-                               Vendor::kGssApiRacoon};
+// In the order in which message 2 has room for them: without the first two kinds the negotiation cannot go on as it
+// should, and long tokens want fragments in message 3 already.
+constexpr Vendor kVendors[] = {Vendor::kGssApi,      Vendor::kGssApiLong,   Vendor::kGssApiRacoon,
+                               Vendor::kRfc3947,     Vendor::kNattDraft03,  Vendor::kNattDraft02n,
+                               Vendor::kFragmentation, Vendor::kDpd,        Vendor::kEsplanade};
 constexpr Byte kFragmentMainMode = 0x80;  // first of the capability octets: in main mode
 
 Bytes vendor_body(Vendor v) {
@@ -45,26 +47,41 @@ bool for_gss_only(Vendor v) {
   return v == Vendor::kGssApi || v == Vendor::kGssApiLong || v == Vendor::kGssApiRacoon;
 }
 
-// As initiator all that go with the method; as responder of these what the initiator has shown, so that message 2
-// is not longer than message 1 and cannot serve to amplify. Of the ways through NAT the first that both know.
-void add_vendors(ChainBuilder& chain, AuthMethod method, const Payloads* shown) {
-  bool natt = false;
+bool is_natt(Vendor v) { return v == Vendor::kRfc3947 || v == Vendor::kNattDraft03 || v == Vendor::kNattDraft02n; }
+
+// As initiator all that go with the method.
+void offer_vendors(ChainBuilder& chain, AuthMethod method) {
   for (Vendor v : kVendors) {
-    if (for_gss_only(v) && method != AuthMethod::kGss) continue;
-    Bytes body = vendor_body(v);
-    if (shown != nullptr) {
-      auto it = std::ranges::find_if(*shown, [&](const RawPayload& p) {
-        return p.type == PayloadType::kVendorId && vendor_of(p.body) == v;
-      });
-      const bool is_natt = v == Vendor::kRfc3947 || v == Vendor::kNattDraft03 || v == Vendor::kNattDraft02n;
-      if (it == shown->end() || (is_natt && natt)) continue;
-      natt = natt || is_natt;
-      body.resize(std::min(body.size(), it->body.size()));
-    } else if (v == Vendor::kGssApiRacoon) {
-      continue;  // a name of the same for those who use it
-    }
-    chain.add(PayloadType::kVendorId, body);
+    // Racoon's is a name of the same for those who use it.
+    if (v == Vendor::kGssApiRacoon || (for_gss_only(v) && method != AuthMethod::kGss)) continue;
+    chain.add(PayloadType::kVendorId, vendor_body(v));
   }
+}
+
+// As responder those that the initiator has shown, while message 2 has `room` octets: it must not be longer than
+// message 1, or it would serve to amplify. Of the ways through NAT, and of the names of GSS-API, the first that both
+// know. What had no room is returned, for message 4.
+std::vector<Bytes> answer_vendors(ChainBuilder& chain, AuthMethod method, const Payloads& shown, std::size_t room) {
+  std::vector<Bytes> later;
+  bool natt = false, gss = false;
+  for (Vendor v : kVendors) {
+    if ((for_gss_only(v) && (gss || method != AuthMethod::kGss)) || (is_natt(v) && natt)) continue;
+    const auto it = std::ranges::find_if(shown, [&](const RawPayload& p) {
+      return p.type == PayloadType::kVendorId && vendor_of(p.body) == v;
+    });
+    if (it == shown.end()) continue;
+    natt = natt || is_natt(v);
+    gss = gss || for_gss_only(v);
+    Bytes body = vendor_body(v);
+    body.resize(std::min(body.size(), it->body.size()));
+    if (kGenericHeaderLen + body.size() <= room) {
+      room -= kGenericHeaderLen + body.size();
+      chain.add(PayloadType::kVendorId, body);
+    } else if (!is_natt(v)) {  // message 3 has the NAT-D payloads: too late for it
+      later.push_back(std::move(body));
+    }
+  }
+  return later;
 }
 
 bool knows_dos_cookie(const Payloads& payloads) {
@@ -122,6 +139,20 @@ Result<std::string> gss_target(const Connection& connection, ByteView gss_name) 
   return Error{Errc::kBadAuth, fmt::format("the peer names itself {}, whom gss_name does not allow", printable(name))};
 }
 
+bool names_us(const MmChoice& choice) {
+  return std::ranges::any_of(choice.reply.transforms.front().attributes, is_gss_name);
+}
+
+// Of a message 2 with what it cannot do without: the SA payload and a vendor ID for GSS-API.
+std::size_t message2_len(const MmChoice& choice) {
+  return kHeaderLen + kGenericHeaderLen + build_sa({choice.reply}).size() + kGenericHeaderLen +
+         vendor_id(Vendor::kGssApi).size();
+}
+
+// The name is optional (draft-ietf-ipsec-isakmp-gss-auth-07 s3.2): one that would make message 2 longer than message 1
+// is left to the initiator's policy.
+void leave_out_gss_name(MmChoice& choice) { std::erase_if(choice.reply.transforms.front().attributes, is_gss_name); }
+
 bool has_initial_contact(const Payloads& payloads) {
   return std::ranges::any_of(payloads, [](const RawPayload& p) {
     if (p.type != PayloadType::kNotify) return false;
@@ -143,7 +174,7 @@ void MainMode::start(const std::shared_ptr<const Connection>& connection, const 
   mm.expect = 1;
   ChainBuilder chain;
   chain.add(PayloadType::kSa, mm.sai_b);
-  add_vendors(chain, connection->auth, nullptr);
+  offer_vendors(chain, connection->auth);
   log_info("{}: main mode to {}", connection->name, to_string(mm.path.remote));
   send_step(mm, clear_message(mm_header(mm.cookies), chain));
 }
@@ -284,7 +315,7 @@ Status MainMode::respond1(const Incoming& in) {
     ++core_.counters.half_open_refused;
     return ok();  // silence: the source may be forged
   }
-  const auto chosen = choose(candidates, in.payloads);
+  const auto chosen = choose(candidates, in.payloads, in.datagram.size());
   if (!chosen) return chosen.error();
   if (in.header.cky_r != kNoCookie) {  // the cookie that we asked for
     ++core_.counters.cookies_proved;
@@ -299,7 +330,7 @@ Status MainMode::respond1(const Incoming& in) {
 
 // Several connections may take a peer, with different methods: the offer decides.
 Result<MainMode::Chosen> MainMode::choose(const std::vector<std::shared_ptr<const Connection>>& candidates,
-                                          const Payloads& payloads) {
+                                          const Payloads& payloads, std::size_t message1_len) {
   ESPLANADE_TRY(offer, parse_sa(find(payloads, PayloadType::kSa)->body));
   const bool peer_gss = std::ranges::any_of(payloads, [](const RawPayload& p) {
     return p.type == PayloadType::kVendorId && means_gss(vendor_of(p.body));
@@ -308,7 +339,10 @@ Result<MainMode::Chosen> MainMode::choose(const std::vector<std::shared_ptr<cons
   for (const auto& c : candidates) {
     if (c->auth == AuthMethod::kGss && !peer_gss) continue;
     auto choice = choose_mm(offer, *c);
-    if (choice) return Chosen{c, std::move(*choice)};
+    if (choice) {
+      if (message2_len(*choice) > message1_len) leave_out_gss_name(*choice);
+      return Chosen{c, std::move(*choice)};
+    }
     why = choice.error();
   }
   return why;
@@ -323,19 +357,24 @@ MmSa& MainMode::open_responder(const Incoming& in, const Chosen& chosen, const C
   mm.life_kilobytes = choice.kilobytes;
   mm.sai_b.assign(sai_b.begin(), sai_b.end());
   mm.auth.peer_name = choice.gss_name;
-  if (!choice.gss_name.empty()) mm.auth.own_name = build_gss_name(mm.connection->gss_name);
+  if (names_us(choice)) mm.auth.own_name = build_gss_name(mm.connection->gss_name);
   mm.expect = 2;
   mm.reliability.last_received = digest_of(in.datagram);
   note_vendors(mm, in.payloads);
-  send_step(mm, message2(in, chosen, cky_r));
+  auto [message, later] = message2(in, chosen, cky_r);
+  mm.auth.vendors_later = std::move(later);
+  send_step(mm, std::move(message));
   return mm;
 }
 
-Bytes MainMode::message2(const Incoming& in, const Chosen& chosen, const Cookie& cky_r) {
+MainMode::Message2 MainMode::message2(const Incoming& in, const Chosen& chosen, const Cookie& cky_r) {
   ChainBuilder chain;
-  chain.add(PayloadType::kSa, build_sa({chosen.choice.reply}));
-  add_vendors(chain, chosen.connection->auth, &in.payloads);
-  return clear_message(mm_header({in.header.cky_i, cky_r}), chain);
+  const Bytes sa = build_sa({chosen.choice.reply});
+  chain.add(PayloadType::kSa, sa);
+  const std::size_t used = kHeaderLen + kGenericHeaderLen + sa.size();
+  auto later = answer_vendors(chain, chosen.connection->auth, in.payloads,
+                              in.datagram.size() - std::min(used, in.datagram.size()));
+  return {clear_message(mm_header({in.header.cky_i, cky_r}), chain), std::move(later)};
 }
 
 // Many negotiations are half open: the stranger must first show that our answers reach him.
@@ -358,7 +397,7 @@ void MainMode::challenge(const Incoming& in, const Chosen& chosen) {
     ++core_.counters.half_open_refused;
     return;
   }
-  Bytes answer = message2(in, chosen, cky_r);
+  Bytes answer = message2(in, chosen, cky_r).octets;
   core_.send(in.path, answer);
   core_.admission.wait({in.header.cky_i, cky_r},
                        {Bytes(in.datagram.begin(), in.datagram.end()), std::move(answer)});
@@ -380,7 +419,7 @@ MmSa* MainMode::admit(const Header& header, const Path& path) {
   if (!header1) return nullptr;
   auto payloads = split_payloads(header1->next, ByteView(waiting->message1).subspan(kHeaderLen), false);
   if (!payloads) return nullptr;
-  const auto chosen = choose(connections_for(path), *payloads);
+  const auto chosen = choose(connections_for(path), *payloads, waiting->message1.size());
   if (!chosen) return nullptr;  // the configuration is another by now
   ++core_.counters.cookies_proved;
   const std::size_t sent = core_.out.size();
@@ -441,6 +480,7 @@ Status MainMode::got3(MmSa& mm, const Incoming& in) {
 
 Status MainMode::got4(MmSa& mm, const Incoming& in) {
   ESPLANADE_CHECK(take_ke_nonce(mm, in));
+  note_abilities(mm, in.payloads);
   note_nat(mm, in);
   mm.expect = 5;
   if (mm.nat() &&
@@ -608,6 +648,7 @@ Result<Bytes> MainMode::next_message(MmSa& mm) {
     chain.add(PayloadType::kKe, mm.initiator ? mm.g_xi : mm.g_xr);
     chain.add(PayloadType::kNonce, mm.initiator ? mm.ni_b : mm.nr_b);
     auth.add_public(mm, chain);
+    for (const Bytes& body : std::exchange(mm.auth.vendors_later, {})) chain.add(PayloadType::kVendorId, body);
     if (mm.peer_natt)
       for (const Endpoint* e : {&mm.path.remote, &mm.path.local})  // destination first, RFC 3947 s3.2
         chain.add(mm.natt_draft ? PayloadType::kNatDDraft : PayloadType::kNatD,
@@ -658,15 +699,24 @@ void MainMode::note_vendors(MmSa& mm, const Payloads& payloads) const {
     const Vendor v = vendor_of(p.body);
     if (v == Vendor::kRfc3947) mm.peer_natt = true, rfc = true;
     if (v == Vendor::kNattDraft02 || v == Vendor::kNattDraft02n || v == Vendor::kNattDraft03) mm.peer_natt = true;
+    if (means_gss(v)) mm.peer_gss = true;
+  }
+  mm.natt_draft = mm.peer_natt && !rfc;
+  note_abilities(mm, payloads);
+}
+
+// Vendor IDs that may come as late as message 4.
+void MainMode::note_abilities(MmSa& mm, const Payloads& payloads) const {
+  for (const RawPayload& p : payloads) {
+    if (p.type != PayloadType::kVendorId) continue;
+    const Vendor v = vendor_of(p.body);
     if (v == Vendor::kDpd) mm.peer_dpd = true;
     if (v == Vendor::kFragmentation && (p.body.size() < 20 || (p.body[16] & kFragmentMainMode) != 0))
       mm.peer_fragments = true;
     if (v == Vendor::kMicrosoft) mm.peer_microsoft = true;
     if (v == Vendor::kEsplanade || v == Vendor::kMicrosoft) mm.peer_commit = true;
-    if (means_gss(v)) mm.peer_gss = true;
     if (v == Vendor::kEsplanade) mm.peer_keyd = true;
   }
-  mm.natt_draft = mm.peer_natt && !rfc;
 }
 
 void MainMode::note_nat(MmSa& mm, const Incoming& in) const {

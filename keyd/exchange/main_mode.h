@@ -39,12 +39,18 @@ class MainMode {
     std::shared_ptr<const Connection> connection;
     MmChoice choice;
   };
-  /// The first of `candidates` that an offer fits. Errors: kUnsupported, or those of parse_sa().
+  /// The first of `candidates` that an offer fits; without our name for GSS-API where message 2 with it would have
+  /// more than `message1_len` octets. Errors: kUnsupported, or those of parse_sa().
   static Result<Chosen> choose(const std::vector<std::shared_ptr<const Connection>>& candidates,
-                               const Payloads& payloads);
+                               const Payloads& payloads, std::size_t message1_len);
   /// Makes the half-open SA of an acceptable message 1 and answers it.
   MmSa& open_responder(const Incoming& in, const Chosen& chosen, const Cookie& cky_r);
-  static Bytes message2(const Incoming& in, const Chosen& chosen, const Cookie& cky_r);
+  struct Message2 {
+    Bytes octets;
+    std::vector<Bytes> vendors_later;  // bodies of vendor IDs that go with message 4
+  };
+  /// Never longer than message 1.
+  static Message2 message2(const Incoming& in, const Chosen& chosen, const Cookie& cky_r);
   void challenge(const Incoming& in, const Chosen& chosen);
   /// The half-open SA for a message 3 whose cookie proves that our message 2 arrived; null: no such.
   MmSa* admit(const Header& header, const Path& path);
@@ -69,6 +75,7 @@ class MainMode {
   bool first_contact(const MmSa& mm) const;
   void drop_others(const MmSa& mm);
   void note_vendors(MmSa& mm, const Payloads& payloads) const;
+  void note_abilities(MmSa& mm, const Payloads& payloads) const;
   void note_nat(MmSa& mm, const Incoming& in) const;
   /// Sends a message and, as initiator, arms its retransmission.
   void send_step(MmSa& mm, Bytes message);

@@ -6,6 +6,8 @@
 #include "keyd/wire/payload_gss.h"
 
 namespace esplanade::ike {
+bool is_gss_name(const Attribute& a) { return a.type == static_cast<std::uint16_t>(MmAttribute::kGssName); }
+
 namespace {
 
 Attribute basic(std::uint16_t type, std::uint16_t value) {
@@ -77,8 +79,6 @@ Attributes normalised(const Attributes& in) {
   }
   return out;
 }
-
-bool is_gss_name(const Attribute& a) { return a.type == static_cast<std::uint16_t>(MmAttribute::kGssName); }
 
 // Equal as a set of attributes (R77); the order is the sender's business too. The name for GSS-API, where one was
 // offered, is the responder's in the reply.

@@ -9,6 +9,9 @@ namespace esplanade::ike {
 /// Main mode: one proposal, a transform for each suite in order of preference.
 std::vector<Proposal> mm_offer(const Connection& connection);
 
+/// The attribute of a main mode transform by which its sender names itself for GSS-API.
+bool is_gss_name(const Attribute& attribute);
+
 struct MmChoice {
   MmSuite suite;
   std::uint16_t auth = kAuthPsk;     // RFC 2409 App. A

@@ -108,7 +108,7 @@ std::vector<QmSa> copy_spis(const std::vector<QmSa>& in) {
 }
 
 // RFC 3947 s5.2: in transport mode across NAT each end tells the addresses that it knows, the initiator's
-// first: with them the other can put transport checksums right. (espd lets checksums be made anew instead.)
+// first: with them the other can put transport checksums right. A peer's are passed over: espd has no transport mode.
 void add_natoa(const MmSa& mm, const QmExchange& qm, ChainBuilder& chain) {
   if (!qm.choice.transport || mm.encap() == Encap::kPlain) return;
   const esp::IpAddress& mine = mm.path.local.address;

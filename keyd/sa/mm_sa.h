@@ -52,6 +52,7 @@ struct AuthState {
   std::string gss_target;     // initiator: whom we ask a ticket for
   Bytes own_name;             // GIi and GIr, octets of the attribute
   Bytes peer_name;
+  std::vector<Bytes> vendors_later;  // responder: bodies of vendor IDs for which message 2 had no room
   Bytes token_in;  // the peer's next token, for the holder
   Bytes token_out;
   Bytes tokens_sent;  // all of them: hashed at the end

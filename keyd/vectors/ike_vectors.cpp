@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/crypto/dh.h"
+#include "common/crypto/private_key.h"
 #include "common/crypto/rsa.h"
 #include "common/crypto/x509.h"
 #include "keyd/exchange/negotiate.h"
@@ -181,8 +182,9 @@ class Case {
       need(crypto::rsa_verify_raw(certificate.public_key(), hash, signature), "signature");
       const std::string pem = rsa.at(i ? "init_key_pem" : "resp_key_pem");
       const auto key = need(
-          crypto::RsaPrivateKey::from_pem(ByteView(reinterpret_cast<const Byte*>(pem.data()), pem.size())), "key");
-      same("public key", key.public_key(), certificate.public_key());
+          crypto::PrivateKey::from_pem(ByteView(reinterpret_cast<const Byte*>(pem.data()), pem.size())), "key");
+      if (!key.belongs_to(octets(rsa, i ? "init_cert_der" : "resp_cert_der")))
+        throw Failed{{Errc::kMalformed, "the private key is not that of the certificate"}};
       same(i ? "sig_i" : "sig_r", need(key.sign_raw(hash), "signing"), signature);
       checks_ += 2;
     }

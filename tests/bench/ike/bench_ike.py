@@ -207,7 +207,8 @@ def main():
         base.chmod(0o755)
         pki = make_pki(base / "pki")
         try:
-            limits = json.loads(subprocess.run(["taskset", "-c", "0", str(args.load), "--ceiling", "--key", str(pki / "keyd.key")],
+            limits = json.loads(subprocess.run(["taskset", "-c", "0", str(args.load), "--ceiling", "--key", str(pki / "keyd.key"),
+                                                "--cert", str(pki / "keyd.pem")],
                                                capture_output=True, text=True, check=True).stdout)
             pairs = 200 if args.quick else 50_000
             per_sa, total = memory(args, base / "memory", pki, pairs)

@@ -4,7 +4,7 @@
 //   ike-load --responder IP --base 10.8.0.0 --first N --count N --concurrent N --suite 3des-sha1-modp1024 [--psk TEXT]
 //            [--cert FILE --key FILE --ca FILE --id NAME --peer-id NAME]   {} in the certificate's file and name: the initiator's
 //                                                                          number, for each an identity of its own
-//   ike-load --ceiling        set-ups a second that the public-key operations of a responder allow on one core
+//   ike-load --ceiling [--key FILE --cert FILE]   set-ups a second that the public-key operations of a responder allow on one core
 #include <CLI/CLI.hpp>
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -25,7 +25,9 @@
 #include "common/base/log.h"
 #include "common/crypto/dh.h"
 #include "common/crypto/random.h"
+#include "common/crypto/private_key.h"
 #include "common/crypto/rsa.h"
+#include "common/crypto/x509.h"
 #include "common/esp/natt.h"
 #include "keyd/sa/engine.h"
 #include "tests/unit/keyd/test_holder.h"
@@ -272,7 +274,7 @@ double rate(F&& f) {
   return static_cast<double>(n) / spent;
 }
 
-nlohmann::json ceiling(const std::string& key_pem) {
+nlohmann::json ceiling(const std::string& key_pem, const std::string& certificate_pem) {
   nlohmann::json out;
   for (const auto& [name, group] : {std::pair("modp768", crypto::DhGroup::kModp768), {"modp1024", crypto::DhGroup::kModp1024}, {"modp2048", crypto::DhGroup::kModp2048}}) {
     const crypto::DhKey peer = std::move(crypto::DhKey::generate(group)).value();
@@ -282,15 +284,20 @@ nlohmann::json ceiling(const std::string& key_pem) {
     });
   }
   if (!key_pem.empty()) {
-    auto key = crypto::RsaPrivateKey::from_pem(ByteView(reinterpret_cast<const Byte*>(key_pem.data()), key_pem.size()));
+    const auto octets = [](const std::string& text) { return ByteView(reinterpret_cast<const Byte*>(text.data()), text.size()); };
+    auto key = crypto::PrivateKey::from_pem(octets(key_pem));
     if (!key) die("the RSA key: " + key.error().detail);
+    auto files = crypto::certificates_of_file(octets(certificate_pem));
+    if (!files || files->empty()) die("the certificate is none");
+    auto certificate = crypto::Certificate::parse(files->front());
+    if (!certificate) die("the certificate: " + certificate.error().detail);
     const Bytes hash(20, 0x42);
     out["rsa2048_sign"] = rate([&] {
       if (!key->sign_raw(hash)) die("RSA");
     });
     const Bytes signature = *key->sign_raw(hash);
     out["rsa2048_verify"] = rate([&] {
-      if (!crypto::rsa_verify_raw(key->public_key(), hash, signature)) die("RSA");
+      if (!crypto::rsa_verify_raw(certificate->public_key(), hash, signature)) die("RSA");
     });
   }
   return out;
@@ -317,7 +324,7 @@ int main(int argc, char** argv) {
   app.add_option("--peer-id", o.peer_id);
   CLI11_PARSE(app, argc, argv);
   log_setup("ike-load", LogLevel::kError);
-  const auto result = want_ceiling ? ceiling(o.key.empty() ? "" : read_file(o.key)) : load(o);
+  const auto result = want_ceiling ? ceiling(o.key.empty() ? "" : read_file(o.key), o.cert.empty() ? "" : read_file(o.cert)) : load(o);
   std::cout << result.dump() << std::endl;
   return !want_ceiling && result["failed"] != 0 ? 1 : 0;
 }

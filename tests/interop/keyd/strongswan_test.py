@@ -28,7 +28,7 @@ KEYD_ADDRESS = "192.0.2.1"
 SWAN_ADDRESS = "192.0.2.2"
 
 # name, IKE suite, ESP suite as strongSwan writes it (with a group: PFS), who initiates. In those with "rsa" RSA signatures
-# authenticate, else a pre-shared key.
+# authenticate, else a pre-shared key; in those with "token" keyd's private key is on a PKCS #11 token.
 CASES = [
     ("initiator-group2", "3des-sha1-modp1024", "3des-sha1", "start"),
     ("initiator-group14", "3des-sha1-modp2048", "3des-sha1", "start"),
@@ -46,6 +46,8 @@ CASES = [
     ("rsa-responder", "3des-md5-modp2048", "3des-sha1", "none"),
     ("rsa-foreign-authority", "3des-sha1-modp1024", "3des-sha1", "start"),
     ("rsa-foreign-authority-responder", "3des-sha1-modp1024", "3des-sha1", "none"),
+    ("rsa-token-initiator", "3des-sha1-modp1024", "3des-sha1", "start"),
+    ("rsa-token-responder", "3des-md5-modp1024", "3des-sha1", "none"),
     ("processes", "3des-sha1-modp1024", "3des-sha1", "start"),
     ("operator", "3des-sha1-modp1024", "3des-sha1", "trap"),
     ("reload", "3des-sha1-modp1024", "3des-sha1", "start"),
@@ -60,11 +62,14 @@ SHOWS = {
     "responder-group2": "[R66] by pre-shared key strongSwan proves itself to keyd",
     "rsa-initiator": "[R66] by certificate keyd proves itself to strongSwan",
     "rsa-responder": "[R66] by certificate strongSwan proves itself to keyd",
+    "rsa-token-initiator": "[R66] by certificate, with a key that its token never gives away",
     "responder-des-pfs": "[R33][R78] strongSwan's offer of DES, MD5 and group 1 is answered with that one transform",
     "rekey": "[R113][R53] a soft limit told by the data plane brings a new pair, and traffic moves to it",
 }
 
 SECRET = "the secret of the test"
+TOKEN_PIN = "4711-pin-of-the-test"
+TOKEN_MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 
 KEYD_TOML = """
 [process]
@@ -143,13 +148,31 @@ def make_pki(folder):
     return folder
 
 
+def make_token(pki, folder):
+    """A SoftHSM token with keyd's key; returns the environment that finds it."""
+    (folder / "tokens").mkdir(mode=0o700)
+    (folder / "softhsm.conf").write_text(f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\n")
+    env = {"SOFTHSM2_CONF": str(folder / "softhsm.conf")}
+
+    def tool(*argv):
+        done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, env={**os.environ, **env})
+        expect(done.returncode == 0, f"{argv[0]}: {done.stdout}{done.stderr}")
+
+    tool("openssl", "pkcs8", "-topk8", "-nocrypt", "-in", pki / "keyd.key", "-out", folder / "keyd.p8")
+    tool("softhsm2-util", "--init-token", "--free", "--label", "keyd", "--so-pin", "87654321", "--pin", TOKEN_PIN)
+    tool("softhsm2-util", "--import", folder / "keyd.p8", "--token", "keyd", "--label", "gw", "--id", "01", "--pin", TOKEN_PIN)
+    (folder / "keyd.p8").unlink()
+    return env
+
+
 def credentials(name, pki):
     """What the templates need for the method of a case."""
     if not name.startswith("rsa"):
         return dict(local='auth = "psk"', remote='auth = "psk"', private="", swan_local="auth = psk", swan_remote="auth = psk")
     trusted = "foreign" if "foreign" in name else "ca"
     return dict(local=f'auth = "pubkey"\ncerts = "{pki}/keyd.pem"', remote=f'auth = "pubkey"\ncacerts = "{pki}/{trusted}.pem"',
-                private=f'[private.keyd]\nfile = "{pki}/keyd.key"',
+                private=(f'[private.keyd]\npkcs11 = "pkcs11:token=keyd;object=gw;type=private"\nmodule = "{TOKEN_MODULE}"\npin = "{TOKEN_PIN}"'
+                         if "token" in name else f'[private.keyd]\nfile = "{pki}/keyd.key"'),
                 swan_local=f"auth = pubkey\n certs = {pki}/swan.pem", swan_remote=f"auth = pubkey\n cacerts = {pki}/ca.pem")
 
 
@@ -371,7 +394,8 @@ def run_case(name, ike, esp, start, args, folder):
         stub_args = {"acquire": ["--acquire", "1", SWAN_ADDRESS], "rekey": ["--expire-soft", "3"], "dead-peer": ["--one-way"]}.get(name, [])
         stub = here.start("espd-stub", args.stub, here.folder, KEYD_ADDRESS, *stub_args)
         wait_for("the stand-in for espd", lambda: "READY" in stub.log.read_text(), 5, [stub])
-        keyd = here.start("keyd", args.keyd, "--config", config, *extra)
+        env = make_token(args.pki, here.folder) if "token" in name else None
+        keyd = here.start("keyd", args.keyd, "--config", config, *extra, env=env)
         wait_for("keyd", lambda: " ready:" in keyd.log.read_text(), 10, [keyd, stub])
         if name == "wrong-secret":
             wait_for("strongSwan to fail at message 5", lambda: "could not decrypt payloads" in
@@ -408,12 +432,21 @@ def run_case(name, ike, esp, start, args, folder):
         if name == "network-process-dies":
             check_core_refused(keyd, folder)
             return
+        if "token" in name:  # the signature came from the token, and the filter stood
+            holder = check_processes(keyd)["holder"]
+            expect(str(TOKEN_MODULE.resolve()) in Path(f"/proc/{holder}/maps").read_text(), "the holder uses no token")
+            config.write_text(config.read_text().replace("[connections.swan]", "[connections.swan]\nlife_time = \"2h\"", 1))
+            ike("reload")  # reads the token again, behind the filter
+            expect(not entries(ike, "main-mode"), "main mode of a changed connection stays")
+            ike("rekey", "swan/net")
+            wait_for("main mode under the key read again", lambda: [e for e in entries(ike, "main-mode") if e["state"] == "established"], 10, [keyd, stub])
+            wait_for("the renewed pair", lambda: len(entries(ike, "child")) == 2, 10, [keyd, stub])
         if name == "processes":
             for role, pid in check_processes(keyd).items():
                 now = status_of(pid)
                 print(f"  {role:8} uid {now['Uid'].split()[0]:>5}  CapEff {now['CapEff']}  NoNewPrivs {now['NoNewPrivs']}  Seccomp {now['Seccomp']}")
         spis_in, spis_out = swan_spis(swan)
-        if name not in ("operator", "reload"):  # these have had several pairs
+        if name not in ("operator", "reload") and "token" not in name:  # these have had several pairs
             expect(spis_in == sorted(stub_events(stub, "ADD")), f"strongSwan's inbound SPIs {spis_in} are not keyd's outbound ones")
             expect(spis_out == sorted(stub_events(stub, "UPDATE")), f"strongSwan's outbound SPIs {spis_out} are not keyd's inbound ones")
         expect(ping(peer, 3) == 3, "pings through the tunnel are lost")
@@ -441,7 +474,7 @@ def run_case(name, ike, esp, start, args, folder):
         expect(here.stop(keyd) == 0, "keyd did not end with 0")
         keys = [bytes.fromhex(k) for f in here.folder.glob("keys/*") for k in re.findall(r"(?:,|0x)([0-9a-f]{16,})", f.read_text())]
         expect(name != "keylog" or len(keys) >= 5, f"the key files have {len(keys)} keys")
-        check_no_secrets(here, [SECRET, *keys], ike.seen)
+        check_no_secrets(here, [SECRET, TOKEN_PIN, *keys], ike.seen)
         wait_for("strongSwan to forget the SAs", lambda: swan.swanctl("--list-sas").strip() == "", 5)
         expect(set(stub_events(stub, "DELETE")) >= set(stub_events(stub, "ADD") + stub_events(stub, "UPDATE")), "keyd left SAs in espd")
     finally:
@@ -461,9 +494,9 @@ def main():
     if os.geteuid() != 0:
         print("skipped: network namespaces need root")
         return SKIPPED
-    for tool in ("ip", "swanctl", "ping", "pki", "ss", "tshark", "/usr/lib/ipsec/charon"):
+    for tool in ("ip", "swanctl", "ping", "pki", "ss", "tshark", "/usr/lib/ipsec/charon", "softhsm2-util"):
         if shutil.which(tool) is None:
-            print(f"skipped: {tool} is missing (packages iproute2, strongswan-swanctl, iputils-ping, tshark, strongswan-pki, strongswan-charon)")
+            print(f"skipped: {tool} is missing (packages iproute2, strongswan-swanctl, iputils-ping, tshark, strongswan-pki, strongswan-charon, softhsm2)")
             return SKIPPED
     args.pki = None
     base = Path(args.keep or tempfile.mkdtemp(prefix="keyd-interop-"))

@@ -6,6 +6,7 @@
 #include "keyd/wire/payload_notify.h"
 #include "keyd/wire/payload_sa.h"
 #include "keyd/wire/vendor_id.h"
+#include "dress.h"
 #include "pki.h"
 
 using namespace esplanade;
@@ -294,6 +295,112 @@ TEST_CASE("[R69] under GSS-API names and tokens are seen, the identity payloads 
   CHECK(holds(tokens[1], text_octets("host/right@TEST")));
   // Who the peer is comes from the context.
   CHECK(std::ranges::any_of(w.left().events, [](const Event& e) { return contains(e.text, "host/right@TEST"); }));
+}
+
+namespace {
+
+// Message 1 of a `method`, whose GSS-API name has `name_len` characters (0: the attribute is left out), with vendor IDs.
+Bytes stranger1(std::string_view method, std::uint64_t cookie, std::size_t name_len, const std::vector<Vendor>& vendors) {
+  Setup s = side(method, true);
+  const Config config = make_config(true, s);
+  auto offer = mm_offer(*config.connections.front());
+  for (Transform& t : offer.front().transforms) {
+    if (name_len == 0) std::erase_if(t.attributes, is_gss_name);
+    for (Attribute& a : t.attributes)
+      if (is_gss_name(a)) a.value = build_gss_name(std::string(name_len, 'n'));
+  }
+  Header h;
+  store_be64(h.cky_i.data(), cookie);
+  h.exchange = Exchange::kMainMode;
+  ChainBuilder chain;
+  chain.add(PayloadType::kSa, build_sa(offer));
+  for (Vendor v : vendors) chain.add(PayloadType::kVendorId, vendor_id(v));
+  return clear_message(h, chain);
+}
+
+}  // namespace
+
+TEST_CASE("ike/auth: by no method is message 2 longer than message 1, whatever names the ends have and vendor IDs were shown") {
+  const std::vector<std::vector<Vendor>> shown = {
+      {Vendor::kGssApi},
+      {Vendor::kMicrosoft},
+      {Vendor::kGssApiRacoon, Vendor::kDpd},
+      {Vendor::kGssApi, Vendor::kGssApiLong, Vendor::kRfc3947, Vendor::kFragmentation, Vendor::kDpd, Vendor::kEsplanade}};
+  std::uint64_t cookie = 7000;
+  for (std::string_view method : kMethods)
+    for (const char* limits : {"", "cookie_threshold = 0\n"})
+      for (std::size_t ours : {8u, 40u, 255u}) {
+        Setup r = side(method, false);
+        if (method == "gss") {
+          r.principal = "host/" + std::string(ours - 7, 'r') + "@T";
+          r.local = fmt::format("auth = \"gss\"\ngss_name = \"{}\"", r.principal);
+        }
+        r.ike_table = limits;
+        World w(60, side(method, true), r);
+        const Path path{{w.right().address, 500}, {w.left().address, 500}};
+        std::size_t accepted = 0;
+        for (const auto& vendors : shown)
+          for (std::size_t theirs : {0u, 1u, 8u, 39u, 255u}) {
+            const Bytes m = stranger1(method, ++cookie, theirs, vendors);
+            std::size_t back = 0;
+            w.right().engine->on_datagram(path, m, w.now());
+            for (Output& o : w.right().engine->take_outputs())
+              if (auto* d = std::get_if<SendDatagram>(&o)) {
+                back += d->octets.size();
+                accepted += d->octets[18] == static_cast<Byte>(Exchange::kMainMode);
+              }
+            CAPTURE(method);
+            CAPTURE(ours);
+            CAPTURE(theirs);
+            CHECK(back > 0);
+            CHECK(back <= m.size());
+          }
+        CHECK(accepted >= 10);  // the others are asked for a cookie
+      }
+}
+
+TEST_CASE("ike/auth: a long GSS-API name crowds vendor IDs into message 4, a very long one is left to policy; both come up") {
+  for (const std::size_t len : {20u, 45u, 70u, 250u}) {
+    CAPTURE(len);
+    Setup r = gss_side(false);
+    r.principal = "host/" + std::string(len - 10, 'r') + "@TEST";
+    r.local = fmt::format("auth = \"gss\"\ngss_name = \"{}\"", r.principal);
+    World w(61, starting(gss_side(true, fmt::format("\"{}\"", r.principal))), r);
+    std::size_t in_2 = 0, in_4 = 0, length_1 = 0;
+    bool named = false;
+    w.tap = [&](const Node& from, Bytes& octets) {
+      if (!is_main_mode(octets) || is_encrypted(octets)) return true;
+      const Payloads payloads = payloads_of(octets);
+      const auto* sa = find(payloads, PayloadType::kSa);
+      if (from.name == "left") {
+        if (sa != nullptr) length_1 = octets.size();
+        return true;
+      }
+      (sa != nullptr ? in_2 : in_4) += count(payloads, PayloadType::kVendorId);
+      if (sa != nullptr) {
+        CHECK(octets.size() <= length_1);
+        named = std::ranges::any_of(parse_sa(sa->body)->at(0).transforms.at(0).attributes, is_gss_name);
+      }
+      return true;
+    };
+    w.start();
+    CHECK(w.run(5s, [&] { return w.up(); }));
+    CHECK(named == (len < 250));
+    CHECK(in_2 + in_4 == 5);
+    CHECK((in_4 > 0) == (len == 45 || len == 70));
+    CHECK(mm_of(w.left()).peer_dpd);
+    CHECK(mm_of(w.left()).peer_fragments);
+    CHECK(mm_of(w.left()).peer_keyd);
+  }
+  // Who has only patterns to go by asks nobody for a ticket.
+  Setup r = gss_side(false);
+  r.principal = "host/" + std::string(240, 'r') + "@TEST";
+  r.local = fmt::format("auth = \"gss\"\ngss_name = \"{}\"", r.principal);
+  World w(62, starting(gss_side(true)), r);
+  w.start();
+  w.run(60s);
+  check_nothing(w);
+  CHECK(w.left().holder.asked[2] == 0);
 }
 
 TEST_CASE("[R63] a transform that lacks one of the four mandatory attributes is passed over") {
@@ -727,7 +834,7 @@ TEST_CASE("ike/auth: certificates may come as PKCS #7; other encodings, too many
   AuthState::Claim claim;
   claim.id_b = build_id(Id{IdType::kFqdn, 0, 0, Bytes{'r', 'i', 'g', 'h', 't', '.', 'e', 'x', 'a', 'm', 'p', 'l', 'e'}});
   const std::string& pem = pki().right.key_pem;
-  auto key = crypto::RsaPrivateKey::from_pem(text_octets(pem));
+  auto key = crypto::PrivateKey::from_pem(text_octets(pem));
   REQUIRE(key);
   const Bytes signature = *key->sign_raw(hash_of(mm, false, claim.id_b));
   auto verdict = [&](const std::vector<std::pair<int, Bytes>>& certificates) -> std::string {

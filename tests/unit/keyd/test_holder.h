@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "common/crypto/hash.h"
-#include "common/crypto/rsa.h"
-#include "common/crypto/x509.h"
+#include "common/crypto/private_key.h"
 #include "keyd/sa/credentials.h"
 
 namespace esplanade::ike::test {
@@ -43,12 +42,10 @@ struct TestHolder {
     return c;
   }
   Result<Credential> on(const RsaSign& s) {
-    auto certificate = crypto::Certificate::parse(s.certificate);
-    if (!certificate) return certificate.error();
     for (const std::string& pem : keys) {
-      auto key = crypto::RsaPrivateKey::from_pem(ByteView(reinterpret_cast<const Byte*>(pem.data()), pem.size()));
+      auto key = crypto::PrivateKey::from_pem(ByteView(reinterpret_cast<const Byte*>(pem.data()), pem.size()));
       if (!key) continue;  // a weak one
-      if (key->public_key() != certificate->public_key()) continue;
+      if (!key->belongs_to(s.certificate)) continue;
       auto signature = key->sign_raw(s.hash);
       if (!signature) return signature.error();
       return credential(std::move(*signature));

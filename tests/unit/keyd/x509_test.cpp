@@ -1,6 +1,7 @@
 // Certificates and RSA signatures: what is accepted, and the forgeries that are not.
 #include <cstring>
 
+#include "common/crypto/private_key.h"
 #include "common/crypto/rsa.h"
 #include "common/crypto/x509.h"
 #include "pki.h"
@@ -264,7 +265,7 @@ TEST_CASE("ike/rsa: the signature is the hash in PKCS #1 block type 1 and nothin
   const Certificate c = parsed(pki().left.certificate);
   const Bytes hash(20, 0x42);
   const std::string& pem = pki().left.key_pem;
-  auto key = RsaPrivateKey::from_pem(ByteView(reinterpret_cast<const Byte*>(pem.data()), pem.size()));
+  auto key = PrivateKey::from_pem(ByteView(reinterpret_cast<const Byte*>(pem.data()), pem.size()));
   REQUIRE(key);
   const Bytes good = *key->sign_raw(hash);
   CHECK(rsa_verify_raw(c.public_key(), hash, good));
@@ -331,7 +332,7 @@ TEST_CASE("ike/rsa: with exponent 3 a cube root of a block with garbage at its e
 
 TEST_CASE("ike/rsa: keys that are none are refused without their text") {
   for (const char* text : {"", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "hunter2"}) {
-    auto key = RsaPrivateKey::from_pem(ByteView(reinterpret_cast<const Byte*>(text), std::strlen(text)));
+    auto key = PrivateKey::from_pem(ByteView(reinterpret_cast<const Byte*>(text), std::strlen(text)));
     REQUIRE_FALSE(key);
     CHECK_FALSE(contains(key.error().detail, "hunter2"));
   }
