@@ -110,6 +110,7 @@ TEST_CASE("ike/attack: a key exchange of quick mode that is empty, short, long, 
   w.inject(w.right(), quick1(left, ++id, {good->public_value(), Bytes(20, 7), true_ids(left), 1}));
   w.run(10ms);
   CHECK(w.right().engine->sizes().exchanges == under_way + 1);
+  CHECK(w.right().sas.size() > before);  // the inbound SA stands before message 2 goes out
 }
 
 TEST_CASE("ike/attack: identities of quick mode with another type's octets are refused; the true ones are answered") {
@@ -231,9 +232,10 @@ TEST_CASE("ike/attack: whatever a peer sends, each line of the log is one line o
   put(name, bytes(evil));
   w.inject(w.right(), quick1(left, ++id, {{}, Bytes(20, 7), {name, name}, 0}));
   CHECK(lines.size() > calm);
+  log_error("{}", evil.substr(0, 100));  // and were a name to get there raw
   log_observe({});
   for (const std::string& line : lines) {
-    CHECK(line.size() <= 4000);
+    CHECK(line.size() < 700);
     CHECK(std::ranges::all_of(line, [](char c) { return c >= 0x20 && c < 0x7f; }));
   }
 }
