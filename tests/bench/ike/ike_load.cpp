@@ -164,9 +164,9 @@ class Initiator {
       for (Output& o : outputs) std::visit([this](auto& x) { on(x); }, o);
   }
   void on(SendDatagram& d) {
-    Bytes octets;
-    if (d.path.local.port == kNattPort) octets.resize(esp::kNonEspMarkerLen);
-    put(octets, d.octets);
+    const std::size_t marker = d.path.local.port == kNattPort ? esp::kNonEspMarkerLen : 0;
+    Bytes octets(marker + d.octets.size());
+    std::ranges::copy(d.octets, octets.begin() + static_cast<std::ptrdiff_t>(marker));
     const sockaddr_in to = to_sockaddr(d.path.remote);
     for (const auto& [port, fd] : sockets_)
       if (port == d.path.local.port) ::sendto(fd, octets.data(), octets.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to);
