@@ -1,6 +1,6 @@
 // Writes completions of a lane in the order given, each once its packet is in memory; many may be on their way to
 // the ring. CQ_TAIL moves when the memory has answered. A completion of a queue that is off is dropped.
-// CycleDone is the cycle in which the packet's write was answered; without a packet, that in which the completion
+// CycleDone is the cycle in which axi_write reports the packet in memory; without a packet, that in which the completion
 // left. One completion in 3 cycles; 5 cycles from pkt_done_i to wr_valid_o at the least.
 module cpl_write #(
   parameter int QueueCount = 4,    // of this lane, up to 16

@@ -121,6 +121,7 @@ class BackDriver {
   std::deque<Beat> w_;
   std::deque<Answer> b_;
   bool b_on_ = false, done_on_ = false, aw_held_ = false, w_held_ = false;
+  bool done_due_ = false;  // a packet's last burst was answered in the cycle before
   Burst aw_last_{};
   Beat w_last_{};
   std::array<unsigned, kQueues> issued_{}, told_{};

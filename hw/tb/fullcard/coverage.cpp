@@ -116,7 +116,8 @@ std::vector<std::string> Coverage::holes(const Card& card) const {
                     from = to + 1;
                   }
                 }
-  for (unsigned s = 0; s <= 26; ++s) want("status", card::name_of(static_cast<card::Status>(s)));
+  for (unsigned s = 0; s <= 26; ++s)
+    if (const std::string name = card::name_of(static_cast<card::Status>(s)); name != "?") want("status", name);
   for (unsigned e = 1; e <= 9; ++e) want("event", card::name_of(static_cast<card::EventType>(e)));
   std::ranges::sort(out);
   out.erase(std::unique(out.begin(), out.end()), out.end());

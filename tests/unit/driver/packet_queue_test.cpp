@@ -367,7 +367,7 @@ TEST_CASE("queue: its counters have the names of the statuses and come from its 
   for (std::uint32_t n = 0; n < 512; ++n) device.registers[card::reg::kQPacketsByStatus.at(n)] = 1000 + n;
   const auto counters = queue.counters();
   REQUIRE(counters);
-  REQUIRE(counters->size() == 27);
+  REQUIRE(counters->size() == 26);
   CHECK((*counters)[15].count == 1000 + 2 * 32 + 15);
   CHECK(std::string(name_of((*counters)[15].status)) == "BadIcv");
   for (const StatusCount& c : *counters) CHECK(std::string(name_of(c.status)) != "?");
