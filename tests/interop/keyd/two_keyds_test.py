@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Two keyds in network namespaces negotiate what strongSwan lacks: Kerberos with a real KDC, AH, AH around ESP, transport
-mode, single DES in the smallest group, limits of the master key, a private key on a PKCS #11 token, both ends at once. A
-stand-in for espd at each end keeps the SAs and prints a digest of their keys; both ends must have the same. Needs root: exit
+mode, single DES in the smallest group, limits of the master key, a private key on a PKCS #11 token, both ends at once, and
+a relay between them that gives the initiator another address and other ports, as a NAT does. A stand-in for espd at each end keeps the SAs and prints a digest of their keys; both ends must have the same. Needs root: exit
 77 without."""
 import argparse
 import os
 import re
+import select
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -54,10 +56,10 @@ class Case:
     """What a case sets: texts of the configuration, and what both ends must hold afterwards."""
 
     def __init__(self, name, shows, auth="psk", proposals='"3des-sha1-modp1024"', connection="", child="", mode="tunnel",
-                 right_child=None, starts=("left",), protocols=("ESP",), pairs=1, token=False):
+                 right_child=None, starts=("left",), protocols=("ESP",), pairs=1, token=False, nat=False):
         self.name, self.shows, self.auth, self.proposals, self.connection = name, shows, auth, proposals, connection
         self.child, self.right_child, self.mode, self.starts = child, child if right_child is None else right_child, mode, starts
-        self.protocols, self.pairs, self.token = protocols, pairs, token
+        self.protocols, self.pairs, self.token, self.nat = protocols, pairs, token, nat
 
 
 CASES = [
@@ -75,8 +77,41 @@ CASES = [
     Case("master-key-pfs", "[R44] a main mode for every quick mode", connection="master_key_pfs = true", pairs=2),
     Case("qm-limit", "[R24] the second quick mode finds the limit of one and a new main mode", connection="qm_limit = 1", pairs=2),
     Case("renewal", "[R25] the second quick mode under the same main mode", pairs=2),
+    Case("nat", "[R66] across a relay that changes addresses and ports: main mode moves to port 4500, ESP into UDP", nat=True),
+    Case("nat-kerberos", "[R66] Kerberos V5 across the relay", auth="gss", nat=True),
     Case("both-start", "[R3] both ends begin at once and agree", starts=("left", "right")),
 ]
+
+
+class Relay:
+    """What the left end takes for its peer: each port is passed on from a port of its own, and answers back."""
+
+    ADDRESS = "192.0.2.9"
+
+    def __init__(self, host):
+        host.sh("ip", "addr", "add", f"{self.ADDRESS}/24", "dev", "eth0")
+        self.process = host.start("relay", sys.executable, __file__, "--relay", self.ADDRESS, ADDRESS["right"])
+        wait_for("the relay", lambda: "READY" in self.process.log.read_text(), 5, [self.process])
+
+    @staticmethod
+    def run(address, to):
+        """In the namespace of the right end, until it is stopped."""
+        pairs = []
+        for port in (500, 4500):
+            outer, inner = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            outer.bind((address, port))
+            inner.bind((address, 20000 + port))
+            pairs.append([outer, inner, port, None])
+        print("READY", flush=True)
+        while True:
+            for ready in select.select([s for pair in pairs for s in pair[:2]], [], [])[0]:
+                pair = next(p for p in pairs if ready in p[:2])
+                octets, source = ready.recvfrom(65536)
+                if ready is pair[0]:
+                    pair[3] = source
+                    pair[1].sendto(octets, (to, pair[2]))
+                elif pair[3]:
+                    pair[0].sendto(octets, pair[3])
 
 
 class Realm:
@@ -161,6 +196,8 @@ def run_case(case, args, folder):
             env = Realm(hosts["left"], folder / "realm").env
         if case.token:
             env = make_tokens(folder / "pki")
+        if case.nat:
+            Relay(hosts["right"])
         keyds, stubs = {}, {}
         for side, host in hosts.items():
             other = "right" if side == "left" else "left"
@@ -169,7 +206,8 @@ def run_case(case, args, folder):
             (host.folder / "keyd-secrets.toml").write_text(secrets)
             config = host.folder / "keyd.toml"
             config.write_text(CONFIG.format(
-                dir=host.folder, here=ADDRESS[side], there=ADDRESS[other], connection=case.connection, local=local, remote=remote,
+                dir=host.folder, here=ADDRESS[side],
+                there=ADDRESS[other] if not case.nat else Relay.ADDRESS if side == "left" else "%any", connection=case.connection, local=local, remote=remote,
                 proposals=case.proposals if side == "left" or case.name != "common-group" else '"3des-sha1-low"',
                 traffic=traffic or f'local_ts = "{ADDRESS[side]}"\nremote_ts = "{ADDRESS[other]}"', mode=case.mode,
                 child=case.child if side == "left" else case.right_child, start="start" if side in case.starts else "none"))
@@ -200,6 +238,9 @@ def run_case(case, args, folder):
         for (_, protocol, _), (mode, _) in left.items():  # of a bundle the outer one is in transport mode: RFC 4301 s4.1
             expect(mode == ("transport" if protocol != case.protocols[-1] else case.mode), f"{protocol} in {mode} mode")
         expect(len({digest for _, digest in left.values()}) == len(left), "two SAs have the same keys")
+        for side in ("left", "right"):
+            found = "NAT found: UDP encapsulation" in keyds[side].log.read_text()
+            expect(found == case.nat, f"the {side} end {'found a' if found else 'found no'} NAT")
         main_modes = len(re.findall(r"up: main mode with", keyds["left"].log.read_text()))
         wanted = 2 if case.name in ("master-key-pfs", "qm-limit") else 1
         expect(main_modes == wanted or len(case.starts) == 2, f"{main_modes} main modes, not {wanted}")
@@ -221,6 +262,8 @@ def run_case(case, args, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
+    if sys.argv[1:2] == ["--relay"]:
+        return Relay.run(*sys.argv[2:])
     parser.add_argument("--keyd", required=True, type=lambda p: Path(p).resolve())
     parser.add_argument("--stub", required=True, type=lambda p: Path(p).resolve())
     parser.add_argument("--only")
