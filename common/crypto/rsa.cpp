@@ -2,7 +2,6 @@
 
 #include <openssl/err.h>
 #include <openssl/rsa.h>
-#include <openssl/x509.h>
 
 #include <memory>
 
@@ -12,13 +11,9 @@
 namespace esplanade::crypto {
 
 namespace {
-struct PkeyFree {
-  void operator()(EVP_PKEY* k) const { EVP_PKEY_free(k); }
-};
 struct CtxFree {
   void operator()(EVP_PKEY_CTX* c) const { EVP_PKEY_CTX_free(c); }
 };
-using Pkey = std::unique_ptr<EVP_PKEY, PkeyFree>;
 using Ctx = std::unique_ptr<EVP_PKEY_CTX, CtxFree>;
 
 // OpenSSL's error queue belongs to the thread: what an untrusted input left there must not speak for a later call.
@@ -47,15 +42,12 @@ Bytes block_around(ByteView hash, std::size_t len) {
 }
 }  // namespace
 
-Status rsa_verify_raw(ByteView public_key, ByteView hash, ByteView signature) {
+Status detail::rsa_verify_raw(EVP_PKEY* key, ByteView hash, ByteView signature) {
   QuietErrors quiet;
-  const Byte* at = public_key.data();
-  Pkey key(d2i_PUBKEY_ex(nullptr, &at, static_cast<long>(public_key.size()), detail::context(), nullptr));
-  if (!key || at != public_key.data() + public_key.size()) return Error{Errc::kMalformed, "the public key does not parse"};
-  ESPLANADE_CHECK(check_key(key.get()));
-  const auto len = static_cast<std::size_t>(EVP_PKEY_get_size(key.get()));
+  ESPLANADE_CHECK(check_key(key));
+  const auto len = static_cast<std::size_t>(EVP_PKEY_get_size(key));
   if (signature.size() != len) return Error{Errc::kBadLength, "the signature is not as long as the modulus"};
-  Ctx ctx(EVP_PKEY_CTX_new_from_pkey(detail::context(), key.get(), nullptr));
+  Ctx ctx(EVP_PKEY_CTX_new_from_pkey(detail::context(), key, nullptr));
   Bytes block(len);
   std::size_t block_len = block.size();
   if (!ctx || EVP_PKEY_verify_recover_init(ctx.get()) != 1 || EVP_PKEY_CTX_set_rsa_padding(ctx.get(), RSA_NO_PADDING) != 1 ||

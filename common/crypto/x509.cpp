@@ -187,7 +187,12 @@ Result<Certificate> Certificate::parse(ByteView der) {
 
 const Bytes& Certificate::der() const { return state_->der; }
 Bytes Certificate::subject() const { return to_der(X509_get_subject_name(state_->x.get()), i2d_X509_NAME); }
-Bytes Certificate::public_key() const { return to_der(X509_get_X509_PUBKEY(state_->x.get()), i2d_X509_PUBKEY); }
+Status Certificate::verify_raw(ByteView hash, ByteView signature) const {
+  QuietErrors quiet;
+  EVP_PKEY* const key = X509_get0_pubkey(state_->x.get());
+  if (key == nullptr) return Error{Errc::kMalformed, "the public key does not parse"};
+  return detail::rsa_verify_raw(key, hash, signature);
+}
 
 bool Certificate::has_subject(ByteView name) const {
   QuietErrors quiet;

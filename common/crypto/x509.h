@@ -22,8 +22,10 @@ class Certificate {
   static Result<Certificate> parse(ByteView der);
 
   const Bytes& der() const;
-  Bytes subject() const;     // Name, DER
-  Bytes public_key() const;  // SubjectPublicKeyInfo, DER
+  Bytes subject() const;  // Name, DER
+  /// Checks a signature of IKEv1 over `hash` by the certificate's key, as common/crypto/rsa.h describes it. Errors: those
+  /// there, kMalformed when the key does not parse.
+  Status verify_raw(ByteView hash, ByteView signature) const;
   /// Whether the certificate speaks for a name: the subject (compared as RFC 5280 s7.1 does), or a subjectAltName
   /// of type dNSName or rfc822Name (letters of either case), or iPAddress (4 or 16 octets): RFC 4945 s3.1.
   bool has_subject(ByteView name) const;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/crypto/rsa.h"
+#include "common/crypto/x509.h"
 #include "keyd/exchange/auth.h"
 #include "keyd/policy/identity.h"
 #include "keyd/wire/payload_cert.h"
@@ -96,7 +96,7 @@ class SignatureAuthenticator final : public Authenticator {
       return Error{Errc::kBadId, fmt::format("no certificate of the peer is for {}", to_string(*id))};
     ESPLANADE_CHECK(c.trust->verify(*leaf, certificates, wall_s, c.revocation));
     const Bytes hash = hash_of(mm, false, claim.id_b);
-    if (auto s = crypto::rsa_verify_raw(leaf->public_key(), hash, find(payloads, PayloadType::kSignature)->body); !s)
+    if (auto s = leaf->verify_raw(hash, find(payloads, PayloadType::kSignature)->body); !s)
       return Error{Errc::kBadSignature, s.error().detail};
     return std::optional<Id>(std::move(*id));
   }

@@ -6,7 +6,6 @@
 
 #include "common/crypto/dh.h"
 #include "common/crypto/private_key.h"
-#include "common/crypto/rsa.h"
 #include "common/crypto/x509.h"
 #include "keyd/exchange/negotiate.h"
 #include "keyd/exchange/protect.h"
@@ -179,7 +178,7 @@ class Case {
       const Bytes hash = octets(c_, i ? "hash_i" : "hash_r");
       constexpr std::int64_t kIn2026 = 1'770'000'000;
       need(trust.verify(certificate, {}, kIn2026, crypto::Revocation::kRelaxed), "chain");
-      need(crypto::rsa_verify_raw(certificate.public_key(), hash, signature), "signature");
+      need(certificate.verify_raw(hash, signature), "signature");
       const std::string pem = rsa.at(i ? "init_key_pem" : "resp_key_pem");
       const auto key = need(
           crypto::PrivateKey::from_pem(ByteView(reinterpret_cast<const Byte*>(pem.data()), pem.size())), "key");
