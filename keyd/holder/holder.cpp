@@ -31,11 +31,16 @@ Result<Credential> Holder::psk(const Connection& connection, const PskSkeyid& re
   return Credential{crypto::prf(request.hash, secret->reveal(), {request.ni_b, request.nr_b}), true, {}};
 }
 
-Result<Credential> Holder::sign(const RsaSign& request) const {
-  const auto it = std::ranges::find_if(
-      secrets_.keys, [&](const PrivateKeyEntry& e) { return e.key.belongs_to(request.certificate); });
-  if (it == secrets_.keys.end()) return Error{Errc::kState, "no private key belongs to the certificate"};
-  ESPLANADE_TRY(signature, it->key.sign_raw(request.hash));
+Result<Credential> Holder::sign(const RsaSign& request) {
+  // Certificates are few and compared octet by octet; to read one takes as long as to sign.
+  if (signer_ == nullptr || signer_certificate_ != request.certificate) {
+    const auto it = std::ranges::find_if(
+        secrets_.keys, [&](const PrivateKeyEntry& e) { return e.key.belongs_to(request.certificate); });
+    if (it == secrets_.keys.end()) return Error{Errc::kState, "no private key belongs to the certificate"};
+    signer_ = &it->key;
+    signer_certificate_ = request.certificate;
+  }
+  ESPLANADE_TRY(signature, signer_->sign_raw(request.hash));
   return Credential{Secret(std::move(signature)), true, {}};
 }
 

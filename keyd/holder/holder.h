@@ -24,9 +24,11 @@ class Holder {
   Holder(Secrets secrets, std::shared_ptr<const Config> config);
   const Connection* find(const std::string& connection) const;
   Result<Credential> psk(const Connection& connection, const PskSkeyid& request) const;
-  Result<Credential> sign(const RsaSign& request) const;
+  Result<Credential> sign(const RsaSign& request);
 
   Secrets secrets_;
+  const crypto::PrivateKey* signer_ = nullptr;  // the key of signer_certificate_
+  Bytes signer_certificate_;
   std::shared_ptr<const Config> config_;
   std::unique_ptr<GssContexts> gss_;  // null without [kerberos]
 };

@@ -47,7 +47,7 @@ class VerilatedCard : public CardModel {
     // A file a card: rtl_coverage.py adds them up.
     static unsigned number = 0;
     if (const char* folder = std::getenv("ESPLANADE_RTL_COVERAGE"))
-      context_.coveragep()->write(std::string(folder) + "/" + std::to_string(::getpid()) + "." + std::to_string(number++) + ".dat");
+      context_.coveragep()->write((std::string(folder) + "/" + std::to_string(::getpid()) + "." + std::to_string(number++) + ".dat").c_str());
 #endif
   }
   void eval() override { card_.eval(); }
