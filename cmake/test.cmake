@@ -1,12 +1,11 @@
 # esplanade_test(NAME unit.common.bytes LABEL unit SOURCES ... LIBS ... [TIMEOUT s] [ENV VAR=value ...])
-# A doctest program; its main is doctest's own.
+# A doctest program; its main is common/testing/doctest_main.cpp.
 function(esplanade_test)
   cmake_parse_arguments(T "" "NAME;LABEL;TIMEOUT" "SOURCES;LIBS;ENV" ${ARGN})
   string(REPLACE "." "_" target ${T_NAME})
   add_executable(${target} ${T_SOURCES})
-  target_compile_definitions(${target} PRIVATE DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
-                             ESPLANADE_VECTORS="${ESPLANADE_VECTORS}")
-  target_link_libraries(${target} PRIVATE esplanade_options ${T_LIBS})
+  target_compile_definitions(${target} PRIVATE ESPLANADE_VECTORS="${ESPLANADE_VECTORS}")
+  target_link_libraries(${target} PRIVATE esplanade_options esplanade_test_main ${T_LIBS})
   add_test(NAME ${T_NAME} COMMAND ${target})
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 60)

@@ -13,6 +13,7 @@ MAY_INCLUDE = {
     "common/esp": ["common/base/", "common/crypto/", "common/esp/"],
     "common/pfkey": ["common/base/", "common/esp/", "common/pfkey/"],
     "common/pcap": ["common/base/", "common/pcap/"],
+    "common/testing": ["common/testing/"],
     "driver": ["common/", "driver/", "hw/regs/"],
     "host": ["common/", "driver/", "host/", "hw/regs/", "keyd/vectors/"],
     "keyd": ["common/", "keyd/"],

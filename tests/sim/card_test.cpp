@@ -10,6 +10,7 @@
 #include <random>
 #include <thread>
 
+#include "common/testing/seed.h"
 #include "hw/regs/card_regs.h"
 #include "tests/sim/process.h"
 #include "tests/sim/xrt_host.h"
@@ -22,11 +23,6 @@ namespace {
 Folder& folder() {
   static Folder one;
   return one;
-}
-
-unsigned seed() {
-  const char* given = std::getenv("ESPLANADE_SEED");
-  return given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 0)) : std::random_device()();
 }
 
 double seconds_of(const std::function<void()>& work) {
@@ -43,7 +39,7 @@ TEST_CASE("sim/card: registers answer through stock XRT, again after a second op
     SimCard card;
     CHECK(card.read(reg::kId.at()) == 0x43505345);
     CHECK(card.read(reg::kVersion.at()) == esplanade::card::kFormatVersion);
-    std::mt19937 random(seed());
+    std::mt19937 random(static_cast<unsigned>(esplanade::testing::seed()));
     for (std::uint32_t i = 0; i < 100; ++i) {
       const std::uint32_t n = i % 4, value = static_cast<std::uint32_t>(random()) & 0xfffff000;
       card.write(reg::kWindowBaseLo.at(n), value);
@@ -56,7 +52,7 @@ TEST_CASE("sim/card: registers answer through stock XRT, again after a second op
 TEST_CASE("sim/card: buffers of up to 4 MiB come back whole, and ranges of them") {
   folder();
   SimCard card;
-  const unsigned s = seed();
+  const unsigned s = static_cast<unsigned>(esplanade::testing::seed());
   CAPTURE(s);
   std::mt19937 random(s);
   for (const std::size_t size : {std::size_t{4096}, std::size_t{12288}, std::size_t{512 * 1024},

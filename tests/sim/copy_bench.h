@@ -1,6 +1,7 @@
 // A bench around copy_kernel, in the place of the front: it talks to a model process over the link.
 #pragma once
 
+#include "common/testing/seed.h"
 #include "copy_kernel_pins.h"
 
 #include "sim/model/platform_model.h"
@@ -100,12 +101,6 @@ class Bench {
   std::optional<ModelCard> card_;
   std::optional<test::HostMemoryServer> host_;
 };
-
-/// ESPLANADE_SEED, or one that nobody chose.
-inline unsigned seed() {
-  const char* given = std::getenv("ESPLANADE_SEED");
-  return given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 0)) : std::random_device()();
-}
 
 inline Bytes random_octets(std::mt19937& random, std::size_t size) {
   Bytes out(size);

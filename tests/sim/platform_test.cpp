@@ -10,7 +10,7 @@ using namespace esplanade;
 using namespace esplanade::sim;
 
 TEST_CASE("sim/platform: bursts of every length arrive whole, with and without pauses of the memory") {
-  const unsigned s = seed();
+  const unsigned s = static_cast<unsigned>(testing::seed());
   CAPTURE(s);
   std::mt19937 random(s);
   for (const std::uint32_t stall : {0U, 30U, 80U}) {
@@ -35,7 +35,7 @@ TEST_CASE("sim/platform: bursts of every length arrive whole, with and without p
 }
 
 TEST_CASE("sim/platform: the kernel reads and writes host memory") {
-  const unsigned s = seed();
+  const unsigned s = static_cast<unsigned>(testing::seed());
   CAPTURE(s);
   std::mt19937 random(s);
   Bench bench;

@@ -12,7 +12,7 @@ constexpr std::uint32_t kBeatsMax = std::min(64U, 4096 / kBeat);
 }  // namespace
 
 TEST_CASE("sim/port_width: bursts of every length arrive whole, with and without pauses of the memory") {
-  const unsigned s = seed();
+  const unsigned s = static_cast<unsigned>(testing::seed());
   CAPTURE(s);
   CAPTURE(kBeat);
   std::mt19937 random(s);

@@ -1,3 +1,4 @@
+#include "common/testing/seed.h"
 #include "hw/tb/card/card_bench.h"
 
 #include <fmt/format.h>
@@ -16,20 +17,12 @@ constexpr Byte kCanary = 0xa5;
 
 [[noreturn]] void die(Bench& bench, const char* what) {
   bench.close_waves();
-  fmt::print(stderr, "bench: {} (cycle {}, seed {})\n", what, bench.cycles(), seed_of_run());
+  fmt::print(stderr, "bench: {} (cycle {}); to repeat: {}\n", what, bench.cycles(), testing::reproduction());
   std::abort();
 }
 }  // namespace
 
-std::uint64_t seed_of_run() {
-  static const std::uint64_t seed = [] {
-    const char* text = std::getenv("ESPLANADE_SEED");
-    const std::uint64_t s = text != nullptr && *text != 0 ? std::strtoull(text, nullptr, 0) : 20260u;
-    fmt::print("ESPLANADE_SEED={}\n", s);
-    return s;
-  }();
-  return seed;
-}
+std::uint64_t seed_of_run() { return testing::seed(20260); }
 
 Bench::Bench(std::uint64_t seed, unsigned stall_percent, unsigned latency)
     : memory(kBase, kMemory, seed), rng(seed + 1) {

@@ -1,3 +1,4 @@
+#include "common/testing/seed.h"
 #include "hw/tb/fullcard/card.h"
 
 #include <fmt/format.h>
@@ -16,15 +17,7 @@ constexpr Byte kCanary = 0xa5;
 constexpr std::size_t kGuard = 64;  // octets of canary before and behind a destination
 }  // namespace
 
-std::uint64_t seed_of_run() {
-  static const std::uint64_t seed = [] {
-    const char* text = std::getenv("ESPLANADE_SEED");
-    const std::uint64_t s = text != nullptr && *text != 0 ? std::strtoull(text, nullptr, 0) : 20260u;
-    fmt::print("ESPLANADE_SEED={}\n", s);
-    return s;
-  }();
-  return seed;
-}
+std::uint64_t seed_of_run() { return testing::seed(20260); }
 
 Card::Card(std::unique_ptr<CardModel> model, const Options& options)
     : rng(options.seed * 31 + 7), model_(std::move(model)), options_(options) {
@@ -72,7 +65,7 @@ void Card::reset() {
 
 void Card::die(const std::string& what) {
   for (const auto& v : memory.violations) fmt::print(stderr, "bench: {}\n", v);
-  fmt::print(stderr, "bench: {} (cycle {}, seed {})\n", what, cycles_, seed_of_run());
+  fmt::print(stderr, "bench: {} (cycle {}); to repeat: {}\n", what, cycles_, testing::reproduction());
   for (unsigned q = 0; q < queue_.size(); ++q)
     fmt::print(stderr, "bench: queue {}: {} in flight, submitted {}, rung {}, reaped {}\n", q, queue_[q].flights.size(),
                queue_[q].sq_tail, queue_[q].sq_rung, queue_[q].cq_head);

@@ -11,24 +11,14 @@
 #include <span>
 #include <vector>
 
-namespace esplanade::tb {
+#include "common/testing/seed.h"
 
-/// Seed of this run: ESPLANADE_SEED from the environment, else a fresh one. Printed once, to replay a
-/// failure.
-inline std::uint64_t run_seed() {
-  static const std::uint64_t seed = [] {
-    const char* given = std::getenv("ESPLANADE_SEED");
-    const std::uint64_t value = given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-    std::printf("seed: ESPLANADE_SEED=%llu\n", static_cast<unsigned long long>(value));
-    return value;
-  }();
-  return seed;
-}
+namespace esplanade::tb {
 
 /// Random source of one test: the same seed and salt give the same run.
 class Random {
  public:
-  explicit Random(std::uint64_t salt) : engine_(run_seed() * 0x9e3779b97f4a7c15ULL + salt) {}
+  explicit Random(std::uint64_t salt) : engine_(testing::seed() * 0x9e3779b97f4a7c15ULL + salt) {}
   std::uint64_t bits() { return engine_(); }
   /// Uniform in [lo, hi].
   std::uint64_t between(std::uint64_t lo, std::uint64_t hi) { return lo + engine_() % (hi - lo + 1); }

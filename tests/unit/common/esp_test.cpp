@@ -9,19 +9,12 @@
 #include "common/esp/engine.h"
 #include "common/esp/ip.h"
 #include "common/esp/natt.h"
+#include "common/testing/seed.h"
 
 using namespace esplanade;
 using namespace esplanade::esp;
 
 namespace {
-std::uint64_t seed() {
-  static const std::uint64_t value = [] {
-    const char* given = std::getenv("ESPLANADE_SEED");
-    return given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-  }();
-  return value;
-}
-
 SaParams params(bool outbound, Cipher cipher = Cipher::kTripleDesCbc, Auth auth = Auth::kHmacSha1_96) {
   SaParams sa;
   sa.outbound = outbound;
@@ -67,8 +60,7 @@ void address_as(Bytes& packet, const SaParams& sa) {
 }  // namespace
 
 TEST_CASE("engine: what was protected comes back, at every size and with every algorithm") {
-  CAPTURE(seed());
-  std::mt19937_64 rng(seed());
+  std::mt19937_64 rng(testing::seed());
   for (const Cipher cipher : {Cipher::kNull, Cipher::kDesCbc, Cipher::kTripleDesCbc}) {
     for (const Auth auth : {Auth::kNone, Auth::kHmacMd5_96, Auth::kHmacSha1_96}) {
       if (cipher == Cipher::kNull && auth == Auth::kNone) continue;
@@ -90,8 +82,7 @@ TEST_CASE("engine: what was protected comes back, at every size and with every a
 }
 
 TEST_CASE("engine: what was protected comes back, in every mode, protocol and family, with extended numbers across 2^32") {
-  CAPTURE(seed());
-  std::mt19937_64 rng(seed());
+  std::mt19937_64 rng(testing::seed());
   for (int shape = 0; shape < 64; ++shape) {
     const bool ah = (shape & 1) != 0, transport = (shape & 2) != 0, inner_v6 = (shape & 4) != 0, outer_v6 = (shape & 8) != 0, natt = (shape & 16) != 0, esn = (shape & 32) != 0;
     if ((natt && (ah || outer_v6)) || (transport && inner_v6 != outer_v6)) continue;
@@ -130,8 +121,7 @@ TEST_CASE("engine: what was protected comes back, in every mode, protocol and fa
 }
 
 TEST_CASE("engine: one flipped bit in what AH covers is refused, and what routers change is not covered") {
-  CAPTURE(seed());
-  std::mt19937_64 rng(seed());
+  std::mt19937_64 rng(testing::seed());
   const auto make = [](bool outbound) {
     SaParams sa = params(outbound, Cipher::kNull);
     sa.protocol = Protocol::kAh;
@@ -152,8 +142,7 @@ TEST_CASE("engine: one flipped bit in what AH covers is refused, and what router
 }
 
 TEST_CASE("engine: one flipped bit anywhere in an authenticated packet is refused") {
-  CAPTURE(seed());
-  std::mt19937_64 rng(seed());
+  std::mt19937_64 rng(testing::seed());
   auto out = SoftSa::create(params(true));
   const Bytes wire = out->encap(ipv4_packet(77, rng))->packet;
   for (std::size_t bit = 0; bit < wire.size() * 8; ++bit) {
@@ -168,7 +157,7 @@ TEST_CASE("engine: one flipped bit anywhere in an authenticated packet is refuse
 }
 
 TEST_CASE("engine: every truncation is refused without harm, for ESP, ESP in UDP and AH") {
-  std::mt19937_64 rng(seed());
+  std::mt19937_64 rng(testing::seed());
   for (int kind = 0; kind < 3; ++kind) {
     SaParams send = params(true, kind == 2 ? Cipher::kNull : Cipher::kTripleDesCbc), receive = params(false, send.cipher);
     if (kind == 1) send.natt = receive.natt = Natt{};
@@ -190,8 +179,7 @@ TEST_CASE("engine: every truncation is refused without harm, for ESP, ESP in UDP
 }
 
 TEST_CASE("engine: random octets are refused") {
-  CAPTURE(seed());
-  std::mt19937_64 rng(seed());
+  std::mt19937_64 rng(testing::seed());
   auto in = SoftSa::create(params(false));
   auto out = SoftSa::create(params(true));
   for (int i = 0; i < 20000; ++i) {
@@ -208,7 +196,7 @@ TEST_CASE("engine: random octets are refused") {
 }
 
 TEST_CASE("engine: sequence numbers do not wrap, and the SA says so before") {
-  std::mt19937_64 rng(seed());
+  std::mt19937_64 rng(testing::seed());
   SaParams sa = params(true);
   sa.seq = 0xfffffffd;
   auto out = SoftSa::create(std::move(sa));
@@ -222,7 +210,7 @@ TEST_CASE("engine: sequence numbers do not wrap, and the SA says so before") {
 }
 
 TEST_CASE("engine: extended sequence numbers do not wrap either") {
-  std::mt19937_64 rng(seed());
+  std::mt19937_64 rng(testing::seed());
   SaParams sa = params(true);
   sa.esn = true;
   sa.seq = 0xfffffffffffffffe;
@@ -233,7 +221,7 @@ TEST_CASE("engine: extended sequence numbers do not wrap either") {
 }
 
 TEST_CASE("engine: transport mode refuses fragments and foreign addresses; a tunnel takes both") {
-  std::mt19937_64 rng(seed());
+  std::mt19937_64 rng(testing::seed());
   SaParams sa = params(true);
   sa.mode = Mode::kTransport;
   auto transport = SoftSa::create(std::move(sa)), tunnel = SoftSa::create(params(true));
@@ -285,7 +273,7 @@ TEST_CASE("address: text of both families, and nothing else") {
 }
 
 TEST_CASE("[R113] engine: lifetimes by bytes, packets and seconds, soft once and hard for good") {
-  std::mt19937_64 rng(seed());
+  std::mt19937_64 rng(testing::seed());
   std::uint64_t now = 100;
   SaParams sa = params(true);
   sa.soft = {100, 0, 10};
@@ -312,7 +300,7 @@ TEST_CASE("[R113] engine: lifetimes by bytes, packets and seconds, soft once and
 }
 
 TEST_CASE("[R56] engine: direction, SPI and outer addresses must be the SA's") {
-  std::mt19937_64 rng(seed());
+  std::mt19937_64 rng(testing::seed());
   const Bytes packet = ipv4_packet(60, rng);
   auto out = SoftSa::create(params(true)), in = SoftSa::create(params(false));
   const Bytes wire = out->encap(packet)->packet;
@@ -350,8 +338,7 @@ TEST_CASE("validate: what no engine may run is refused, and the reason holds no 
 }
 
 TEST_CASE("replay window: agrees with a set of all numbers, with and without ESN") {
-  CAPTURE(seed());
-  std::mt19937_64 rng(seed());
+  std::mt19937_64 rng(testing::seed());
   for (const std::uint16_t size : std::initializer_list<std::uint16_t>{32, 64, 96, 128, 1024}) {
     for (const bool esn : {false, true}) {
       const std::uint64_t start = esn ? 0xffffff00ull : 0;  // crosses 2^32

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "common/pcap/pcap_file.h"
+#include "common/testing/seed.h"
 
 using namespace esplanade;
 
@@ -124,10 +125,7 @@ TEST_CASE("pcap: pcapng is read, and what is not a capture or not a file is name
 }
 
 TEST_CASE("pcap: random octets behind a valid head are an error or packets, never a crash") {
-  const char* given = std::getenv("ESPLANADE_SEED");
-  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-  CAPTURE(seed);
-  std::mt19937_64 rng(seed);
+  std::mt19937_64 rng(testing::seed());
   const Bytes classic = from_hex("a1b2c3d4000200040000000000000000000fffff00000001").value();
   const Bytes ng = from_hex("0a0d0d0a1c0000004d3c2b1a01000000ffffffffffffffff1c0000000100000014000000010000000000040014000000").value();
   for (int i = 0; i < 300; ++i) {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "common/testing/seed.h"
 #include "host/espd/policy.h"
 
 using namespace esplanade;
@@ -17,10 +18,7 @@ Flow flow(const char* src, const char* dst) { return {ip(src), ip(dst)}; }
 
 TEST_CASE("espd/policy: prefixes hold what they should, at every length") {
   // Against arithmetic on whole numbers.
-  const char* given = std::getenv("ESPLANADE_SEED");
-  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-  CAPTURE(seed);
-  std::mt19937_64 rng(seed);
+  std::mt19937_64 rng(testing::seed());
   for (unsigned len = 0; len <= 32; ++len) {
     const std::uint32_t mask = len == 0 ? 0 : ~std::uint32_t{0} << (32 - len);
     for (int round = 0; round < 200; ++round) {

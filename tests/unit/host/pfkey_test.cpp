@@ -10,6 +10,7 @@
 #include "common/pfkey/message.h"
 #include "common/pfkey/natt_frame.h"
 #include "common/pfkey/sa_message.h"
+#include "common/testing/seed.h"
 
 using namespace esplanade;
 using namespace esplanade::pfkey;
@@ -54,11 +55,6 @@ Message full_message() {
   m.natt_sport = 4500;
   m.natt_dport = 61234;
   return m;
-}
-
-std::uint64_t seed_of_run() {
-  const char* given = std::getenv("ESPLANADE_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
 }
 
 }  // namespace
@@ -217,7 +213,7 @@ TEST_CASE("pfkey: messages that are too long or have empty keys are not made") {
 }
 
 TEST_CASE("pfkey: random changes never crash the parser, and what it takes it can write again") {
-  const std::uint64_t seed = seed_of_run();
+  const std::uint64_t seed = testing::seed();
   CAPTURE(seed);
   std::mt19937_64 rng(seed);
   const Bytes whole = bytes_of(full_message());

@@ -1,8 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <random>
 
+#include "common/testing/seed.h"
 #include "keyd/exchange/steps.h"
 #include "keyd/wire/payload_id.h"
 #include "keyd/wire/payload_notify.h"
@@ -33,11 +35,6 @@ void refuses_prefixes(ByteView whole, F&& parse, std::initializer_list<std::size
     if (std::ranges::find(may_end, n) == may_end.end()) CHECK_FALSE(parse(cut));
   }
   CHECK(parse(whole));
-}
-
-std::uint64_t base_seed() {
-  const char* text = std::getenv("ESPLANADE_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 0) : 20240501;
 }
 
 }  // namespace
@@ -230,7 +227,7 @@ TEST_CASE("ike/wire: a message that breaks its row of the step table is refused"
 }
 
 TEST_CASE("ike/wire: random and mutated octets crash no parser") {
-  const std::uint64_t seed = base_seed();
+  const std::uint64_t seed = testing::seed(20240501);
   CAPTURE(seed);
   std::mt19937_64 gen(seed);
   const Bytes corpus[] = {build_sa(sample_sa()), build_id(id_from_selector(*parse_selector("10.1.0.0/16"))),

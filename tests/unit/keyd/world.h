@@ -12,6 +12,7 @@
 #include <random>
 
 #include "common/base/log.h"
+#include "common/testing/seed.h"
 #include "keyd/sa/engine.h"
 #include "tests/unit/keyd/test_holder.h"
 
@@ -26,10 +27,9 @@ struct EngineProbe {
 
 namespace esplanade::ike::test {
 
-/// The seed of a random test: ESPLANADE_SEED, or `preset`.
-inline std::uint64_t base_seed(std::uint64_t preset) {
-  const char* text = std::getenv("ESPLANADE_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 0) : preset;
+/// The seed of one test: that of the run, moved by the test's own `salt`.
+inline std::uint64_t base_seed(std::uint64_t salt) {
+  return testing::seed(0) + salt;
 }
 
 class SeededRng final : public Rng {
