@@ -25,6 +25,7 @@ PARAMETERS = (
     ("ClockHz", "300000000", ""),
     ("BuildId", "0", "first 32 bits of the source revision"),
     ("AllowTestMode", "1", "CONTROL.TEST_MODE may be set"),
+    ("WatchdogLog2", "23", "a packet is reported late after two to four times 2^WatchdogLog2 cycles in its slot"),
     ("KeyCarry", "0", "1: keys travel along the 3DES pipeline (smaller); 0: subkeys by slot (quick in simulation)"),
 )
 

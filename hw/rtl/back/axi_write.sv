@@ -31,7 +31,7 @@ module axi_write #(
   output logic [4:0]   one_done_tag_o,
   // with either done
   output logic         done_err_o,     // a burst of the packet, or the beat, failed
-  output logic         err_o,          // one cycle: a burst failed, at
+  output logic         err_o,          // one cycle, a cycle after its answer: a burst failed, at
   output logic [63:0]  err_addr_o,
   // AXI
   output logic         awvalid_o,
@@ -167,7 +167,9 @@ module axi_write #(
     if (!rst_ni) begin
       pkt_done_o <= 1'b0;
       one_done_o <= 1'b0;
+      err_o      <= 1'b0;
     end else begin
+      err_o      <= b_pop && bresp_i[1];
       pkt_done_o <= b_pop && !b_one && b_last;
       one_done_o <= b_pop && b_one;
     end
@@ -176,8 +178,8 @@ module axi_write #(
     one_done_tag_o <= b_tag;
     done_err_o     <= bresp_i[1] || (err_q && !b_one);
   end
-  assign err_o          = b_pop && bresp_i[1];
-  assign err_addr_o     = {b_addr, 6'd0};
+  // Of use with err_o only.
+  always_ff @(posedge clk_i) err_addr_o <= {b_addr, 6'd0};
   assign idle_o         = !req_q && !next_q && !busy_q && !aw_valid && !w_valid && !b_valid && !pkt_done_o && !one_done_o;
   logic unused;
   assign unused = ^{wr_addr_i[5:0], one_addr_i[5:0], bresp_i[0], aw_ready, w_ready, b_ready, len_in[6]};

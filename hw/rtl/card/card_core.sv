@@ -10,6 +10,7 @@ module card_core #(
   parameter int ClockHz = 300000000,
   parameter int BuildId = 0,          // first 32 bits of the source revision
   parameter int AllowTestMode = 1,    // CONTROL.TEST_MODE may be set
+  parameter int WatchdogLog2 = 23,    // see slot_watch
   parameter int KeyCarry = 0          // see tdes_pipe
 ) (
   input  logic                 ap_clk,
@@ -96,7 +97,8 @@ module card_core #(
   // Card-wide counters are sums over lanes. reg_addr stands still for as long as an access takes.
   logic [Lanes-1:0]    lane_total_hit;
   logic [64*Lanes-1:0] lane_total;
-  logic [63:0]         total, total_q;
+  logic [64*Lanes-1:0] lane_total_q;
+  logic [63:0]         total;
   logic [31:0]         queue_rdata;
   logic                total_high;
   assign total_hit  = lane_total_hit[0];
@@ -105,7 +107,7 @@ module card_core #(
     total       = '0;
     queue_rdata = '0;
     for (int l = 0; l < Lanes; l++) begin
-      total       = total + lane_total[64*l +: 64];
+      total       = total + lane_total_q[64*l +: 64];
       queue_rdata = queue_rdata | lane_rdata[32*l +: 32];
     end
   end
@@ -113,14 +115,14 @@ module card_core #(
   logic        reg_hit_q, hit_q, total_hit_q;
   logic [31:0] reg_rdata_q, global_rdata_q, sa_rdata_q, event_rdata_q;
   always_ff @(posedge clk) begin
-    total_q        <= total;
+    lane_total_q   <= lane_total;
     total_hit_q    <= total_hit;
     global_rdata_q <= global_hit ? global_rdata : 32'd0;
     sa_rdata_q     <= sa_hit ? sa_rdata : 32'd0;
     event_rdata_q  <= event_hit ? event_rdata : 32'd0;
     hit_q          <= global_hit || sa_hit || event_hit || spare_hit || total_hit;
     reg_rdata_q    <= global_rdata_q | sa_rdata_q | event_rdata_q | queue_rdata |
-                      (total_hit_q ? (total_high ? total_q[63:32] : total_q[31:0]) : 32'd0);
+                      (total_hit_q ? (total_high ? total[63:32] : total[31:0]) : 32'd0);
     reg_hit_q      <= hit_q || lane_hit != '0;
   end
   assign reg_rdata = reg_rdata_q;
@@ -138,8 +140,9 @@ module card_core #(
   logic [Lanes-1:0]    lane_bus_idle, lane_idle, lane_resting, lane_seeded, lane_completed, lane_bus_error;
   logic [10*Lanes-1:0] lane_error;
   logic [64*Lanes-1:0] lane_bus_error_addr;
-  logic         path_idle;
+  logic         path_idle, path_idle_q;
   assign path_idle = &lane_idle && !soft_reset_busy;
+  always_ff @(posedge clk) path_idle_q <= path_idle;
   card_time #(.ClockHz(ClockHz)) u_time (
     .clk_i(clk), .rst_ni(rst_n), .busy_i(!path_idle),
     .cycles_o(cycles), .busy_cycles_o(busy_cycles), .seconds_o(seconds)
@@ -180,7 +183,7 @@ module card_core #(
     .clk_i(clk), .rst_ni(rst_n),
     .reg_addr_i(reg_addr), .reg_wr_i(reg_wr), .reg_wdata_i(reg_wdata), .reg_rdata_o(global_rdata),
     .reg_hit_o(global_hit),
-    .idle_i(path_idle), .seeded_i(&lane_seeded), .cycles_i(cycles), .busy_cycles_i(busy_cycles), .seconds_i(seconds),
+    .idle_i(path_idle_q), .seeded_i(&lane_seeded), .cycles_i(cycles), .busy_cycles_i(busy_cycles), .seconds_i(seconds),
     .soft_reset_busy_i(soft_reset_busy),
     .error_set_i(error_set), .bus_error_i(bus_error_q), .bus_error_addr_i(bus_error_addr_q),
     .error_new_o(error_new), .error_cause_o(error_cause),
@@ -225,7 +228,7 @@ module card_core #(
   for (n = 0; n < Lanes; n = n + 1) begin : gen_lane
     card_lane #(
       .Lane(n), .Lanes(Lanes), .QueueCount(QueueCount), .JumboSlots(JumboSlots), .SmallSlots(SmallSlots),
-      .MaxPacketBytes(MaxPacketBytes), .KeyCarry(KeyCarry)
+      .MaxPacketBytes(MaxPacketBytes), .WatchdogLog2(WatchdogLog2), .KeyCarry(KeyCarry)
     ) u_lane (
       .clk_i(clk), .rst_ni(rst_n), .stop_i(stop), .flush_i(flush), .bus_idle_o(lane_bus_idle[n]),
       .idle_o(lane_idle[n]), .resting_o(lane_resting[n]), .cycle_i(cycles[31:0]), .enable_i(enable),

@@ -8,6 +8,7 @@ module card_lane #(
   parameter int JumboSlots = 64,
   parameter int SmallSlots = 192,
   parameter int MaxPacketBytes = 9216,
+  parameter int WatchdogLog2 = 23,
   parameter int KeyCarry = 0
 ) (
   input  logic         clk_i,
@@ -364,7 +365,7 @@ module card_lane #(
     .rd_data_o(row_data), .free_valid_i(free_valid), .free_slot_i(free_slot), .busy_o(lane_busy)
   );
   logic late;
-  slot_watch #(.Slots(1 << SlotBits)) u_watch (
+  slot_watch #(.Slots(1 << SlotBits), .Log2Cycles(WatchdogLog2)) u_watch (
     .clk_i(clk_i), .rst_ni(path_rst_n), .open_i(open_valid), .open_slot_i(open_slot), .free_i(free_valid),
     .free_slot_i(free_slot), .late_o(late)
   );

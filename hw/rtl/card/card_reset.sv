@@ -10,27 +10,32 @@ module card_reset (
   output logic busy_o
 );
   typedef enum logic [1:0] {StRun, StStop, StFlush} state_e;
-  state_e     state_q;
+  state_e     state_q, state_d;
   logic [3:0] count_q;
   logic       heard_q;  // the masters know of the stop
+  always_comb begin
+    state_d = state_q;
+    case (state_q)
+      StStop:  if (heard_q && bus_idle_i) state_d = StFlush;
+      StFlush: if (count_q == 4'd15) state_d = StRun;
+      default: if (request_i) state_d = StStop;
+    endcase
+  end
+  // Both outputs go far, so they are registers of their own.
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       state_q <= StRun;
       count_q <= '0;
       heard_q <= 1'b0;
+      stop_o  <= 1'b0;
+      flush_o <= 1'b0;
     end else begin
+      state_q <= state_d;
       heard_q <= state_q == StStop;
-      case (state_q)
-        StStop:  if (heard_q && bus_idle_i) state_q <= StFlush;
-        StFlush: begin
-          count_q <= count_q + 4'd1;
-          if (count_q == 4'd15) state_q <= StRun;
-        end
-        default: if (request_i) state_q <= StStop;
-      endcase
+      if (state_q == StFlush) count_q <= count_q + 4'd1;
+      stop_o  <= state_d != StRun;
+      flush_o <= state_d == StFlush;
     end
   end
-  assign stop_o  = state_q != StRun;
-  assign flush_o = state_q == StFlush;
-  assign busy_o  = state_q != StRun;
+  assign busy_o = stop_o;
 endmodule

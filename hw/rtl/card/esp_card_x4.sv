@@ -10,6 +10,7 @@ module esp_card_x4 #(
   parameter int ClockHz = 300000000,
   parameter int BuildId = 0,          // first 32 bits of the source revision
   parameter int AllowTestMode = 1,    // CONTROL.TEST_MODE may be set
+  parameter int WatchdogLog2 = 23,    // a packet is reported late after two to four times 2^WatchdogLog2 cycles in its slot
   parameter int KeyCarry = 0          // 1: keys travel along the 3DES pipeline (smaller); 0: subkeys by slot (quick in simulation)
 ) (
   input  logic         ap_clk,
@@ -195,7 +196,7 @@ module esp_card_x4 #(
   card_core #(
     .Lanes(4), .JumboSlots(JumboSlots), .SmallSlots(SmallSlots), .SaEntries(SaEntries), .RingCount(RingCount),
     .ReplayWindow(ReplayWindow), .ClockHz(ClockHz), .BuildId(BuildId), .AllowTestMode(AllowTestMode),
-    .KeyCarry(KeyCarry)
+    .WatchdogLog2(WatchdogLog2), .KeyCarry(KeyCarry)
   ) u_core (
     .ap_clk(ap_clk), .ap_rst_n(ap_rst_n),
     .s_axi_control_awvalid(s_axi_control_awvalid), .s_axi_control_awready(s_axi_control_awready),

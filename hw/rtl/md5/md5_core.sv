@@ -1,7 +1,7 @@
-// MD5 compression function (RFC 1321 s3.4), one step a cycle: one 512-bit block per 66 cycles.
-// state_o = the chaining value after the block (addition of state_i included). It comes with valid_o, 66 cycles
+// MD5 compression function (RFC 1321 s3.4), a step in two cycles: one 512-bit block per 130 cycles.
+// state_o = the chaining value after the block (addition of state_i included). It comes with valid_o, 130 cycles
 // after the block was taken, and stays until the next block is taken. No padding, no message length: the caller's.
-// A step is two adders with a rotation between them; everything else is worked out one to three steps ahead.
+// A step is two adders with a rotation between them, a cycle each; everything else is worked out ahead.
 module md5_core (
   input  logic         clk_i,
   input  logic         rst_ni,   // synchronous; drops the block under way
@@ -15,6 +15,7 @@ module md5_core (
   localparam logic [6:0] LastStep = 7'd63;
 
   logic         busy_q, done_q, take;
+  logic         mixed_now_q;     // second cycle of a step: mixed_q is there
   logic [6:0]   step_q;          // 0..63 steps, 64 the final addition
   logic [511:0] block_q;
   logic [127:0] chain_q;
@@ -29,9 +30,8 @@ module md5_core (
   endfunction
 
   logic [5:0]  ahead;            // three steps ahead; past the last one its word is not used
-  logic [31:0] mixed;
+  logic [31:0] mixed_q;
   assign ahead   = step_q[5:0] + 6'd3;
-  assign mixed   = sum_q + md5_pkg::f(step_q[5:4], b_q, c_q, d_q);
   assign ready_o = !busy_q;
   assign take    = valid_i && ready_o;
   assign valid_o = done_q;
@@ -49,7 +49,10 @@ module md5_core (
   end
 
   always_ff @(posedge clk_i) begin
+    mixed_q     <= sum_q + md5_pkg::f(step_q[5:4], b_q, c_q, d_q);
+    mixed_now_q <= busy_q && !mixed_now_q;
     if (take) begin
+      mixed_now_q          <= 1'b0;
       step_q               <= 7'd0;
       block_q              <= block_i;
       chain_q              <= state_i;
@@ -59,15 +62,17 @@ module md5_core (
       k_q                  <= md5_pkg::k(6'd2);
       m_q                  <= md5_pkg::swap(block_i[447:416]);
     end else if (busy_q && step_q <= LastStep) begin
-      step_q <= step_q + 7'd1;
-      k_q    <= md5_pkg::k(ahead);
-      m_q    <= word_of(block_q, md5_pkg::word(ahead));
-      km_q   <= k_q + m_q;
-      sum_q  <= km_q + d_q;      // D becomes A
-      a_q    <= d_q;
-      b_q    <= b_q + md5_pkg::rol(step_q[5:4], step_q[1:0], mixed);
-      c_q    <= b_q;
-      d_q    <= c_q;
+      if (mixed_now_q) begin
+        step_q <= step_q + 7'd1;
+        k_q    <= md5_pkg::k(ahead);
+        m_q    <= word_of(block_q, md5_pkg::word(ahead));
+        km_q   <= k_q + m_q;
+        sum_q  <= km_q + d_q;    // D becomes A
+        a_q    <= d_q;
+        b_q    <= b_q + md5_pkg::rol(step_q[5:4], step_q[1:0], mixed_q);
+        c_q    <= b_q;
+        d_q    <= c_q;
+      end
     end else if (busy_q) begin
       a_q <= a_q + chain_q[127:96];
       b_q <= b_q + chain_q[95:64];

@@ -3,7 +3,7 @@
 // keys through a reset; BUSY shows that, and a command given meanwhile is kept.
 // The entry window is write-only, wiped when Install or Update has ended and by reset. While a command runs, the
 // window and SA_INDEX do not take writes. Weak keys are the host's to refuse.
-// Install takes about 200 cycles (two hash blocks), the others about 25 and what they wait for.
+// Install takes about 200 cycles (two hash blocks; 300 with MD5), the others about 25 and what they wait for.
 module sad_command #(
   parameter int SaEntries = 1024,
   parameter int ReplayWindow = 1024,
@@ -51,7 +51,8 @@ module sad_command #(
 
   logic          finish;          // the command ends in this cycle
   logic [7:0]    finish_result;
-  logic          takes_entry;
+  // What command_q asks for, and whether index_q has an entry: known a cycle after them, when StStart comes.
+  logic          install_q, update_q, remove_q, view_q, clear_all_q, bad_index_q;
 
   // Registers
   logic in_entry, in_view, wr_command;
@@ -78,9 +79,16 @@ module sad_command #(
     if (!rst_ni) index_q <= '0;
     else if (reg_wr_i && reg_addr_i == card_pkg::RegSaIndex && !active_q) index_q <= reg_wdata_i;
   end
-  assign takes_entry = command_q == card_pkg::SaCommandInstall || command_q == card_pkg::SaCommandUpdate;
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || (active_q && takes_entry && finish)) entry_q <= '0;
+    install_q   <= command_q == card_pkg::SaCommandInstall;
+    update_q    <= command_q == card_pkg::SaCommandUpdate;
+    remove_q    <= command_q == card_pkg::SaCommandRemove;
+    view_q      <= command_q == card_pkg::SaCommandView;
+    clear_all_q <= command_q == card_pkg::SaCommandClear;
+    bad_index_q <= (index_q >> Index) != '0;
+  end
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || (active_q && (install_q || update_q) && finish)) entry_q <= '0;
     else if (reg_wr_i && in_entry && !active_q) entry_q[32*reg_addr_i[7:2] +: 32] <= reg_wdata_i;
   end
 
@@ -129,7 +137,7 @@ module sad_command #(
     reserved_q   <= reserved;
     bad_policy_q <= bad_policy;
     bad_new_q    <= bad_suite || bad_number || bad_window;
-    bad_entry_q  <= reserved_q != '0 || bad_policy_q || (bad_new_q && command_q == card_pkg::SaCommandInstall);
+    bad_entry_q  <= reserved_q != '0 || bad_policy_q || (bad_new_q && install_q);
   end
 
   // HMAC (RFC 2104): states after key XOR ipad and key XOR opad
@@ -155,24 +163,18 @@ module sad_command #(
   assign hash_done  = md5 ? md5_done : sha_done;
   assign hash_state = md5 ? {md5_state, 32'd0} : sha_state;
 
-  logic bad_index;
-  assign bad_index = (index_q >> Index) != '0;
   always_comb begin
     finish        = 1'b0;
     finish_result = card_pkg::SaResultOk;
     case (state_q)
       StStart: begin
-        case (command_q)
-          card_pkg::SaCommandInstall, card_pkg::SaCommandRemove, card_pkg::SaCommandView, card_pkg::SaCommandUpdate: begin
-            finish        = bad_index;
-            finish_result = card_pkg::SaResultBadIndex;
-          end
-          card_pkg::SaCommandClear: ;
-          default: begin
-            finish        = 1'b1;
-            finish_result = card_pkg::SaResultBadCommand;
-          end
-        endcase
+        if (install_q || update_q || remove_q || view_q) begin
+          finish        = bad_index_q;
+          finish_result = card_pkg::SaResultBadIndex;
+        end else if (!clear_all_q) begin
+          finish        = 1'b1;
+          finish_result = card_pkg::SaResultBadCommand;
+        end
       end
       StVerdict: begin
         finish        = bad_entry_q;
@@ -222,18 +224,15 @@ module sad_command #(
         end
         StIdle:  if (active_q) state_q <= StStart;
         StStart: begin
-          clear_q <= command_q == card_pkg::SaCommandClear;
+          clear_q <= clear_all_q;
           sent_q  <= 1'b0;
-          case (command_q)
-            card_pkg::SaCommandInstall, card_pkg::SaCommandUpdate: state_q <= StCheck;
-            card_pkg::SaCommandView: state_q <= StView;
-            default:                 state_q <= StClose;  // Remove and Clear
-          endcase
+          if (install_q || update_q) state_q <= StCheck;
+          else state_q <= view_q ? StView : StClose;      // Remove and Clear close first
         end
         StCheck: state_q <= StJudge;                      // the checks are registered, twice
         StJudge: state_q <= StVerdict;
         StVerdict:
-          if (command_q == card_pkg::SaCommandUpdate) state_q <= StUpdate;
+          if (update_q) state_q <= StUpdate;
           else state_q <= auth == '0 ? StInstall : StInner;
         StInner, StOuter: begin
           if (hash_valid && hash_ready) sent_q <= 1'b1;

@@ -282,12 +282,14 @@ void BackDriver::sample_memory() {
     b_.push_back({error, dut_.cycle() + pauses_.b_latency, b.addr, octets});
   }
   if ((d.pkt_done_o != 0) != done_due_) fail("packet not done after its last burst's answer, or without one");
+  if ((d.err_o != 0) != error_due_.has_value() || (error_due_ && d.err_addr_o != *error_due_)) fail("error report");
   done_due_ = false;
+  error_due_.reset();
   if (d.bvalid_i && d.bready_o) {
     const Answer a = b_.front();
     b_.pop_front();
     b_on_ = false;
-    if (d.err_o != a.error || (a.error && d.err_addr_o != a.addr)) fail("error report");
+    if (a.error) error_due_ = a.addr;
     if (a.addr < kRings) {
       BackJob* job = owner(a.addr);
       if (job == nullptr || job->octets_left < a.octets) fail("too much written");

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -122,6 +123,7 @@ class BackDriver {
   std::deque<Answer> b_;
   bool b_on_ = false, done_on_ = false, aw_held_ = false, w_held_ = false;
   bool done_due_ = false;  // a packet's last burst was answered in the cycle before
+  std::optional<std::uint64_t> error_due_;  // address of a burst that failed in the cycle before
   Burst aw_last_{};
   Beat w_last_{};
   std::array<unsigned, kQueues> issued_{}, told_{};

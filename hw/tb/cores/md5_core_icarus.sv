@@ -31,7 +31,7 @@ module md5_core_icarus;
       block = data;
       @(posedge clk);
       #1 valid = 1'b0;
-      for (int i = 0; i < 100 && out_valid !== 1'b1; i++) begin
+      for (int i = 0; i < 200 && out_valid !== 1'b1; i++) begin
         @(posedge clk);
         #1;
       end

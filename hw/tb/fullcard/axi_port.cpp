@@ -125,7 +125,7 @@ void AxiPort::drive() {
   if (!rest && timing.long_stalls != 0 && random() % 10000 < timing.long_stalls) resting_until_ = now_ + random() % 200;
   *p_.arready = !rest && ar_.size() < kMaxBursts && !stall();
   *p_.awready = !rest && aw_.size() < kMaxBursts && !stall();
-  *p_.wready = !rest && w_.size() < kMaxBeats && !stall();
+  *p_.wready = !rest && !timing.no_write_data && w_.size() < kMaxBeats && !stall();
 
   if (r_took_) {
     r_took_ = r_valid_ = false;

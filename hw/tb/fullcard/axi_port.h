@@ -19,6 +19,7 @@ struct PortTiming {
   unsigned stalls = 0;                           // percent: a channel is not ready, or holds an answer back
   unsigned long_stalls = 0;                      // per 10,000: all channels rest for up to 200 cycles
   bool early_writes = false;
+  bool no_write_data = false;                    // W is never ready
 };
 
 class AxiPort {

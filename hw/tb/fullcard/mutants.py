@@ -10,6 +10,7 @@ it is no part of the test run. Exit code 1 if a mutant survives.
 """
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 RTL = ROOT / "hw/rtl"
 MUTANTS = tomllib.loads((pathlib.Path(__file__).parent / "mutants.toml").read_text())["mutant"]
+OBJCACHE = {"OBJCACHE": "ccache"} if shutil.which("ccache") else {}  # most files of two mutants are the same
 PARTS = ("crypto", "front", "back", "sad", "queue", "card")  # as in hw/CMakeLists.txt
 
 
@@ -55,12 +57,13 @@ def survives(build, m, folder, without):
     sources = [changed if f == m["file"] else RTL / f for f in files()]
     made = run(["verilator", "--cc", "--build", "-j", "2", "--top-module", "esp_card", "--Mdir", folder / "obj", "-O3",
                 "--x-assign", "fast", "--trace-fst", "--trace-structs", "-CFLAGS", "-O1 -fPIC", "-Wno-fatal",
-                ROOT / "hw/model/esp_card.vlt", *sources])
+                ROOT / "hw/model/esp_card.vlt", *sources], env=os.environ | OBJCACHE)
     if made.returncode:
         sys.exit(f"{m['name']}: does not build\n{made.stdout[-3000:]}")
     libraries = [next(build.rglob(f"lib{n}.a")) for n in
-                 ("fullcard_models", "fullcard_bench", "verilated_runtime", "esplanade_esp", "esplanade_crypto", "esplanade_base")]
-    objects = build.glob(f"tests/rtl/fullcard/CMakeFiles/rtl_fullcard_{m['test']}.dir/*.o")
+                 ("fullcard_models", "fullcard_bench", "verilated_runtime", "esplanade_esp", "esplanade_crypto", "esplanade_testing", "esplanade_base")]
+    objects = [*build.glob(f"tests/rtl/fullcard/CMakeFiles/rtl_fullcard_{m['test']}.dir/*.o"),
+               *build.glob("common/CMakeFiles/esplanade_test_main.dir/testing/*.o")]
     linked = run(["g++", *objects, libraries[0], folder / "obj/Vesp_card__ALL.a", *libraries[1:], "-lfmt", "-lcrypto",
                   "-lz", "-lpthread", "-o", folder / "bench"])
     if linked.returncode:
