@@ -54,10 +54,10 @@ module axi_write #(
   logic [5:0]  at_q, tail_q;           // first beat in the page; octets in the last beat, 0 for all
   logic [10:0] left_q, beats_in;
   logic [6:0]  to_page;
-  logic        next_q, next_end_q, next_last_q, start;
+  logic        next_q, next_last_q, start;
   logic [57:0] next_addr_q;
   logic [6:0]  next_beats_q;
-  logic [5:0]  next_tail_q;
+  logic [63:0] next_strb_q;            // of the burst's last beat
   assign beats_in = {1'b0, wr_len_i[15:6]} + {10'd0, wr_len_i[5:0] != 6'd0};
   assign to_page  = 7'd64 - {1'b0, at_q};
   assign cut_all  = left_q <= {4'd0, to_page};
@@ -88,17 +88,15 @@ module axi_write #(
     if (cut) begin
       next_addr_q  <= {page_q, at_q};
       next_beats_q <= cut_all ? left_q[6:0] : to_page;
-      next_end_q   <= cut_all;
       next_last_q  <= cut_all && req_last_q;
-      next_tail_q  <= tail_q;
+      next_strb_q  <= cut_all && tail_q != 6'd0 ? ~(64'hffffffff_ffffffff << tail_q) : 64'hffffffff_ffffffff;
     end
   end
 
   // ---- Order of bursts and beats on W -----------------------------------------------------------------------------
-  logic        busy_q, busy_end_q, one, beat, beat_last, room_q, w_room_q, finish;
+  logic        busy_q, one, beat, beat_last, room_q, w_room_q;
   logic [6:0]  left_beats_q;
-  logic [5:0]  busy_tail_q, tail;
-  logic [63:0] strb;
+  logic [63:0] busy_strb_q, strb;
   // Seen a cycle late, so asked for one more than is needed.
   logic [2:0]                 aw_level;
   logic [$clog2(Beats):0]     w_level;
@@ -113,10 +111,9 @@ module axi_write #(
   assign one_ready_o = !busy_q && room_q;
   assign wd_ready_o  = !stop_i && (busy_q ? w_room_q : next_q && !one_valid_i && room_q);
   assign beat_last   = busy_q ? left_beats_q == 7'd1 : next_beats_q == 7'd1;
-  assign finish      = beat_last && (busy_q ? busy_end_q : next_end_q);
-  assign tail        = busy_q ? busy_tail_q : next_tail_q;
-  assign strb        = one ? one_strb_i : stop_i ? 64'd0 : finish && tail != 6'd0 ? ~(64'hffffffff_ffffffff << tail) :
-                       64'hffffffff_ffffffff;
+  // `one` comes with busy_q low: which of two strobes is meant is known before whether there is a beat.
+  assign strb        = !busy_q && one_valid_i ? one_strb_i :
+                       {64{!stop_i}} & ({64{!beat_last}} | (busy_q ? busy_strb_q : next_strb_q));
   always_ff @(posedge clk_i) begin
     if (!rst_ni) busy_q <= 1'b0;
     else if (beat) busy_q <= !beat_last;
@@ -124,8 +121,7 @@ module axi_write #(
   always_ff @(posedge clk_i) begin
     if (start) begin
       left_beats_q <= next_beats_q - 7'd1;
-      busy_end_q   <= next_end_q;
-      busy_tail_q  <= next_tail_q;
+      busy_strb_q  <= next_strb_q;
     end else if (beat) left_beats_q <= left_beats_q - 7'd1;
   end
 

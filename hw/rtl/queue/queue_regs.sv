@@ -53,7 +53,9 @@ module queue_regs #(
   logic [3:0]  log2_q;
   logic [63:0] sq_base_q, cq_base_q;
   logic [IndexBits-1:0] sq_tail_q, sq_head_q, sq_issued_q, cq_head_q, cq_tail_q, cq_issued_q;
-  logic [15:0] in_flight_q;            // descriptors fetched whose completion is not done
+  // Descriptors fetched whose completion is not done: in_flight_q + moved_q, which is what the last cycle added.
+  logic [15:0] in_flight_q;
+  logic [5:0]  moved_q;                // signed
 
   logic        mine, mine_q, wr, wr_control, enable_new, running, begins;
   logic [5:0]  at, at_q;
@@ -166,8 +168,13 @@ module queue_regs #(
     end
   end
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || flush_i) in_flight_q <= '0;
-    else in_flight_q <= in_flight_q + (fetch_i ? 16'(fetch_count_i) : 16'd0) - 16'(dropped_i) - 16'(cpl_done_i);
+    if (!rst_ni || flush_i) begin
+      in_flight_q <= '0;
+      moved_q     <= '0;
+    end else begin
+      in_flight_q <= in_flight_q + {{10{moved_q[5]}}, moved_q};
+      moved_q     <= (fetch_i ? {1'b0, fetch_count_i} : 6'd0) - 6'(dropped_i) - 6'(cpl_done_i);
+    end
   end
 
   // A queue that stopped for a bus error on reading still completes what is in flight; one whose completions
@@ -184,7 +191,7 @@ module queue_regs #(
       else if (wr_control && !enable_new) state_q <= StOff;
       else begin
         case (state_q)
-          StWait:    if (in_flight_q == '0) state_q <= StCheckSq;
+          StWait:    if (in_flight_q == '0 && moved_q == '0) state_q <= StCheckSq;
           StCheckSq: if (chk_done_i) state_q <= chk_ok_i && sq_base_q[5:0] == '0 ? StCheckCq : StStopped;
           StCheckCq: if (chk_done_i) begin
             state_q  <= chk_ok_i && cq_base_q[5:0] == '0 ? StRun : StStopped;
@@ -252,6 +259,7 @@ module queue_regs #(
   logic [4:0]  f_way_q, f_held_q, f_out_q;
   logic        f_drop;   // cpl_done_i without cpl_issue_i
   logic [IndexBits-1:0] f_size, f_ahead, f_wait, f_ring, f_come, f_open, f_left, f_late, f_moved, f_grown;
+  logic [15:0] f_in_flight;
   assign f_drop  = cpl_done_i && f_out_q == '0;
   assign f_ahead = sq_issued_q - cq_head_q;
   assign f_wait  = sq_tail_q - sq_issued_q;
@@ -263,6 +271,7 @@ module queue_regs #(
   assign f_late  = cq_issued_q - cq_tail_q;
   assign f_moved = floor_q - f_ring;   // since the doorbell was written
   assign f_grown = f_open - ceil_q;
+  assign f_in_flight = in_flight_q + {{10{moved_q[5]}}, moved_q};
   always @(posedge clk_i) begin
     past_ok_q <= 1'b1;
     past_wr_q <= reg_wr_i;
@@ -292,8 +301,8 @@ module queue_regs #(
     if (f_drop) assume (!cpl_live_o && !cpl_issue_i && f_held_q != '0);
     if (chk_done_i) assume (chk_req_o);
     if (past_ok_q) begin
-      assert (in_flight_q == 16'(f_way_q) + 16'(f_held_q) + 16'(f_out_q));
-      assert (in_flight_q <= 16'd8 && f_out_q <= 5'd4);
+      assert (f_in_flight == 16'(f_way_q) + 16'(f_held_q) + 16'(f_out_q));
+      assert (f_in_flight <= 16'd8 && f_out_q <= 5'd4);
       assert (log2_q <= 4'd2 && cq_base_q == '0);
       assert (!cpl_live_o || state_q == StRun || state_q == StStopped);
       assert (enable_q == (state_q != StOff));
@@ -316,7 +325,7 @@ module queue_regs #(
         if (cpl_live_o && !past_issue_q) assert (cpl_wrap_q == ((15'(cq_issued_q) & mask_q) == mask_q));
         assert (cpl_phase_o == ((cq_issued_q & f_size) == '0));
         assert (available_q == '0 || !stale_q);
-        if (state_q == StCheckSq || state_q == StCheckCq) assert (in_flight_q == '0 && !stale_q);
+        if (state_q == StCheckSq || state_q == StCheckCq) assert (in_flight_q == '0 && moved_q == '0 && !stale_q);
         if (!running && state_q != StStopped)
           assert (sq_issued_q == '0 && sq_head_q == '0 && cq_issued_q == '0 && cq_tail_q == '0 && cq_head_q == '0);
         if (state_q == StCheckSq || state_q == StCheckCq || running) begin
