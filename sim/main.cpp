@@ -37,7 +37,7 @@ XCL_EMULATION_MODE=hw_emu. FILE describes the platform.
 
 Environment: ESPLANADE_SIM_LOG log file; ESPLANADE_SIM_STATS statistics file (JSON); ESPLANADE_SIM_WAVE
 file.fst[:from[:to]] waves; ESPLANADE_SIM_CONFIG TOML file with a [sim] table; ESPLANADE_SIM_TIMEOUT seconds that the
-model may take to answer (10; 0 for ever).
+model may take to answer (10; 0 for ever); ESPLANADE_SIM_MODEL rtl (the default) or functional.
 )";
 
 std::string usage() { return fmt::format(kUsage, program_invocation_short_name); }
@@ -104,6 +104,11 @@ std::unique_ptr<ModelCard> start_model(const std::string& platform_file) {
     patience_s = std::strtol(text.c_str(), &end, 10);
     if (*end != '\0' || patience_s < 0) return dead("ESPLANADE_SIM_TIMEOUT must be a number of seconds");
   }
+  const std::string model_kind = env("ESPLANADE_SIM_MODEL", "rtl");
+  if (model_kind != "rtl" && model_kind != "functional") {
+    return dead(fmt::format("ESPLANADE_SIM_MODEL is \"{}\": it must be rtl or functional", printable(model_kind, 40)));
+  }
+  const ModelOptions options{*wave, env("ESPLANADE_SIM_STATS"), model_kind == "functional"};
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return dead(std::strerror(errno));
   const pid_t front = ::getpid();
@@ -114,10 +119,10 @@ std::unique_ptr<ModelCard> start_model(const std::string& platform_file) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::prctl(PR_SET_NAME, model_name().c_str());
     if (::getppid() != front) std::_Exit(1);  // the front died before prctl
-    std::_Exit(run_model(std::make_unique<Link>(ends[1]), *platform, {*wave, env("ESPLANADE_SIM_STATS")}));
+    std::_Exit(run_model(std::make_unique<Link>(ends[1]), *platform, options));
   }
   ::close(ends[1]);
-  log_info("front {}, model {}", front, model);
+  log_info("front {}, model {} ({})", front, model, model_kind);
   return std::make_unique<ModelCard>(std::make_unique<Link>(ends[0]), model,
                                      std::chrono::seconds(patience_s));
 }

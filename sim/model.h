@@ -13,6 +13,7 @@ namespace esplanade::sim {
 struct ModelOptions {
   WaveWindow wave;
   std::string stats_file;  // empty: none
+  bool functional = false; // the kernel's functional model instead of its RTL
 };
 
 /// Simulates until the front closes the card or goes away; then writes the statistics. The exit status.

@@ -39,6 +39,13 @@ constexpr void store_be64(Byte* p, std::uint64_t v) {
   store_be32(p, static_cast<std::uint32_t>(v >> 32));
   store_be32(p + 4, static_cast<std::uint32_t>(v));
 }
+/// Little-endian, as the card and capture files have their words.
+constexpr std::uint32_t load_le32(const Byte* p) {
+  return p[0] | (std::uint32_t{p[1]} << 8) | (std::uint32_t{p[2]} << 16) | (std::uint32_t{p[3]} << 24);
+}
+constexpr void store_le32(Byte* p, std::uint32_t v) {
+  for (int i = 0; i < 4; ++i) p[i] = static_cast<Byte>(v >> (8 * i));
+}
 
 /// Appends `v` in network order.
 inline void put_be16(Bytes& out, std::uint16_t v) {

@@ -36,6 +36,7 @@ const char* errc_name(Errc code) {
     case Errc::kUnknownAuthority: return "unknown-authority";
     case Errc::kBadSignature: return "bad-signature";
     case Errc::kBadAuth: return "bad-auth";
+    case Errc::kNoRoom: return "no-room";
     case Errc::kBadInner: return "bad-inner";
   }
   return "?";

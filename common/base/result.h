@@ -44,6 +44,7 @@ enum class Errc : std::uint8_t {
   kUnknownAuthority,  // no chain to a configured authority
   kBadSignature,  // a signature that does not fit
   kBadAuth,       // a hash or token that proves no secret
+  kNoRoom,        // the result does not fit where it shall go
   kBadInner,      // packet inside a tunnel is not whole, or not of the stated family
 };
 

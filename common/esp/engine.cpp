@@ -31,6 +31,12 @@ std::optional<crypto::Cbc> make_cipher(const SaParams& sa) {
                      sa.enc_key.reveal());
 }
 
+std::size_t esp_len(const SaParams& sa, std::size_t payload) {
+  const std::size_t align = sa.cipher == Cipher::kNull ? 4 : crypto::kBlockLen;  // RFC 4303 s2.4
+  const std::size_t padded = (payload + kTrailer + align - 1) / align * align;
+  return kEspHeader + iv_len(sa.cipher) + padded + icv_len(sa.auth);
+}
+
 std::optional<crypto::Hmac> make_hmac(const SaParams& sa) {
   if (sa.auth == Auth::kNone) return std::nullopt;
   return crypto::Hmac(sa.auth == Auth::kHmacMd5_96 ? crypto::Hash::kMd5 : crypto::Hash::kSha1, sa.auth_key.reveal());
@@ -44,6 +50,9 @@ struct SoftSa::State {
   std::optional<crypto::Cbc> cipher;
   std::optional<crypto::Hmac> hmac;
   std::optional<ReplayWindow> window;  // inbound with a check
+  std::size_t room = 0;                // for the result of the decap under way
+  std::optional<std::uint64_t> authentic;  // its number, once the ICV was good
+  std::uint8_t authentic_next_header = 0;
   std::uint64_t seq;
   SaCounters counters;
   bool expired = false;
@@ -101,11 +110,6 @@ struct SoftSa::State {
     hmac->digest({first, rest, ByteView(high, sa.esn ? 4 : 0)}, out);
   }
 
-  std::size_t esp_len(std::size_t payload) const {
-    const std::size_t align = sa.cipher == Cipher::kNull ? 4 : crypto::kBlockLen;  // RFC 4303 s2.4
-    const std::size_t padded = (payload + kTrailer + align - 1) / align * align;
-    return kEspHeader + iv_len(sa.cipher) + padded + icv_len(sa.auth);
-  }
   void seal(ByteView payload, std::uint8_t next_header, std::uint64_t number, const crypto::Iv& iv, MutableBytes out);
   Result<Bytes> open(ByteView esp, std::uint64_t number, std::uint8_t& next_header);
 
@@ -137,7 +141,7 @@ void SoftSa::State::seal(ByteView payload, std::uint8_t next_header, std::uint64
   if (hmac) icv(out.first(icv_at), {}, number, out.subspan(icv_at));
 }
 
-// Everything after the replay check, in the order of RFC 4303 s3.4.4: ICV, window, decryption, padding.
+// Everything after the replay check, in the order of RFC 4303 s3.4.4; the window moves where decap ends.
 Result<Bytes> SoftSa::State::open(ByteView esp, std::uint64_t number, std::uint8_t& next_header) {
   const std::size_t body_at = kEspHeader + iv_len(sa.cipher);
   const std::size_t icv_at = esp.size() - icv_len(sa.auth);
@@ -149,12 +153,7 @@ Result<Bytes> SoftSa::State::open(ByteView esp, std::uint64_t number, std::uint8
       return Error{Errc::kBadIcv, "integrity check failed"};
     }
   }
-  if (window) {
-    window->mark(number);
-    seq = window->top();
-  } else {
-    seq = std::max(seq, number);
-  }
+  authentic = number;
   Bytes body(esp.begin() + static_cast<std::ptrdiff_t>(body_at), esp.begin() + static_cast<std::ptrdiff_t>(icv_at));
   if (cipher) {
     crypto::Iv iv;
@@ -162,7 +161,7 @@ Result<Bytes> SoftSa::State::open(ByteView esp, std::uint64_t number, std::uint8
     ESPLANADE_CHECK(cipher->decrypt(iv, body, body));
   }
   const std::size_t pad = body[body.size() - 2];
-  next_header = body[body.size() - 1];
+  next_header = authentic_next_header = body[body.size() - 1];
   if (pad + kTrailer > body.size()) return Error{Errc::kBadPadding, "pad length exceeds the payload", body.size() - 2};
   const std::size_t payload = body.size() - kTrailer - pad;
   for (std::size_t i = 0; i < pad; ++i) {
@@ -178,7 +177,7 @@ Result<Encapsulated> SoftSa::State::encap_esp(ByteView packet, const IpPacket& i
   const std::size_t head = tunnel ? outer_len(sa) : ip.upper_at;
   const std::size_t udp = sa.natt ? kUdpHeader : 0;
   const ByteView payload = tunnel ? packet : packet.subspan(ip.upper_at);
-  const std::size_t esp = esp_len(payload.size());
+  const std::size_t esp = esp_len(sa, payload.size());
   if (head + udp + esp > kMaxPacket) return Error{Errc::kBadLength, "the protected packet would exceed 65,535 octets"};
   ESPLANADE_TRY(number, next_seq());
   Bytes out(head + udp + esp);
@@ -259,6 +258,7 @@ Result<Decapsulated> SoftSa::State::deliver(ByteView outer, const IpPacket& ip, 
     payload.resize(inner->total_len);  // what follows is traffic flow padding: RFC 4303 s2.7
     copy_ecn_inward(outer, payload);
   }
+  if (payload.size() > room) return Error{Errc::kNoRoom, "the result is larger than its buffer"};
   ESPLANADE_CHECK(admit(payload.size()));
   count(payload.size());
   return Decapsulated{std::move(payload), next_header, number};
@@ -302,8 +302,8 @@ Result<Decapsulated> SoftSa::State::decap_ah(ByteView packet, const IpPacket& ip
     ++counters.icv_drops;
     return Error{Errc::kBadIcv, "integrity check failed"};
   }
-  if (window) window->mark(number);
-  seq = window ? window->top() : std::max(seq, number);
+  authentic = number;
+  authentic_next_header = ah[0];
   const ByteView payload = ah.subspan(len);
   return deliver(packet, ip, Bytes(payload.begin(), payload.end()), ah[0], number);
 }
@@ -353,6 +353,14 @@ Result<SoftSa> SoftSa::create(SaParams params, Clock clock) {
   return SoftSa(std::make_unique<State>(std::move(params), clock ? std::move(clock) : Clock(monotonic_seconds)));
 }
 
+std::size_t protected_len(const SaParams& sa, const IpPacket& ip) {
+  const bool tunnel = sa.mode == Mode::kTunnel;
+  const std::size_t head = tunnel ? outer_len(sa) : ip.upper_at;
+  const std::size_t payload = tunnel ? ip.total_len : ip.total_len - ip.upper_at;
+  if (sa.protocol == Protocol::kAh) return head + kAhHeader + icv_len(sa.auth) + payload;
+  return head + (sa.natt ? kUdpHeader : 0) + esp_len(sa, payload);
+}
+
 namespace {
 // Replay and ICV drops have counters of their own, counted where they are found.
 template <class T>
@@ -365,7 +373,18 @@ T counted(T result, SaCounters& counters) {
 Result<Encapsulated> SoftSa::encap(ByteView packet, std::optional<std::array<Byte, 8>> iv) {
   return counted(state_->encap(packet, iv), state_->counters);
 }
-Result<Decapsulated> SoftSa::decap(ByteView packet) { return counted(state_->decap(packet), state_->counters); }
+Result<Decapsulated> SoftSa::decap(ByteView packet, std::size_t room) {
+  State& s = *state_;
+  s.room = room;
+  s.authentic.reset();
+  s.authentic_next_header = 0;
+  auto out = counted(s.decap(packet), s.counters);
+  if (s.authentic && (out || out.error().code != Errc::kNoRoom)) {
+    if (s.window) s.window->mark(*s.authentic);
+    s.seq = s.window ? s.window->top() : std::max(s.seq, *s.authentic);
+  }
+  return out;
+}
 
 Status SoftSa::move(const IpAddress& src, const IpAddress& dst, const std::optional<Natt>& natt) {
   SaParams& sa = state_->sa;
@@ -377,9 +396,28 @@ Status SoftSa::move(const IpAddress& src, const IpAddress& dst, const std::optio
   return ok();
 }
 
+void SoftSa::update(const SaParams& params) {
+  SaParams& sa = state_->sa;
+  sa.src = params.src;
+  sa.dst = params.dst;
+  sa.natt = params.natt;
+  sa.check_outer = params.check_outer;
+  sa.ttl = params.ttl;
+  sa.df = params.df;
+  sa.dscp = params.dscp;
+  sa.ecn_copy = params.ecn_copy;
+  sa.soft = params.soft;
+  sa.hard = params.hard;
+}
+
 const SaParams& SoftSa::params() const { return state_->sa; }
 const SaCounters& SoftSa::counters() const { return state_->counters; }
 std::uint64_t SoftSa::seq() const { return state_->seq; }
+Status SoftSa::admit(std::size_t octets) { return state_->admit(octets); }
+std::optional<std::uint64_t> SoftSa::fresh_number(std::uint32_t low) const {
+  return state_->window ? state_->window->check(low) : low;
+}
+std::uint8_t SoftSa::authentic_next_header() const { return state_->authentic_next_header; }
 bool SoftSa::expired() const { return state_->expired; }
 std::vector<Limit> SoftSa::take_limits() {
   state_->look_at_clock();

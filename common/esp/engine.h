@@ -4,11 +4,13 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "common/base/bytes.h"
+#include "common/esp/ip.h"
 #include "common/esp/replay_window.h"
 #include "common/esp/sa.h"
 
@@ -59,17 +61,27 @@ class SoftSa {
 
   /// Unprotects one whole outer IP packet, in the order of RFC 4303 s3.4: replay check, ICV, window, decrypt,
   /// padding, next header, inner header. Errors: kTruncated, kMalformed, kBadLength, kFragment, kWrongProtocol,
-  /// kWrongAddress, kUnknownSpi, kReplayed, kBadIcv, kBadPadding, kDummy, kBadNextHeader, kBadInner, kExpired.
-  Result<Decapsulated> decap(ByteView packet);
+  /// kWrongAddress, kUnknownSpi, kReplayed, kBadIcv, kBadPadding, kDummy, kBadNextHeader, kBadInner, kExpired; kNoRoom
+  /// when the result is larger than `room` octets: then the packet does not count as received and may come again.
+  Result<Decapsulated> decap(ByteView packet, std::size_t room = std::numeric_limits<std::size_t>::max());
 
   /// The peer is reached elsewhere now (RFC 3947 s7): other outer addresses and UDP ports; all else stays.
   /// Errors: kBadConfig (families differ from before, UDP encapsulation comes or goes).
   Status move(const IpAddress& src, const IpAddress& dst, const std::optional<Natt>& natt);
+  /// Takes addresses, UDP ports, check_outer, TTL, DF, DSCP and ECN policy and lifetimes from `params`; keys,
+  /// algorithms, numbers, window, counters and age stay.
+  void update(const SaParams& params);
 
   const SaParams& params() const;
   const SaCounters& counters() const;
   /// Outbound: last number used. Inbound: highest authenticated.
   std::uint64_t seq() const;
+  /// Looks at the lifetimes as for a packet of `octets`: kExpired, and the SA closed, where it would pass a hard limit.
+  Status admit(std::size_t octets);
+  /// Inbound: the number that the low word of a received packet stands for now; nothing where decap would find it replayed.
+  std::optional<std::uint64_t> fresh_number(std::uint32_t low) const;
+  /// Inbound: the next header that the last packet held, where its ICV was good; else 0.
+  std::uint8_t authentic_next_header() const;
   /// A hard limit was reached: every packet is refused with kExpired.
   bool expired() const;
   /// Limits reached since the last call; looks at the clock first.
@@ -80,6 +92,9 @@ class SoftSa {
   explicit SoftSa(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
+
+/// Octets of what encap makes of `packet`, whose headers are `ip`.
+std::size_t protected_len(const SaParams& sa, const IpPacket& ip);
 
 /// SPI and protocol of an outer packet (ESP, AH, or UDP that carries ESP by RFC 3948),
 /// without looking further. Errors: kTruncated, kMalformed, kBadLength, kFragment, and kWrongProtocol where it is neither.

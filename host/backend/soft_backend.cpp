@@ -6,31 +6,9 @@
 
 #include "common/crypto/random.h"
 #include "common/esp/engine.h"
+#include "hw/regs/errc_status.h"
 
 namespace esplanade::host {
-
-card::Status to_status(Errc code) {
-  switch (code) {
-    case Errc::kTruncated:
-    case Errc::kMalformed: return card::Status::kBadHeader;
-    case Errc::kBadLength: return card::Status::kBadEspLength;
-    case Errc::kFragment: return card::Status::kFragment;
-    case Errc::kWrongProtocol: return card::Status::kWrongProtocol;
-    case Errc::kWrongAddress: return card::Status::kWrongAddress;
-    case Errc::kWrongDirection: return card::Status::kWrongDirection;
-    case Errc::kUnknownSpi: return card::Status::kNoSa;
-    case Errc::kReplayed: return card::Status::kReplay;
-    case Errc::kBadIcv: return card::Status::kBadIcv;
-    case Errc::kBadPadding: return card::Status::kBadPadding;
-    case Errc::kBadNextHeader: return card::Status::kBadNextHeader;
-    case Errc::kBadInner: return card::Status::kBadInner;
-    case Errc::kDummy: return card::Status::kDummy;
-    case Errc::kSeqOverflow: return card::Status::kSeqOverflow;
-    case Errc::kExpired: return card::Status::kExpired;
-    case Errc::kDeviceLost: return card::Status::kBusError;
-    default: return card::Status::kUnsupported;
-  }
-}
 
 namespace {
 
@@ -133,7 +111,7 @@ class SoftBackend final : public Backend {
         out.seq = result->seq;
         out.packet = std::move(result->packet);
       } else {
-        out.status = to_status(result.error().code);
+        out.status = card::to_status(result.error().code);
       }
     }
     finish(std::move(out));
@@ -145,7 +123,7 @@ class SoftBackend final : public Backend {
     Outcome out{cookie, card::Op::kDecap, card::Status::kOk, std::nullopt, 0, 0, 0, {}};
     const auto spi = esp::find_spi(outer);
     if (!spi) {
-      out.status = to_status(spi.error().code);
+      out.status = card::to_status(spi.error().code);
     } else if (const auto found = inbound_.find(inbound_key(spi->protocol, spi->spi)); found == inbound_.end()) {
       out.status = card::Status::kNoSa;
       out.spi = spi->spi;
@@ -160,7 +138,7 @@ class SoftBackend final : public Backend {
         out.next_header = result->next_header;
         out.packet = std::move(result->packet);
       } else {
-        out.status = to_status(result.error().code);
+        out.status = card::to_status(result.error().code);
       }
     }
     finish(std::move(out));

@@ -10,6 +10,7 @@
 // and the names of its ports; Traits, what a description cannot say, each of it optional:
 //   static bool idle(const Model&)   clocking it would change nothing but its clock; valid after eval()
 //   static void skip(Model&, std::uint64_t cycles, std::uint32_t clock_hz)   time that was not simulated
+//   static std::unique_ptr<FunctionalKernel> functional(CardBus&, const Platform&)   sim/functional/model.h
 // Without idle() the kernel is taken as idle when handshake_idle() says so.
 #pragma once
 

@@ -1,13 +1,6 @@
 #include "sim/model/memory.h"
 
-#include <fmt/format.h>
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-
-#include "sim/model/die.h"
 
 namespace esplanade::sim {
 
@@ -34,53 +27,24 @@ void TimedMemory::b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time
   delay = start + (access.is_read() ? timing_.read_latency : timing_.write_latency) - now;
 }
 
-CardMemory::CardMemory(sc_core::sc_module_name name, const MemoryRegion& region, const MemoryTiming& timing)
-    : TimedMemory(name, region, timing) {
-  void* at = ::mmap(nullptr, region.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                    -1, 0);
-  if (at == MAP_FAILED) {
-    die(fmt::format("no address space for {} bytes of {}: {}", region.size, region.tag,
-                    std::strerror(errno)));
-  }
-  bytes_ = static_cast<Byte*>(at);
-}
-
-CardMemory::~CardMemory() { ::munmap(bytes_, region().size); }
-
 bool CardMemory::read(std::uint64_t address, MutableBytes to) {
-  std::copy_n(bytes_ + address, to.size(), to.data());
+  std::copy_n(bytes_.at(address), to.size(), to.data());
   return true;
 }
 
 bool CardMemory::write(std::uint64_t address, ByteView data, ByteView enables) {
   if (std::ranges::find(enables, Byte{0}) == enables.end()) {
-    std::ranges::copy(data, bytes_ + address);
+    std::ranges::copy(data, bytes_.at(address));
   } else {
     for (std::size_t i = 0; i < data.size(); ++i) {
-      if (enables[i % enables.size()] != 0) bytes_[address + i] = data[i];
+      if (enables[i % enables.size()] != 0) *bytes_.at(address + i) = data[i];
     }
   }
   return true;
 }
 
-bool HostMemory::call(LinkOp op, std::uint64_t address, std::uint64_t size, ByteView data,
-                      MutableBytes answer) {
-  if (!link_.send(LinkFrame{op, false, region().base + address, size, {}}, data)) die("the front is gone");
-  for (;;) {
-    auto frame = link_.receive_new();
-    if (!frame) die(frame.error().detail);
-    if (frame->op != LinkOp::kHostAnswer) {
-      link_.put_back(std::move(*frame));  // a call of the host that crossed ours
-      continue;
-    }
-    if (!frame->valid || frame->payload.size() != answer.size()) return false;
-    std::ranges::copy(frame->payload, answer.begin());
-    return true;
-  }
-}
-
 bool HostMemory::read(std::uint64_t address, MutableBytes to) {
-  return call(LinkOp::kHostRead, address, to.size(), {}, to);
+  return read_host(link_, region().base + address, to);
 }
 
 bool HostMemory::write(std::uint64_t address, ByteView data, ByteView enables) {
@@ -89,8 +53,7 @@ bool HostMemory::write(std::uint64_t address, ByteView data, ByteView enables) {
   for (std::size_t at = 0; at < data.size();) {
     std::size_t end = at;
     while (end < data.size() && enabled(end)) ++end;
-    if (end > at && !call(LinkOp::kHostWrite, address + at, end - at, data.subspan(at, end - at), {}))
-      return false;
+    if (end > at && !write_host(link_, region().base + address + at, data.subspan(at, end - at))) return false;
     at = std::max(end, at + 1);
   }
   return true;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sim/link.h"
+#include "sim/model/memory_bytes.h"
 #include "sim/platform.h"
 
 namespace esplanade::sim {
@@ -43,13 +44,13 @@ class TimedMemory : public sc_core::sc_module {
 /// Memory on the card. Address space of the region's size; only what was touched takes the machine's memory.
 class CardMemory final : public TimedMemory {
  public:
-  CardMemory(sc_core::sc_module_name name, const MemoryRegion& region, const MemoryTiming& timing);
-  ~CardMemory() override;
+  CardMemory(sc_core::sc_module_name name, const MemoryRegion& region, const MemoryTiming& timing)
+      : TimedMemory(name, region, timing), bytes_(region) {}
 
  private:
   bool read(std::uint64_t address, MutableBytes to) override;
   bool write(std::uint64_t address, ByteView data, ByteView enables) override;
-  Byte* bytes_;
+  SparseBytes bytes_;
 };
 
 /// Buffers of the host, through the front and XRT's second socket.
@@ -61,7 +62,6 @@ class HostMemory final : public TimedMemory {
  private:
   bool read(std::uint64_t address, MutableBytes to) override;
   bool write(std::uint64_t address, ByteView data, ByteView enables) override;
-  bool call(LinkOp op, std::uint64_t address, std::uint64_t size, ByteView data, MutableBytes answer);
   Link& link_;
 };
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/base/log.h"
+#include "sim/functional/model.h"
 #include "sim/link.h"
 #include "sim/model.h"
 #include "sim/model/host_port.h"
@@ -111,6 +112,14 @@ int run_platform(std::unique_ptr<Link> link, const Platform& platform, const Mod
     if (platform.kernel != Pins::kKernel) {
       die(fmt::format("the .xclbin is of kernel {}, this simulator of {}: ESPLANADE_SIM names the wrong one",
                       platform.kernel, Pins::kKernel));
+    }
+    if (options.functional) {
+      if constexpr (requires(CardBus & bus) { Traits::functional(bus, platform); }) {
+        run_functional(*link, platform, options, Traits::functional);
+        return;
+      } else {
+        die(fmt::format("kernel {} has no functional model: ESPLANADE_SIM_MODEL must be rtl", platform.kernel));
+      }
     }
     PlatformModel<Pins, Traits> model(*link, platform, options);
     finish_on_death(&model);

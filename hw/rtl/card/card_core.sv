@@ -144,7 +144,7 @@ module card_core #(
   assign path_idle = &lane_idle && !soft_reset_busy;
   always_ff @(posedge clk) path_idle_q <= path_idle;
   card_time #(.ClockHz(ClockHz)) u_time (
-    .clk_i(clk), .rst_ni(rst_n), .busy_i(!path_idle),
+    .clk_i(clk), .rst_ni(rst_n), .busy_i(!path_idle_q),
     .cycles_o(cycles), .busy_cycles_o(busy_cycles), .seconds_o(seconds)
   );
 

@@ -8,6 +8,7 @@
 
 #include "common/esp/ip.h"
 #include "host/backend/soft_backend.h"
+#include "hw/regs/errc_status.h"
 
 using namespace esplanade;
 using namespace esplanade::host;
@@ -195,9 +196,9 @@ TEST_CASE("soft backend: who does not poll is told to, and nothing is lost") {
 }
 
 TEST_CASE("soft backend: every error of the engine has a status of the card") {
-  CHECK(to_status(Errc::kMalformed) == card::Status::kBadHeader);
-  CHECK(to_status(Errc::kFragment) == card::Status::kFragment);
-  CHECK(to_status(Errc::kUnknownSpi) == card::Status::kNoSa);
-  CHECK(to_status(Errc::kDummy) == card::Status::kDummy);
-  for (int code = 0; code <= static_cast<int>(Errc::kBadInner); ++code) CHECK(to_status(static_cast<Errc>(code)) != card::Status::kOk);
+  CHECK(card::to_status(Errc::kMalformed) == card::Status::kBadHeader);
+  CHECK(card::to_status(Errc::kFragment) == card::Status::kFragment);
+  CHECK(card::to_status(Errc::kUnknownSpi) == card::Status::kNoSa);
+  CHECK(card::to_status(Errc::kDummy) == card::Status::kDummy);
+  for (int code = 0; code <= static_cast<int>(Errc::kBadInner); ++code) CHECK(card::to_status(static_cast<Errc>(code)) != card::Status::kOk);
 }

@@ -1,0 +1,173 @@
+#include "sim/functional/model.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <vector>
+
+#include "common/base/log.h"
+#include "sim/model/die.h"
+#include "sim/model/memory_bytes.h"
+#include "sim/model/process.h"
+
+namespace esplanade::sim {
+
+namespace {
+
+/// The memories of the description.
+class Memories final : public CardBus {
+ public:
+  Memories(Link& link, const Platform& platform) : link_(link), regions_(platform.memories) {
+    for (const MemoryRegion& region : regions_) bytes_.push_back(region.host ? nullptr : std::make_unique<SparseBytes>(region));
+  }
+  bool read(std::uint64_t address, MutableBytes to) override {
+    const auto region = holding(address, to.size());
+    if (!region) return false;
+    if (!bytes_[*region]) return read_host(link_, address, to);
+    std::copy_n(bytes_[*region]->at(address - regions_[*region].base), to.size(), to.begin());
+    return true;
+  }
+  bool write(std::uint64_t address, ByteView data) override {
+    const auto region = holding(address, data.size());
+    if (!region) return false;
+    if (!bytes_[*region]) return write_host(link_, address, data);
+    std::ranges::copy(data, bytes_[*region]->at(address - regions_[*region].base));
+    return true;
+  }
+
+ private:
+  std::optional<std::size_t> holding(std::uint64_t address, std::uint64_t size) const {
+    for (std::size_t i = 0; i < regions_.size(); ++i) {
+      const std::uint64_t offset = address - regions_[i].base;
+      if (address >= regions_[i].base && offset < regions_[i].size && size <= regions_[i].size - offset) return i;
+    }
+    return std::nullopt;
+  }
+  Link& link_;
+  const std::vector<MemoryRegion> regions_;
+  std::vector<std::unique_ptr<SparseBytes>> bytes_;  // null: the host's
+};
+
+class FunctionalModel final : public Finisher {
+ public:
+  FunctionalModel(Link& link, const Platform& platform, const ModelOptions& options, const MakeFunctional& make)
+      : link_(link), platform_(platform), options_(options), memories_(link, platform) {
+    for (std::size_t i = 0; i < platform.units; ++i) units_.push_back(make(memories_, platform));
+  }
+
+  void run() {
+    for (;;) {
+      auto call = link_.receive(std::chrono::milliseconds(-1));
+      if (!call || !*call || !serve(**call)) return;
+    }
+  }
+
+  void finish() override {
+    if (finished_) return;
+    finished_ = true;
+    KernelStatistics s;
+    for (const auto& unit : units_) {
+      s.cycles += unit->cycles();
+      s.busy_cycles += unit->busy_cycles();
+    }
+    s.register_accesses = register_accesses_;
+    const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+    log_info("functional model: {} cycles by its formula; open for {:.1f} s; {} register accesses", s.cycles, wall, register_accesses_);
+    if (!options_.stats_file.empty()) write_statistics(options_.stats_file, s, wall, 0);
+  }
+
+ private:
+  bool serve(LinkFrame& call) {
+    LinkFrame answer;
+    switch (call.op) {
+      case LinkOp::kReadRegisters:
+        call.payload.assign(call.size, 0xff);
+        answer.valid = registers(false, call);
+        break;
+      case LinkOp::kWriteRegisters:
+        answer.valid = registers(true, call);
+        call.payload.clear();
+        break;
+      case LinkOp::kReadMemory:
+        call.payload.assign(call.size, 0xff);
+        answer.valid = memories_.read(call.address, call.payload);
+        break;
+      case LinkOp::kWriteMemory:
+        answer.valid = memories_.write(call.address, call.payload);
+        call.payload.clear();
+        break;
+      case LinkOp::kTime: {
+        std::uint64_t cycles = 0;
+        for (const auto& unit : units_) cycles = std::max(cycles, unit->cycles());
+        const std::uint64_t ns = cycles * 1000 / platform_.clock_mhz;
+        call.payload.resize(sizeof ns);
+        std::memcpy(call.payload.data(), &ns, sizeof ns);
+        answer.valid = true;
+        break;
+      }
+      case LinkOp::kClose:
+        finish();
+        answer.valid = true;
+        break;
+      default:
+        log_error("the front sent an operation that is none: {}", static_cast<unsigned>(call.op));
+        return false;
+    }
+    return static_cast<bool>(link_.send(answer, call.payload)) && call.op != LinkOp::kClose;
+  }
+
+  bool registers(bool write, LinkFrame& call) {
+    const std::size_t size = call.payload.size();
+    const std::uint64_t range = platform_.control_range, offset = call.address - platform_.control_base;
+    if (call.address < platform_.control_base || offset / range >= units_.size() || size > range - offset % range || offset % 4 != 0 ||
+        size % 4 != 0) {
+      log_warn("host access to 0x{:x}, which is no register of the kernel", call.address);
+      return false;
+    }
+    FunctionalKernel& unit = *units_[offset / range];
+    if (platform_.timing.idle_follows_wall != 0) follow_wall();
+    // Highest offset first: where a message spans several registers, the one that starts things is the lowest.
+    for (std::size_t at = size; at > 0; at -= 4) {
+      const auto reg = static_cast<std::uint32_t>(offset % range + at - 4);
+      Byte* word = call.payload.data() + at - 4;
+      ++register_accesses_;
+      if (write) {
+        unit.write(reg, load_le32(word));
+      } else {
+        store_le32(word, unit.read(reg));
+      }
+    }
+    return true;
+  }
+
+  void follow_wall() {
+    const auto now = std::chrono::steady_clock::now();
+    const auto cycles = static_cast<std::uint64_t>(std::chrono::duration<double>(now - last_access_).count() * platform_.clock_mhz * 1e6);
+    last_access_ = now;
+    for (const auto& unit : units_) unit->skip(cycles);
+  }
+
+  Link& link_;
+  const Platform& platform_;
+  const ModelOptions& options_;
+  Memories memories_;
+  std::vector<std::unique_ptr<FunctionalKernel>> units_;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point last_access_ = began_;
+  std::uint64_t register_accesses_ = 0;
+  bool finished_ = false;
+};
+
+}  // namespace
+
+int run_functional(Link& link, const Platform& platform, const ModelOptions& options, const MakeFunctional& make) {
+  if (!options.wave.file.empty()) log_warn("the functional model has no waves");
+  FunctionalModel model(link, platform, options, make);
+  finish_on_death(&model);
+  model.run();
+  model.finish();
+  finish_on_death(nullptr);
+  return 0;
+}
+
+}  // namespace esplanade::sim
