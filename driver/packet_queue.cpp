@@ -18,6 +18,10 @@ namespace cpl = card::completion;
 constexpr std::size_t kLookAhead = 32;
 // How long the card may say nothing before it is asked, and how long a queue that is given up may take to run dry.
 constexpr std::chrono::milliseconds kSilence{100}, kDrainPatience{1000};
+// A full ring of the largest packets is done within 300,000 cycles. Both must pass: a simulated card may be slow, and the
+// clock of one that does nothing stands still.
+constexpr std::chrono::seconds kHangs{2};
+constexpr std::uint64_t kHangsCycles = 400'000;
 // A segment list entry: u64 address, u32 length, u32 0. Each slot has one list for its source and one for its destination.
 constexpr std::size_t kSegmentBytes = 8 + 4 + 4, kListBytes = card::kMaxSegments * kSegmentBytes;
 constexpr auto kLastStatus = static_cast<std::uint32_t>(card::Status::kBadInner);
@@ -217,7 +221,10 @@ Status PacketQueue::flush() {
   const std::uint64_t wrap = (flushed_ / slots_.size() + 1) * slots_.size();
   ESPLANADE_CHECK(move_out(flushed_, std::min(wrap, produced_)));
   if (produced_ > wrap) ESPLANADE_CHECK(move_out(wrap, produced_));
-  if (flushed_ == consumed_) heard_ = Steady::now();
+  if (flushed_ == consumed_) {
+    heard_ = Steady::now();
+    silent_.reset();
+  }
   flushed_ = produced_;
   return device_->write32(reg::kSqTail.at(number_), static_cast<std::uint32_t>(produced_));
 }
@@ -280,10 +287,33 @@ Status PacketQueue::ask_why_silent() {
   if (flushed_ == consumed_ || Steady::now() - heard_ < kSilence) return ok();
   heard_ = Steady::now();
   ESPLANADE_TRY(status, device_->read32(reg::kQStatus.at(number_)));
-  if (reg::kQStatusStopped.get(status) == 0) return ok();
+  if (reg::kQStatusStopped.get(status) == 0) return ask_if_it_hangs();
   ESPLANADE_TRY(health, read_health(*device_));
   const std::string where = health.bus_error ? fmt::format(", first bus error at 0x{:x}", *health.bus_error) : std::string();
   return Error{Errc::kState, fmt::format("the card stopped queue {}: {}{}; open it again", number_, describe_causes(health.causes), where)};
+}
+
+/// Silent, and not stopped: a completion may have got lost, or the card may hang.
+Status PacketQueue::ask_if_it_hangs() {
+  ESPLANADE_TRY(control, device_->read32(reg::kQControl.at(number_)));
+  if (reg::kQControlEnable.get(control) == 0) {
+    return Error{Errc::kState, fmt::format("queue {} is off with {} packets inside: the card was reset; open it again", number_, flushed_ - consumed_)};
+  }
+  ESPLANADE_TRY(tail, device_->read32(reg::kCqTail.at(number_)));
+  // Behind: the card has not yet heard that the completion which we have seen is in memory.
+  if (static_cast<std::int32_t>(tail - static_cast<std::uint32_t>(consumed_)) > 0) {
+    ESPLANADE_TRY(count, fetch_completions());  // it may have come since
+    if (count != 0) return ok();
+    return Error{Errc::kMalformed, fmt::format("completion {} of queue {} is not in memory, though the card says that it was written: it got lost; "
+                                               "reset the card", consumed_, number_)};
+  }
+  ESPLANADE_TRY(cycles, device_->read64(reg::kCyclesLo, reg::kCyclesHi));
+  const auto now = Steady::now();
+  if (!silent_) silent_ = Silence{now, cycles};
+  if (now - silent_->since < kHangs || cycles - silent_->cycles < kHangsCycles) return ok();
+  ESPLANADE_TRY(health, read_health(*device_));
+  return Error{Errc::kTimeout, fmt::format("the card hangs: {} packets in queue {}, none done for {} cycles; {}; reset the card", flushed_ - consumed_, number_,
+                                           cycles - silent_->cycles, health.causes != 0 ? describe_causes(health.causes) : "no error reported")};
 }
 
 Result<std::vector<StatusCount>> PacketQueue::counters() {
@@ -305,6 +335,7 @@ Status PacketQueue::reap(const std::function<void(const Completed&)>& done) {
       break;
     }
     heard_ = Steady::now();
+    silent_.reset();
     ESPLANADE_CHECK(fetch_results(consumed_, count));
     for (std::size_t i = 0; i < count; ++i) {
       // Checked again: two completions of one batch could name the same slot.

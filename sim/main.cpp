@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "common/base/log.h"
+#include "sim/faults.h"
 #include "sim/front.h"
 #include "sim/model.h"
 #include "sim/platform.h"
@@ -30,13 +31,15 @@ constexpr int kConnectMs = 10'000;
 constexpr auto kSecondSocketPatience = std::chrono::seconds(30);
 constexpr int kSecondSocketRetryMs = 5;
 
-constexpr const char* kUsage = R"(Usage: {} --platform FILE
+constexpr const char* kUsage = R"(Usage: {0} --platform FILE
+       {0} --faults
 
 A simulated card. Nobody runs this by hand: XRT starts it when a program loads its .hw_emu.xclbin with
-XCL_EMULATION_MODE=hw_emu. FILE describes the platform.
+XCL_EMULATION_MODE=hw_emu. FILE describes the platform. --faults lists the fault points.
 
 Environment: ESPLANADE_SIM_LOG log file; ESPLANADE_SIM_STATS statistics file (JSON); ESPLANADE_SIM_WAVE
-file.fst[:from[:to]] waves; ESPLANADE_SIM_CONFIG TOML file with a [sim] table; ESPLANADE_SIM_TIMEOUT seconds that the
+file.fst[:from[:to]] or
+file.fst:trigger[:cycles] waves; ESPLANADE_SIM_FAULTS TOML file of faults to inject; ESPLANADE_SIM_CONFIG TOML file with a [sim] table; ESPLANADE_SIM_TIMEOUT seconds that the
 model may take to answer (10; 0 for ever); ESPLANADE_SIM_MODEL rtl (the default) or functional.
 )";
 
@@ -108,7 +111,12 @@ std::unique_ptr<ModelCard> start_model(const std::string& platform_file) {
   if (model_kind != "rtl" && model_kind != "functional") {
     return dead(fmt::format("ESPLANADE_SIM_MODEL is \"{}\": it must be rtl or functional", printable(model_kind, 40)));
   }
-  const ModelOptions options{*wave, env("ESPLANADE_SIM_STATS"), model_kind == "functional"};
+  ModelOptions options{*wave, env("ESPLANADE_SIM_STATS"), model_kind == "functional", {}};
+  if (const std::string plan = env("ESPLANADE_SIM_FAULTS"); !plan.empty()) {
+    auto faults = read_faults(plan);
+    if (!faults) return dead(faults.error().detail);
+    options.faults = std::move(*faults);
+  }
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return dead(std::strerror(errno));
   const pid_t front = ::getpid();
@@ -187,6 +195,10 @@ int main(int argc, char** argv) {
   const std::string_view first = argc > 1 ? argv[1] : "";
   if (first == "--help" || first == "-h") {
     std::fputs(esplanade::sim::usage().c_str(), stdout);
+    return 0;
+  }
+  if (first == "--faults") {
+    std::fputs(esplanade::sim::list_faults().c_str(), stdout);
     return 0;
   }
   if (first != "--platform" || argc < 3) {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/result.h"
 #include "sim/link.h"
@@ -14,6 +15,7 @@ struct ModelOptions {
   WaveWindow wave;
   std::string stats_file;  // empty: none
   bool functional = false; // the kernel's functional model instead of its RTL
+  std::vector<Fault> faults;
 };
 
 /// Simulates until the front closes the card or goes away; then writes the statistics. The exit status.

@@ -19,6 +19,7 @@ struct TimingKey {
 };
 
 constexpr std::size_t kUnitsMax = 16;
+constexpr std::uint64_t kWaveCycles = 2'000;
 constexpr std::uint32_t kNoLimit = std::numeric_limits<std::uint32_t>::max();
 constexpr std::array<TimingKey, 13> kTimingKeys{{
     {"quantum_cycles", &Timing::quantum_cycles, 1, 1'000'000},
@@ -129,7 +130,7 @@ Result<WaveWindow> parse_wave(const std::string& text) {
   WaveWindow window;
   const auto bad = [&] {
     return Error{Errc::kBadConfig,
-                 "ESPLANADE_SIM_WAVE must be file[:from[:to]] with cycle numbers, not " + text};
+                 "ESPLANADE_SIM_WAVE must be file[:from[:to]] with cycle numbers, or file:trigger[:cycles], not " + text};
   };
   std::vector<std::string> parts;
   for (std::size_t at = 0; at <= text.size();) {
@@ -140,6 +141,18 @@ Result<WaveWindow> parse_wave(const std::string& text) {
   if (text.empty()) return window;
   if (parts.size() > 3 || parts[0].empty()) return bad();
   window.file = parts[0];
+  if (parts.size() > 1 && !parts[1].empty() && std::ranges::find_if(parts[1], [](char c) { return c < '0' || c > '9'; }) != parts[1].end()) {
+    auto trigger = parse_trigger(parts[1]);
+    if (!trigger) return trigger.error();
+    window.trigger = *trigger;
+    window.cycles = kWaveCycles;
+    window.from = window.to;  // until then none
+    parts.erase(parts.begin() + 1);
+    if (parts.size() == 1) return window;
+    char* end = nullptr;
+    window.cycles = std::strtoull(parts[1].c_str(), &end, 10);
+    return parts[1].empty() || *end != '\0' || window.cycles == 0 ? Result<WaveWindow>(bad()) : Result<WaveWindow>(window);
+  }
   for (std::size_t i = 1; i < parts.size(); ++i) {
     char* end = nullptr;
     const unsigned long long cycle = std::strtoull(parts[i].c_str(), &end, 10);

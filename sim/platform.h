@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/base/result.h"
+#include "sim/faults.h"
 
 namespace esplanade::sim {
 
@@ -42,13 +44,15 @@ struct Platform {
 /// the file, the line where there is one, and the key: kBadConfig or kIo.
 Result<Platform> read_platform(const std::string& path, const std::string& overrides);
 
-/// Waves of the kernel clock cycles from..to, both included; no file, no waves.
+/// Waves of the kernel clock cycles from..to, both included, or of `cycles` from when `trigger` comes; no file, no waves.
 struct WaveWindow {
   std::string file;
   std::uint64_t from = 0, to = std::numeric_limits<std::uint64_t>::max();
+  std::optional<Trigger> trigger;
+  std::uint64_t cycles = 0;
 };
 
-/// `file[:from[:to]]`; an empty text means no waves. Error: kBadConfig.
+/// `file[:from[:to]]` or `file:trigger[:cycles]` (2,000 cycles if not said); an empty text means no waves. Error: kBadConfig.
 Result<WaveWindow> parse_wave(const std::string& text);
 
 }  // namespace esplanade::sim

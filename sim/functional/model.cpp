@@ -162,6 +162,7 @@ class FunctionalModel final : public Finisher {
 
 int run_functional(Link& link, const Platform& platform, const ModelOptions& options, const MakeFunctional& make) {
   if (!options.wave.file.empty()) log_warn("the functional model has no waves");
+  if (!options.faults.empty()) die("the functional model has no fault points: ESPLANADE_SIM_MODEL must be rtl");
   FunctionalModel model(link, platform, options, make);
   finish_on_death(&model);
   model.run();

@@ -15,7 +15,7 @@ namespace esplanade::sim {
 class AxiChecker {
  public:
   /// `shape` must outlive it.
-  explicit AxiChecker(const AxiShape& shape) : shape_(shape) {}
+  explicit AxiChecker(const AxiShape& shape) : shape_(&shape) {}
   /// One clock cycle: what both sides show before the rising edge.
   void check(const AxiMasterPins& m, const AxiSlavePins& s, std::uint64_t cycle);
   /// A valid that has not been taken yet: check() must see the next cycle too.
@@ -35,7 +35,7 @@ class AxiChecker {
   [[noreturn]] void broken(std::uint64_t cycle, const std::string& rule) const;
   void check_data(const AxiMasterPins& m, bool ready, std::uint64_t cycle);
 
-  const AxiShape& shape_;
+  const AxiShape* shape_;
   AddressChannel ar_, aw_;
   bool w_waits_ = false, w_last_ = false;
   std::array<Byte, kBeatBytesMax> w_data_{};  // as shown while it waits

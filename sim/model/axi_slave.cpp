@@ -51,6 +51,10 @@ void AxiSlave::take(const AxiMasterPins& m, std::uint64_t now) {
 
 /// Valids that were shown and not taken stay as they are; everything else is decided anew.
 void AxiSlave::drive(std::uint64_t next) {
+  if (hung_) {
+    pins_.ar_ready = pins_.aw_ready = pins_.w_ready = false;
+    return;
+  }
   pins_.ar_ready = reads_.size() < timing_.max_outstanding && !stall();
   pins_.aw_ready = writes_.size() + responses_.size() < timing_.max_outstanding && !stall();
   pins_.w_ready = !writes_.empty() && !stall();
@@ -67,6 +71,13 @@ void AxiSlave::drive(std::uint64_t next) {
     pins_.b_response = responses_.front().response;
     pins_.b_id = responses_.front().id;
   }
+}
+
+void AxiSlave::reset() {
+  pins_ = {};
+  reads_.clear();
+  writes_.clear();
+  responses_.clear();
 }
 
 void AxiSlave::step(const AxiMasterPins& m, std::uint64_t now) {

@@ -35,6 +35,10 @@ class AxiSlave {
   const AxiSlavePins& pins() const { return pins_; }
   /// Nothing outstanding.
   bool quiet() const { return reads_.empty() && writes_.empty() && responses_.empty(); }
+  /// Hung: takes nothing and answers nothing.
+  void hang(bool hung) { hung_ = hung; }
+  /// As out of reset: nothing outstanding.
+  void reset();
   /// The rising edge that ends cycle `now`: takes what was handed over in it, sets pins() for the next one.
   void step(const AxiMasterPins& m, std::uint64_t now);
 
@@ -73,6 +77,7 @@ class AxiSlave {
   std::deque<Read> reads_;
   std::deque<Write> writes_;
   std::deque<Response> responses_;
+  bool hung_ = false;
   std::uint64_t bytes_read_ = 0, bytes_written_ = 0;
 };
 

@@ -55,6 +55,7 @@ bool HostPort::access(bool write, bool to_registers, LinkFrame& call) {
   if (!write) call.payload.assign(call.size, 0xff);
   const std::size_t size = call.payload.size();
   if (size == 0) return true;
+  if (injector_ != nullptr && injector_->take(FaultPoint::kLinkDown)) return false;
   std::uint64_t address = call.address;
   std::size_t unit = 0;
   if (to_registers) {

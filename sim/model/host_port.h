@@ -24,6 +24,8 @@ class HostPort : public sc_core::sc_module {
   /// control_base. `at_end` runs before the host hears that the card is closed, or when the front is gone.
   HostPort(sc_core::sc_module_name name, const Platform& platform, Link& link,
            std::vector<const KernelBase*> units, std::function<void()> at_end);
+  /// Asks from now on whether the link is down; must outlive it.
+  void inject(Injector& injector) { injector_ = &injector; }
 
  private:
   void thread();
@@ -36,6 +38,7 @@ class HostPort : public sc_core::sc_module {
   Link& link_;
   const std::vector<const KernelBase*> units_;
   const std::function<void()> at_end_;
+  Injector* injector_ = nullptr;
 };
 
 }  // namespace esplanade::sim

@@ -11,6 +11,10 @@
 //   static bool idle(const Model&)   clocking it would change nothing but its clock; valid after eval()
 //   static void skip(Model&, std::uint64_t cycles, std::uint32_t clock_hz)   time that was not simulated
 //   static std::unique_ptr<FunctionalKernel> functional(CardBus&, const Platform&)   sim/functional/model.h
+//   static std::optional<std::uint32_t> register_offset(const std::string& name)     for triggers and faults (injector.h):
+//   static bool is_completion(const RegisterShadow&, std::uint64_t address)
+//   static bool error(const Model&)
+//   static bool flip_sa(Model&, std::uint64_t index, std::uint64_t bit)               and flip_packet; false: no such place
 // Without idle() the kernel is taken as idle when handshake_idle() says so.
 #pragma once
 
@@ -27,6 +31,7 @@
 #include <tuple>
 #include <utility>
 
+#include "common/base/log.h"
 #include "sim/model/die.h"
 #include "sim/model/kernel_base.h"
 
@@ -49,6 +54,37 @@ class VerilatedKernel final : public KernelBase {
 
   void finish() override {
     if (fst_.isOpen()) fst_.close();
+  }
+
+  /// What the traits tell of this kernel for triggers.
+  KernelSense sense() {
+    KernelSense out;
+    if constexpr (requires(const std::string& name) { Traits::register_offset(name); }) out.register_offset = Traits::register_offset;
+    if constexpr (requires(const RegisterShadow& r) { Traits::is_completion(r, std::uint64_t{}); }) out.is_completion = Traits::is_completion;
+    if constexpr (requires { Traits::error(top_); }) out.error = [this] { return Traits::error(top_); };
+    return out;
+  }
+  void arm(Injector& injector) {
+    inject(injector);
+    injector.on(FaultPoint::kWaves, [this](const Fault& fault) {
+      wave_.from = cycle();
+      wave_.to = cycle() + fault.cycles - 1;
+    });
+    const auto flip = [](const Fault& fault, auto work) {
+      if (!work()) log_warn("{}: no such place in this kernel", fault_name(fault.point));
+    };
+    injector.on(FaultPoint::kSaBitFlip, [this, flip](const Fault& fault) {
+      flip(fault, [&] {
+        if constexpr (requires { Traits::flip_sa(top_, fault.address, fault.bit); }) return Traits::flip_sa(top_, fault.address, fault.bit);
+        return false;
+      });
+    });
+    injector.on(FaultPoint::kPacketBitFlip, [this, flip](const Fault& fault) {
+      flip(fault, [&] {
+        if constexpr (requires { Traits::flip_packet(top_, fault.address, fault.bit); }) return Traits::flip_packet(top_, fault.address, fault.bit);
+        return false;
+      });
+    });
   }
 
  private:

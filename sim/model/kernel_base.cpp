@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "common/base/log.h"
 #include "sim/model/die.h"
@@ -73,13 +74,37 @@ void KernelBase::clock_thread() {
 }
 
 void KernelBase::reset() {
+  Injector* const injector = std::exchange(injector_, nullptr);  // its cycles count from the end of the reset
   set_reset(true);
   for (unsigned i = 0; i < kResetCycles; ++i) tick();
   set_reset(false);
   for (unsigned i = 0; i < kResetCycles; ++i) cycle_once();
   cycle_ = 0;
   statistics_ = {};
+  injector_ = injector;
   wake();
+}
+
+void KernelBase::inject(Injector& injector) {
+  injector_ = &injector;
+  for (KernelPort& port : ports_) port.inject(injector);
+  hung_until_.resize(ports_.size());
+  injector.on(FaultPoint::kReset, [this](const Fault&) { reset_wanted_ = true; });
+  injector.on(FaultPoint::kRemoval, [](const Fault&) { die("the card was removed"); });
+  injector.on(FaultPoint::kLaneHung, [this](const Fault& fault) {
+    if (fault.port >= ports_.size()) return;
+    hung_until_[fault.port] = fault.cycles == 0 ? std::numeric_limits<std::uint64_t>::max() : cycle_ + fault.cycles;
+    ports_[fault.port].hang(true);
+  });
+}
+
+/// A reset in the middle of everything, as the board's would be.
+void KernelBase::pulse_reset() {
+  reset_wanted_ = false;
+  set_reset(true);
+  for (KernelPort& port : ports_) port.reset();
+  for (unsigned i = 0; i < kResetCycles; ++i) tick();
+  set_reset(false);
 }
 
 void KernelBase::wake() {
@@ -94,6 +119,16 @@ void KernelBase::sleep() {
 }
 
 void KernelBase::cycle_once() {
+  if (injector_ != nullptr) {
+    injector_->at_cycle(cycle_);
+    if (reset_wanted_ && lite_.done()) pulse_reset();
+    for (std::size_t n = 0; n < hung_until_.size(); ++n) {
+      if (hung_until_[n] != 0 && cycle_ >= hung_until_[n]) {
+        hung_until_[n] = 0;
+        ports_[n].hang(false);
+      }
+    }
+  }
   tick();
   ++cycle_;
   ++statistics_.cycles;
@@ -181,6 +216,7 @@ void KernelBase::access_word(bool write, std::uint32_t offset, Byte* data) {
     std::memcpy(data, &value, sizeof value);
   }
   watch_handshake(write, offset, value);
+  if (injector_ != nullptr) injector_->at_register(write, offset, value);
 }
 
 /// A run is in flight from its start until the host reads that the kernel is idle.
@@ -194,7 +230,7 @@ void KernelBase::watch_handshake(bool write, std::uint32_t offset, std::uint32_t
 }
 
 void KernelBase::note_interrupt(bool level) {
-  if (level && !interrupt_) ++statistics_.interrupts;
+  if (level && !interrupt_ && !(injector_ != nullptr && injector_->take(FaultPoint::kInterruptLost))) ++statistics_.interrupts;
   interrupt_ = level;
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "sim/model/axil_master.h"
+#include "sim/model/injector.h"
 #include "sim/model/kernel_port.h"
 #include "sim/platform.h"
 
@@ -52,6 +53,8 @@ class KernelBase : public sc_core::sc_module {
   std::uint64_t cycle() const { return cycle_; }
   sc_core::sc_time quantum() const { return clock_.period * double(timing_.quantum_cycles); }
   KernelStatistics statistics() const;
+  /// Faults and wave triggers from now on; must outlive the kernel.
+  void inject(Injector& injector);
   /// Closes files. Nothing is clocked afterwards.
   virtual void finish() = 0;
 
@@ -81,6 +84,7 @@ class KernelBase : public sc_core::sc_module {
  private:
   void clock_thread();
   void reset();
+  void pulse_reset();
   std::uint64_t run_quantum();
   std::uint64_t run_access();
   void cycle_once();
@@ -103,6 +107,9 @@ class KernelBase : public sc_core::sc_module {
   sc_core::sc_event work_, access_done_;
   bool awake_ = false, interrupt_ = false, run_in_flight_ = false;
   std::uint64_t cycle_ = 0, last_activity_ = 0;
+  Injector* injector_ = nullptr;
+  bool reset_wanted_ = false;
+  std::vector<std::uint64_t> hung_until_;  // by port; 0: not hung
   unsigned idle_run_ = 0;  // idle cycles in a row
   std::chrono::steady_clock::time_point slept_since_;
   KernelStatistics statistics_;

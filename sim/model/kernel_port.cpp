@@ -1,17 +1,50 @@
 #include "sim/model/kernel_port.h"
 
+#include <algorithm>
+
 #include "common/base/log.h"
 
 namespace esplanade::sim {
 
+void KernelPort::release(std::uint64_t now) {
+  if (!held_ || now < held_->due) return;
+  Held held = std::move(*held_);
+  held_.reset();
+  write_now(held.address, held.data, held.enables, now);
+}
+
 bool KernelPort::step(const AxiMasterPins& m, std::uint64_t cycle) {
+  release(cycle);
   checker_.check(m, slave_.pins(), cycle);
   slave_.step(m, cycle);
-  awake_ = !slave_.quiet() || checker_.waiting() || !slave_.pins().ar_ready || timing_.stall_percent != 0;
+  awake_ = !quiet() || checker_.waiting() || !slave_.pins().ar_ready || timing_.stall_percent != 0;
   return m.ar_valid || m.aw_valid || m.w_valid || !slave_.quiet();
 }
 
+void KernelPort::hang(bool hung) {
+  slave_.hang(hung);
+  awake_ = true;
+}
+
+void KernelPort::reset() {
+  slave_.reset();
+  checker_ = AxiChecker(shape_);
+  held_.reset();
+  awake_ = true;
+}
+
 BurstMemory::Answer KernelPort::burst(tlm::tlm_generic_payload& access, std::uint64_t now) {
+  if (injector_ == nullptr) return transport(access, now);
+  if (injector_->take(access.is_read() ? FaultPoint::kAxiReadError : FaultPoint::kAxiWriteError)) {
+    if (access.is_read()) std::fill_n(access.get_data_ptr(), access.get_data_length(), Byte{0});
+    return {AxiResponse::kSlaveError, now + 1};
+  }
+  Answer answer = transport(access, now);
+  if (injector_->take(FaultPoint::kDmaStall)) answer.cycle += injector_->last().cycles;
+  return answer;
+}
+
+BurstMemory::Answer KernelPort::transport(tlm::tlm_generic_payload& access, std::uint64_t now) {
   sc_core::sc_time delay = clock_.period * static_cast<double>(now - clock_.activation_start);
   socket_->b_transport(access, delay);
   AxiResponse response = AxiResponse::kOkay;
@@ -40,6 +73,20 @@ BurstMemory::Answer KernelPort::read(std::uint64_t address, MutableBytes to, std
 
 BurstMemory::Answer KernelPort::write(std::uint64_t address, MutableBytes data, MutableBytes enables,
                                       std::uint64_t now) {
+  if (injector_ == nullptr) return write_now(address, data, enables, now);
+  if (injector_->at_write(address, data)) {
+    if (injector_->take(FaultPoint::kCompletionLost)) return {AxiResponse::kOkay, now + 1};
+    if (injector_->take(FaultPoint::kCompletionDuplicated)) write_now(address + data.size(), data, enables, now);
+  }
+  if (!held_ && injector_->take(FaultPoint::kDmaReorder)) {
+    held_ = Held{address, now + injector_->last().cycles, Bytes(data.begin(), data.end()), Bytes(enables.begin(), enables.end())};
+    return {AxiResponse::kOkay, now + 1};
+  }
+  return write_now(address, data, enables, now);
+}
+
+BurstMemory::Answer KernelPort::write_now(std::uint64_t address, MutableBytes data, MutableBytes enables,
+                                          std::uint64_t now) {
   tlm::tlm_generic_payload access;
   access.set_write();
   access.set_address(address);

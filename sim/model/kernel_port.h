@@ -6,9 +6,11 @@
 #include <tlm>
 
 #include <cstdint>
+#include <optional>
 
 #include "sim/model/axi_checker.h"
 #include "sim/model/axi_slave.h"
+#include "sim/model/injector.h"
 
 namespace esplanade::sim {
 
@@ -25,12 +27,17 @@ class KernelPort final : private BurstMemory {
   /// All arguments must outlive it.
   KernelPort(const AxiShape& shape, const Timing& timing, const KernelClock& clock,
              tlm_utils::simple_initiator_socket<KernelPort>& socket)
-      : timing_(timing), clock_(clock), socket_(socket), slave_(shape, *this, timing), checker_(shape) {}
+      : shape_(shape), timing_(timing), clock_(clock), socket_(socket), slave_(shape, *this, timing), checker_(shape) {}
   KernelPort(const KernelPort&) = delete;
   KernelPort& operator=(const KernelPort&) = delete;
 
   const AxiSlavePins& pins() const { return slave_.pins(); }
-  bool quiet() const { return slave_.quiet(); }
+  /// From now on asks what is to go wrong; must outlive it.
+  void inject(Injector& injector) { injector_ = &injector; }
+  void hang(bool hung);
+  /// The kernel is in reset, and so is this side.
+  void reset();
+  bool quiet() const { return slave_.quiet() && !held_; }
   /// The next edge must be seen here even if the kernel shows no valid.
   bool awake() const { return awake_; }
   /// The rising edge that ends cycle `cycle`. True: something is under way.
@@ -43,13 +50,23 @@ class KernelPort final : private BurstMemory {
   Answer read(std::uint64_t address, MutableBytes to, std::uint64_t now) override;
   Answer write(std::uint64_t address, MutableBytes data, MutableBytes enables, std::uint64_t now) override;
   Answer burst(tlm::tlm_generic_payload& access, std::uint64_t now);
+  Answer transport(tlm::tlm_generic_payload& access, std::uint64_t now);
+  Answer write_now(std::uint64_t address, MutableBytes data, MutableBytes enables, std::uint64_t now);
 
+  const AxiShape& shape_;
   const Timing& timing_;
   const KernelClock& clock_;
   tlm_utils::simple_initiator_socket<KernelPort>& socket_;
   AxiSlave slave_;
   AxiChecker checker_;
   bool awake_ = true;  // at first its readies are low
+  Injector* injector_ = nullptr;
+  void release(std::uint64_t now);
+  struct Held {
+    std::uint64_t address, due;  // cycle
+    Bytes data, enables;
+  };
+  std::optional<Held> held_;  // answered, not yet in memory
 };
 
 }  // namespace esplanade::sim

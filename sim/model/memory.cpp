@@ -27,6 +27,12 @@ void TimedMemory::b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time
   delay = start + (access.is_read() ? timing_.read_latency : timing_.write_latency) - now;
 }
 
+bool CardMemory::flip(std::uint64_t address, std::uint64_t bit) {
+  if (address < region().base || address - region().base >= region().size) return false;
+  *bytes_.at(address - region().base) ^= static_cast<Byte>(1U << (bit % 8));
+  return true;
+}
+
 bool CardMemory::read(std::uint64_t address, MutableBytes to) {
   std::copy_n(bytes_.at(address), to.size(), to.data());
   return true;

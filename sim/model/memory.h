@@ -46,6 +46,8 @@ class CardMemory final : public TimedMemory {
  public:
   CardMemory(sc_core::sc_module_name name, const MemoryRegion& region, const MemoryTiming& timing)
       : TimedMemory(name, region, timing), bytes_(region) {}
+  /// Flips one bit of the octet at `address` of the card's address space; false: not in this memory.
+  bool flip(std::uint64_t address, std::uint64_t bit);
 
  private:
   bool read(std::uint64_t address, MutableBytes to) override;

@@ -54,6 +54,7 @@ class PlatformModel final : public Finisher {
       host_.registers[i].bind(units_[i]->control);
     }
     host_.memory.bind(router_.from_host);
+    arm(options.faults);
   }
 
   /// Waves closed, statistics written and logged. The second call does nothing.
@@ -76,6 +77,22 @@ class PlatformModel final : public Finisher {
   }
 
  private:
+  /// Faults and wave trigger hit the first unit.
+  void arm(std::vector<Fault> plan) {
+    if (options_.wave.trigger) plan.push_back({.point = FaultPoint::kWaves, .when = *options_.wave.trigger, .cycles = options_.wave.cycles});
+    if (plan.empty()) return;
+    injector_.emplace(std::move(plan), units_[0]->sense());
+    units_[0]->arm(*injector_);
+    host_.inject(*injector_);
+    injector_->on(FaultPoint::kMemoryBitFlip, [this](const Fault& fault) {
+      for (const auto& memory : memories_) {
+        auto* card = dynamic_cast<CardMemory*>(memory.get());
+        if (card != nullptr && card->flip(fault.address, fault.bit)) return;
+      }
+      log_warn("memory-bit-flip: no card memory at 0x{:x}", fault.address);
+    });
+  }
+
   using Kernel = VerilatedKernel<Pins, Traits>;
   using Units = std::vector<std::unique_ptr<Kernel>>;
 
@@ -102,6 +119,7 @@ class PlatformModel final : public Finisher {
   Router router_;
   HostPort host_;
   std::vector<std::unique_ptr<TimedMemory>> memories_;
+  std::optional<Injector> injector_;
   bool finished_ = false;
 };
 

@@ -91,6 +91,19 @@ TEST_CASE("sim/config: wave windows") {
   const auto whole = parse_wave("a.fst");
   REQUIRE(whole);
   CHECK(whole.value().from == 0);
+  const auto triggered = parse_wave("/tmp/a.fst:register=SQ_TAIL*2+100:500");
+  REQUIRE(triggered);
+  REQUIRE(triggered.value().trigger);
+  CHECK(triggered.value().trigger->kind == esplanade::sim::Trigger::Kind::kRegister);
+  CHECK(triggered.value().trigger->register_name == "SQ_TAIL");
+  CHECK(triggered.value().trigger->nth == 2);
+  CHECK(triggered.value().trigger->delay == 100);
+  CHECK(triggered.value().cycles == 500);
+  CHECK(parse_wave("/tmp/a.fst:error").value().cycles == 2000);
+  for (const char* wrong : {"a.fst:packet=0", "a.fst:packet=3:0", "a.fst:packet=3:x", "a.fst:sa=", "a.fst:register=x", "a.fst:cycle=1+", "a.fst:sa=1*0"}) {
+    CAPTURE(std::string(wrong));
+    CHECK_FALSE(parse_wave(wrong));
+  }
   const auto window = parse_wave("/tmp/a.fst:100:200");
   REQUIRE(window);
   CHECK(window.value().file == "/tmp/a.fst");

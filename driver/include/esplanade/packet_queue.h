@@ -82,8 +82,8 @@ class PacketQueue {
   Status flush();
   /// Calls `done` for each packet finished since the last call. Everything that the card wrote is checked; what makes
   /// no sense is kDeviceLost (a card that fell off the bus reads all ones) or kMalformed (a card that must be reset).
-  /// A card that is silent for long with packets inside is asked for the reason: kDeviceLost, or kState with the
-  /// card's own words when it stopped the queue.
+  /// A card that is silent for long with packets inside is asked for the reason: kDeviceLost; kState with the card's own
+  /// words when it stopped the queue; kMalformed when a completion got lost; kTimeout when it hangs.
   Status reap(const std::function<void(const Completed&)>& done);
   /// Submitted and not yet reaped.
   std::size_t in_flight() const { return static_cast<std::size_t>(produced_ - consumed_); }
@@ -115,6 +115,7 @@ class PacketQueue {
   Result<std::size_t> fetch_completions();
   Status fetch_results(std::uint64_t from, std::size_t count);
   Status ask_why_silent();
+  Status ask_if_it_hangs();
   Result<Completed> check(ByteView completion);
   std::size_t slot_of(std::uint64_t n) const { return static_cast<std::size_t>(n % slots_.size()); }
 
@@ -128,6 +129,11 @@ class PacketQueue {
   // Free-running counts.
   std::uint64_t produced_ = 0, flushed_ = 0, consumed_ = 0, told_consumed_ = 0;
   std::chrono::steady_clock::time_point heard_{};  // when the card last gave a sign of life
+  struct Silence {
+    std::chrono::steady_clock::time_point since;
+    std::uint64_t cycles;
+  };
+  std::optional<Silence> silent_;  // since when it has not, with packets inside
 };
 
 }  // namespace esplanade

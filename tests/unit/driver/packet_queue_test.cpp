@@ -168,6 +168,57 @@ TEST_CASE("queue: one that the card stopped says why instead of waiting for ever
   CHECK(stopped.error().detail.find("0x1234") != std::string::npos);
 }
 
+TEST_CASE("queue: a completion that the card has written and memory does not show is told as lost") {
+  Rig rig;
+  REQUIRE(rig.submit(7));
+  REQUIRE(rig.queue.flush());
+  rig.device.registers[card::reg::kCqTail.at()] = 1;
+  const Status lost = rig.wait();
+  REQUIRE_FALSE(lost);
+  CHECK(lost.error().code == Errc::kMalformed);
+  CHECK(lost.error().detail.find("completion 0 of queue 0") != std::string::npos);
+}
+
+TEST_CASE("queue: a completion that comes while the card is asked is no lost one") {
+  Rig rig;
+  REQUIRE(rig.submit(7));
+  REQUIRE(rig.queue.flush());
+  rig.device.on_read = [&rig](std::uint32_t offset) {
+    if (offset == card::reg::kCqTail.at() && rig.finished == 0) rig.complete(0);
+  };
+  REQUIRE(rig.wait());
+  CHECK(rig.queue.in_flight() == 0);
+}
+
+TEST_CASE("queue: a card that hangs is told by its cycles, not by the clock on the wall alone") {
+  for (const bool runs : {true, false}) {
+    CAPTURE(runs);
+    Rig rig;
+    REQUIRE(rig.submit(7));
+    REQUIRE(rig.queue.flush());
+    rig.device.on_read = [&rig, runs](std::uint32_t offset) {
+      if (offset == card::reg::kCyclesLo.at()) rig.device.registers[offset] += runs ? 100'000 : 1'000;
+    };
+    const Status end = rig.wait();  // five seconds
+    CHECK(static_cast<bool>(end) == !runs);
+    if (!end) {
+      CHECK(end.error().code == Errc::kTimeout);
+      CHECK(end.error().detail.find("1 packets in queue 0") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("queue: one that somebody's reset switched off says so") {
+  Rig rig;
+  REQUIRE(rig.submit(7));
+  REQUIRE(rig.queue.flush());
+  rig.device.registers[card::reg::kQControl.at()] = 0;
+  const Status off = rig.wait();
+  REQUIRE_FALSE(off);
+  CHECK(off.error().code == Errc::kState);
+  CHECK(off.error().detail.find("reset") != std::string::npos);
+}
+
 TEST_CASE("queue: a slow card is waited for") {
   Rig rig;
   REQUIRE(rig.submit(7));

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""A card that fails under traffic: espd on the simulated card with faults (docs/faults.md), the reference engine on the other host.
+Whatever the card does, no payload leaves in clear, espd stays up, says within seconds that the card is lost and why, counts
+what it drops, and ends when asked. Needs root: exit 77 without."""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from two_hosts import MARKER, Gateway, HostError, check, connect_with_sas, join, ping, wait_for
+
+# point and keys; what espctl must say of the card
+FAULTS = [
+    ("completion-lost", 'when = "packet=12"', "got lost"),
+    ("completion-duplicated", 'when = "packet=12"', "makes no sense"),
+    ("axi-read-error", 'when = "register=SQ_TAIL*12"', "RING_READ"),
+    ("lane-hung", 'when = "packet=12"', "hangs"),
+    ("link-down", 'when = "packet=12"\ncount = 0', ""),
+    ("removal", 'when = "packet=12"', ""),
+    ("reset", 'when = "packet=12"', "reset"),
+]
+
+
+def scenario(build, folder, point, keys, why):
+    tag = f"cl{os.getpid() % 100000}{point[:4]}"
+    gateways = []
+    try:
+        for name, card, outer, peer, inner, local_ts, remote_ts in (
+                ("a", "sim", "192.0.2.1", "192.0.2.2", "10.1.0.1", "10.1.0.0/16", "10.2.0.0/24"),
+                ("b", "soft", "192.0.2.2", "192.0.2.1", "10.2.0.1", "10.2.0.0/24", "10.1.0.0/24")):
+            gateways.append(Gateway(build, folder / f"{tag}{name}", f"{tag}{name}", card, True, outer, peer, inner, local_ts, remote_ts))
+        a, b = gateways
+        join(a.host, "192.0.2.1/24", b.host, "192.0.2.2/24")
+        plan = folder / "plan.toml"
+        plan.write_text(f'[[fault]]\npoint = "{point}"\n{keys}\n')
+        a.start(env={"ESPLANADE_SIM_FAULTS": str(plan), "ESPLANADE_SIM_MODEL": "rtl"})
+        b.start()
+        capture = folder / f"{tag}.pcapng"
+        dump = a.host.start("capture", "dumpcap", "-q", "-i", "eth0", "-w", capture)
+        wait_for("the capture", lambda: capture.exists() and capture.stat().st_size > 0, 20, [dump])
+        connect_with_sas(a, b)
+        ping(a, b)
+        marked = ("-p", MARKER.hex()[:32], "-s", "400")
+        flood = a.host.start("flood", "ping", "-i", "0.05", *marked, "-I", a.inner, b.inner)
+        wait_for("espd to say that the card is lost", lambda: json.loads(a.espctl("status", "--json"))["card_state"] == "lost", 15, [a.espd, flood])
+        log = a.espd.log.read_text(errors="replace")
+        check("the log says why", "the card is lost" in log and why in log, log[-600:])
+        before = a.stats()["drops"].get("card-lost", 0)
+        wait_for("packets to be dropped and counted", lambda: a.stats()["drops"].get("card-lost", 0) > before + 5, 10, [a.espd])
+        b.host.sh("ping", "-c", "3", "-i", "0.2", "-W", "1", *marked, "-I", b.inner, a.inner, check=False)
+        a.host.stop(flood)
+        check("SIGTERM ends espd with 0", a.host.stop(a.espd, 10) == 0)
+        a.host.stop(dump)
+        octets = capture.read_bytes()
+        check(f"{len(octets):,} octets outside, no payload in clear", len(octets) > 1000 and MARKER[:16] not in octets)
+    except Exception:
+        for gateway in gateways:
+            log = gateway.host.folder / "espd.log"
+            print(f"--- {log}\n{log.read_text(errors='replace')[-3000:] if log.exists() else ''}", flush=True)
+        raise
+    finally:
+        for gateway in gateways:
+            gateway.host.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=Path, required=True)
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        print("skipped: network namespaces need root")
+        sys.exit(77)
+    for point, keys, why in FAULTS:
+        print(f"{point}, {keys!r}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="espd-test-") as folder:
+            try:
+                scenario(options.build.resolve(), Path(folder), point, keys, why)
+            except (HostError, OSError, subprocess.SubprocessError) as error:
+                sys.exit(f"FAILED: {point}: {error}")
+    print("all passed")
+
+
+main()
