@@ -22,7 +22,9 @@ Error gone() { return Error{Errc::kDeviceLost, "the other process of the simulat
 
 }  // namespace
 
-Link::~Link() { ::close(fd_); }
+Link::~Link() {
+  if (fd_ >= 0) ::close(fd_);
+}
 
 Status Link::send(const LinkFrame& head, ByteView payload) {
   WireHeader header{static_cast<std::uint32_t>(head.op), head.valid, head.address, head.size, payload.size()};

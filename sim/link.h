@@ -42,23 +42,30 @@ class Link {
   explicit Link(int fd) : fd_(fd) {}
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
-  ~Link();
+  virtual ~Link();
 
   int fd() const { return fd_; }
   /// Writes one frame, header and payload. Blocks while the other end is slow. Error: kDeviceLost, the other
   /// end is gone.
-  Status send(const LinkFrame& head, ByteView payload);
+  virtual Status send(const LinkFrame& head, ByteView payload);
   /// The next frame, or nothing when none began within `wait` (negative: for ever). Errors: kDeviceLost at
   /// end of file, kMalformed for a header that cannot be.
-  Result<std::optional<LinkFrame>> receive(std::chrono::milliseconds wait);
+  virtual Result<std::optional<LinkFrame>> receive(std::chrono::milliseconds wait);
   /// The next frame from the socket, past those put back; waits for ever.
-  Result<LinkFrame> receive_new();
+  virtual Result<LinkFrame> receive_new();
   /// A frame that was read while waiting for another one; receive() gives it out first.
   void put_back(LinkFrame frame) { waiting_.push_back(std::move(frame)); }
+  /// The model's clock now, for those that write it down (record.h).
+  void tell_cycle(std::uint64_t cycle) { cycle_ = cycle; }
+
+ protected:
+  std::uint64_t cycle() const { return cycle_; }
+  bool holds_frames() const { return !waiting_.empty(); }
 
  private:
   Status read_exactly(void* to, std::size_t size);
   int fd_;
+  std::uint64_t cycle_ = 0;
   std::deque<LinkFrame> waiting_;
 };
 

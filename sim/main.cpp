@@ -23,6 +23,7 @@
 #include "sim/front.h"
 #include "sim/model.h"
 #include "sim/platform.h"
+#include "sim/record.h"
 
 namespace esplanade::sim {
 namespace {
@@ -33,13 +34,16 @@ constexpr int kSecondSocketRetryMs = 5;
 
 constexpr const char* kUsage = R"(Usage: {0} --platform FILE
        {0} --faults
+       {0} --replay RECORDING [--wave file.fst[:from[:to]]]
 
 A simulated card. Nobody runs this by hand: XRT starts it when a program loads its .hw_emu.xclbin with
-XCL_EMULATION_MODE=hw_emu. FILE describes the platform. --faults lists the fault points.
+XCL_EMULATION_MODE=hw_emu. FILE describes the platform. --faults lists the fault points. --replay runs
+a recording again, without XRT, and tells where the model first does otherwise (exit status 1).
 
 Environment: ESPLANADE_SIM_LOG log file; ESPLANADE_SIM_STATS statistics file (JSON); ESPLANADE_SIM_WAVE
 file.fst[:from[:to]] or
-file.fst:trigger[:cycles] waves; ESPLANADE_SIM_FAULTS TOML file of faults to inject; ESPLANADE_SIM_CONFIG TOML file with a [sim] table; ESPLANADE_SIM_TIMEOUT seconds that the
+file.fst:trigger[:cycles] waves; ESPLANADE_SIM_FAULTS TOML file of faults to inject;
+ESPLANADE_SIM_RECORD file for a recording; ESPLANADE_SIM_CONFIG TOML file with a [sim] table; ESPLANADE_SIM_TIMEOUT seconds that the
 model may take to answer (10; 0 for ever); ESPLANADE_SIM_MODEL rtl (the default) or functional.
 )";
 
@@ -97,14 +101,16 @@ int watch_host(const std::string& socket_id) {
 /// Forks the model. On any error the card is a dead one that says why.
 std::unique_ptr<ModelCard> start_model(const std::string& platform_file) {
   const auto dead = [](const std::string& why) { return std::make_unique<ModelCard>(why); };
-  auto platform = read_platform(platform_file, env("ESPLANADE_SIM_CONFIG"));
+  auto text = read_platform_text(platform_file, env("ESPLANADE_SIM_CONFIG"));
+  if (!text) return dead(text.error().detail);
+  auto platform = parse_platform(*text);
   if (!platform) return dead(platform.error().detail);
   auto wave = parse_wave(env("ESPLANADE_SIM_WAVE"));
   if (!wave) return dead(wave.error().detail);
   long patience_s = 10;
-  if (const std::string text = env("ESPLANADE_SIM_TIMEOUT"); !text.empty()) {
+  if (const std::string seconds = env("ESPLANADE_SIM_TIMEOUT"); !seconds.empty()) {
     char* end = nullptr;
-    patience_s = std::strtol(text.c_str(), &end, 10);
+    patience_s = std::strtol(seconds.c_str(), &end, 10);
     if (*end != '\0' || patience_s < 0) return dead("ESPLANADE_SIM_TIMEOUT must be a number of seconds");
   }
   const std::string model_kind = env("ESPLANADE_SIM_MODEL", "rtl");
@@ -127,7 +133,18 @@ std::unique_ptr<ModelCard> start_model(const std::string& platform_file) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::prctl(PR_SET_NAME, model_name().c_str());
     if (::getppid() != front) std::_Exit(1);  // the front died before prctl
-    std::_Exit(run_model(std::make_unique<Link>(ends[1]), *platform, options));
+    if (const std::string record = env("ESPLANADE_SIM_RECORD"); !record.empty()) {
+      auto link = RecordLink::create(ends[1], record, {text->description, text->overrides, model_kind, {}, false}, *platform);
+      if (!link) {
+        log_error("no recording, so no card: {}", link.error().detail);
+        std::_Exit(1);
+      }
+      const int status = run_model(**link, *platform, options);
+      link->reset();
+      std::_Exit(status);
+    }
+    Link link(ends[1]);
+    std::_Exit(run_model(link, *platform, options));
   }
   ::close(ends[1]);
   log_info("front {}, model {} ({})", front, model, model_kind);
@@ -168,6 +185,41 @@ int serve(XrtServer& xrt, ModelCard& card, int host, const std::string& second_s
   return 0;
 }
 
+/// The model against a recording, without XRT. 0: it did the same, cycle by cycle and octet by octet; 1: it did not; 2: it
+/// cannot be replayed.
+int replay(const std::string& path, const std::string& wave_text) {
+  log_setup(program_invocation_short_name, LogLevel::kWarn);
+  const auto refuse = [](const Error& error) {
+    std::fprintf(stderr, "%s: %s\n", program_invocation_short_name, error.detail.c_str());
+    return 2;
+  };
+  auto recording = read_recording(path);
+  if (!recording) return refuse(recording.error());
+  PlatformText text{path + " (description)", recording->description, recording->overrides.empty() ? "" : path + " (overrides)", recording->overrides};
+  if (const std::string config = env("ESPLANADE_SIM_CONFIG"); !config.empty()) {
+    auto other = read_platform_text(config, "");
+    if (!other) return refuse(other.error());
+    text.overrides_path = config;
+    text.overrides = other->description;
+  }
+  auto platform = parse_platform(text);
+  if (!platform) return refuse(platform.error());
+  auto wave = parse_wave(wave_text);
+  if (!wave) return refuse(wave.error());
+  ModelOptions options{*wave, env("ESPLANADE_SIM_STATS"), recording->model == "functional", {}};
+  if (const std::string plan = env("ESPLANADE_SIM_FAULTS"); !plan.empty()) {
+    auto faults = read_faults(plan);
+    if (!faults) return refuse(faults.error());
+    options.faults = std::move(*faults);
+  }
+  const bool complete = recording->complete;
+  ReplayLink link(std::move(*recording));
+  run_model(link, *platform, options);
+  std::printf("%zu of %zu frames%s\n", link.position(), link.size(), complete ? "" : "; the recording has no end: its simulator was killed");
+  if (!link.divergence().empty()) std::printf("divergence at %s\n", link.divergence().c_str());
+  return link.divergence().empty() ? 0 : 1;
+}
+
 int run(const std::string& platform_file) {
   outlive_group_signals();
   open_log();
@@ -200,6 +252,9 @@ int main(int argc, char** argv) {
   if (first == "--faults") {
     std::fputs(esplanade::sim::list_faults().c_str(), stdout);
     return 0;
+  }
+  if (first == "--replay" && (argc == 3 || (argc == 5 && std::string_view(argv[3]) == "--wave"))) {
+    return esplanade::sim::replay(argv[2], argc == 5 ? argv[4] : "");
   }
   if (first != "--platform" || argc < 3) {
     std::fputs(esplanade::sim::usage().c_str(), stderr);

@@ -1,7 +1,6 @@
 // The model process: SystemC/TLM platform around the Verilated kernel.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,6 +18,6 @@ struct ModelOptions {
 };
 
 /// Simulates until the front closes the card or goes away; then writes the statistics. The exit status.
-int run_model(std::unique_ptr<Link> link, const Platform& platform, const ModelOptions& options);
+int run_model(Link& link, const Platform& platform, const ModelOptions& options);
 
 }  // namespace esplanade::sim

@@ -5,7 +5,11 @@
 #include <toml++/toml.h>
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
 #include <limits>
 
 namespace esplanade::sim {
@@ -41,9 +45,9 @@ Error bad(const std::string& path, const toml::source_region& at, const std::str
   return Error{Errc::kBadConfig, fmt::format("{}:{}: {}", path, at.begin.line, why)};
 }
 
-Result<toml::table> parse(const std::string& path) {
+Result<toml::table> parse(const std::string& path, const std::string& text) {
   try {
-    return toml::parse_file(path);
+    return toml::parse(text);
   } catch (const toml::parse_error& error) {
     return bad(path, error.source(), std::string(error.description()));
   }
@@ -78,6 +82,24 @@ Result<std::uint64_t> number_at(const std::string& path, const toml::table& tabl
   return static_cast<std::uint64_t>(*number);
 }
 
+/// [kernel] secret_registers: pairs of offset and bytes, the same in each compute unit.
+Status take_secrets(const std::string& path, const toml::table& kernel, Platform& platform) {
+  const toml::node* node = kernel.get("secret_registers");
+  if (node == nullptr) return ok();
+  const toml::array* list = node->as_array();
+  if (list == nullptr) return bad(path, node->source(), "secret_registers must be a list of [offset, bytes]");
+  for (const toml::node& item : *list) {
+    const toml::array* pair = item.as_array();
+    const auto offset = pair != nullptr && pair->size() == 2 ? (*pair)[0].value_exact<std::int64_t>() : std::nullopt;
+    const auto size = pair != nullptr && pair->size() == 2 ? (*pair)[1].value_exact<std::int64_t>() : std::nullopt;
+    if (!offset || !size || *offset < 0 || *size <= 0) return bad(path, item.source(), "secret_registers must be a list of [offset, bytes]");
+    for (std::size_t unit = 0; unit < platform.units; ++unit) {
+      platform.secrets.push_back({platform.control_base + unit * platform.control_range + static_cast<std::uint64_t>(*offset), static_cast<std::uint64_t>(*size)});
+    }
+  }
+  return ok();
+}
+
 Status take_memories(const std::string& path, const toml::table& file, Platform& platform) {
   const toml::array* list = file["memory"].as_array();
   if (list == nullptr) return Error{Errc::kBadConfig, path + ": no [[memory]]"};
@@ -97,8 +119,25 @@ Status take_memories(const std::string& path, const toml::table& file, Platform&
 
 }  // namespace
 
+Result<PlatformText> read_platform_text(const std::string& path, const std::string& overrides) {
+  PlatformText out{path, {}, overrides, {}};
+  for (auto [from, to] : {std::pair{&path, &out.description}, std::pair{&overrides, &out.overrides}}) {
+    if (from->empty()) continue;
+    std::ifstream file(*from, std::ios::binary);
+    to->assign(std::istreambuf_iterator<char>(file), {});
+    if (!file) return Error{Errc::kIo, fmt::format("{}: File could not be opened for reading: {}", *from, std::strerror(errno))};
+  }
+  return out;
+}
+
 Result<Platform> read_platform(const std::string& path, const std::string& overrides) {
-  ESPLANADE_TRY(file, parse(path));
+  ESPLANADE_TRY(text, read_platform_text(path, overrides));
+  return parse_platform(text);
+}
+
+Result<Platform> parse_platform(const PlatformText& text) {
+  const std::string& path = text.path;
+  ESPLANADE_TRY(file, parse(path, text.description));
   Platform platform;
   const toml::table* kernel = file["kernel"].as_table();
   if (kernel == nullptr) return Error{Errc::kBadConfig, path + ": no [kernel]"};
@@ -117,11 +156,12 @@ Result<Platform> read_platform(const std::string& path, const std::string& overr
   platform.control_base = base;
   platform.control_range = range;
   platform.clock_mhz = static_cast<std::uint32_t>(mhz);
+  ESPLANADE_CHECK(take_secrets(path, *kernel, platform));
   ESPLANADE_CHECK(take_memories(path, file, platform));
   ESPLANADE_CHECK(take_timing(path, file, platform.timing));
-  if (!overrides.empty()) {
-    ESPLANADE_TRY(more, parse(overrides));
-    ESPLANADE_CHECK(take_timing(overrides, more, platform.timing));
+  if (!text.overrides_path.empty()) {
+    ESPLANADE_TRY(more, parse(text.overrides_path, text.overrides));
+    ESPLANADE_CHECK(take_timing(text.overrides_path, more, platform.timing));
   }
   return platform;
 }

@@ -31,14 +31,28 @@ struct Timing {
   std::uint32_t idle_follows_wall = 0;  // 0: an idle card's time stands still; 1: it follows the wall clock
 };
 
+/// Addresses of registers whose values are secret.
+struct SecretRange {
+  std::uint64_t from, size;  // bytes
+};
+
 struct Platform {
   std::string kernel;
   std::size_t units = 1;  // compute units; unit n has the register range from control_base + n * control_range
   std::uint64_t control_base = 0, control_range = 0;  // bytes
   std::uint32_t clock_mhz = 300;
   std::vector<MemoryRegion> memories;
+  std::vector<SecretRange> secrets;
   Timing timing;
 };
+
+/// What the platform is made of: a description and, where not empty, what overrides it.
+struct PlatformText {
+  std::string path, description, overrides_path, overrides;
+};
+/// Reads both files; `overrides` may be empty. kIo.
+Result<PlatformText> read_platform_text(const std::string& path, const std::string& overrides);
+Result<Platform> parse_platform(const PlatformText& text);
 
 /// Reads the description at `path`; then the [sim] table of `overrides`, unless that is empty. An error names
 /// the file, the line where there is one, and the key: kBadConfig or kIo.

@@ -79,7 +79,7 @@ class Description:
     def read_kernel(self):
         where = "[kernel]"
         table = self.single("kernel", {"name", "top", "instances", "protocol", "clock", "reset", "interrupt", "signal_case", "control_port", "control_base",
-                                       "control_range", "control_address_width", "clock_mhz"})
+                                       "control_range", "control_address_width", "clock_mhz", "secret_registers"})
         self.name = self.identifier(table, where, "name")
         self.top = self.identifier(table, where, "top", self.name)  # the Verilog module
         self.control_port = self.identifier(table, where, "control_port")
@@ -96,6 +96,10 @@ class Description:
         self.control_range = self.number(table, where, "control_range", 4096, 2**24)
         if self.control_range & (self.control_range - 1) or self.control_base % self.control_range:
             raise DescriptionError(f"{self.path}: [kernel] control_range must be a power of two, control_base a multiple of it")
+        secrets = table.get("secret_registers", [])  # for the simulator alone
+        if not isinstance(secrets, list) or any(not isinstance(s, list) or len(s) != 2 or any(type(n) is not int for n in s) or
+                                                not 0 <= s[0] < s[0] + s[1] <= self.control_range for s in secrets):
+            raise DescriptionError(f"{self.path}: [kernel] secret_registers must be a list of [offset, bytes] inside control_range")
         bits = self.control_range.bit_length() - 1
         self.control_address_width = self.number(table, where, "control_address_width", 2, bits, bits)
         self.clock_mhz = self.number(table, where, "clock_mhz", 1, 10_000)

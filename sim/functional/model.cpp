@@ -57,6 +57,7 @@ class FunctionalModel final : public Finisher {
 
   void run() {
     for (;;) {
+      link_.tell_cycle(cycle());
       auto call = link_.receive(std::chrono::milliseconds(-1));
       if (!call || !*call || !serve(**call)) return;
     }
@@ -97,9 +98,7 @@ class FunctionalModel final : public Finisher {
         call.payload.clear();
         break;
       case LinkOp::kTime: {
-        std::uint64_t cycles = 0;
-        for (const auto& unit : units_) cycles = std::max(cycles, unit->cycles());
-        const std::uint64_t ns = cycles * 1000 / platform_.clock_mhz;
+        const std::uint64_t ns = cycle() * 1000 / platform_.clock_mhz;
         call.payload.resize(sizeof ns);
         std::memcpy(call.payload.data(), &ns, sizeof ns);
         answer.valid = true;
@@ -113,6 +112,7 @@ class FunctionalModel final : public Finisher {
         log_error("the front sent an operation that is none: {}", static_cast<unsigned>(call.op));
         return false;
     }
+    link_.tell_cycle(cycle());
     return static_cast<bool>(link_.send(answer, call.payload)) && call.op != LinkOp::kClose;
   }
 
@@ -138,6 +138,13 @@ class FunctionalModel final : public Finisher {
       }
     }
     return true;
+  }
+
+  /// Of the unit that ran most.
+  std::uint64_t cycle() const {
+    std::uint64_t cycles = 0;
+    for (const auto& unit : units_) cycles = std::max(cycles, unit->cycles());
+    return cycles;
   }
 
   void follow_wall() {

@@ -25,6 +25,7 @@ HostPort::HostPort(sc_core::sc_module_name name, const Platform& platform, Link&
 void HostPort::thread() {
   sc_core::wait(units_.front()->quantum());  // past the reset, which takes no simulated time
   for (;;) {
+    link_.tell_cycle(cycle());
     auto call = link_.receive(std::chrono::milliseconds(awake() ? 0 : -1));
     if (!call) {
       at_end_();
@@ -44,10 +45,10 @@ bool HostPort::awake() const {
 }
 
 /// Of the unit that ran most.
-std::uint64_t HostPort::time_ns() const {
+std::uint64_t HostPort::cycle() const {
   std::uint64_t cycles = 0;
   for (const KernelBase* unit : units_) cycles = std::max(cycles, unit->cycle());
-  return cycles * 1000 / platform_.clock_mhz;
+  return cycles;
 }
 
 /// One access from the host; the call's payload becomes the answer's. False: no memory or register there.
@@ -104,7 +105,7 @@ bool HostPort::serve(LinkFrame& call) {
       call.payload.clear();
       break;
     case LinkOp::kTime: {
-      const std::uint64_t ns = time_ns();
+      const std::uint64_t ns = cycle() * 1000 / platform_.clock_mhz;
       call.payload.resize(sizeof ns);
       std::memcpy(call.payload.data(), &ns, sizeof ns);
       answer.valid = true;
@@ -118,6 +119,7 @@ bool HostPort::serve(LinkFrame& call) {
       log_error("the front sent an operation that is none: {}", static_cast<unsigned>(call.op));
       return false;
   }
+  link_.tell_cycle(cycle());
   return static_cast<bool>(link_.send(answer, call.payload)) && call.op != LinkOp::kClose;
 }
 

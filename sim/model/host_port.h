@@ -31,7 +31,7 @@ class HostPort : public sc_core::sc_module {
   void thread();
   bool serve(LinkFrame& call);
   bool awake() const;
-  std::uint64_t time_ns() const;
+  std::uint64_t cycle() const;
   bool access(bool write, bool to_registers, LinkFrame& call);
 
   const Platform& platform_;

@@ -102,8 +102,9 @@ void KernelBase::inject(Injector& injector) {
 void KernelBase::pulse_reset() {
   reset_wanted_ = false;
   set_reset(true);
-  for (KernelPort& port : ports_) port.reset();
+  for (KernelPort& port : ports_) port.reset(true);
   for (unsigned i = 0; i < kResetCycles; ++i) tick();
+  for (KernelPort& port : ports_) port.reset(false);
   set_reset(false);
 }
 

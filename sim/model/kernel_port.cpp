@@ -14,6 +14,7 @@ void KernelPort::release(std::uint64_t now) {
 }
 
 bool KernelPort::step(const AxiMasterPins& m, std::uint64_t cycle) {
+  if (in_reset_) return false;
   release(cycle);
   checker_.check(m, slave_.pins(), cycle);
   slave_.step(m, cycle);
@@ -26,7 +27,8 @@ void KernelPort::hang(bool hung) {
   awake_ = true;
 }
 
-void KernelPort::reset() {
+void KernelPort::reset(bool active) {
+  in_reset_ = active;
   slave_.reset();
   checker_ = AxiChecker(shape_);
   held_.reset();

@@ -35,8 +35,8 @@ class KernelPort final : private BurstMemory {
   /// From now on asks what is to go wrong; must outlive it.
   void inject(Injector& injector) { injector_ = &injector; }
   void hang(bool hung);
-  /// The kernel is in reset, and so is this side.
-  void reset();
+  /// The kernel goes into reset or comes out of it, and so does this side: nothing outstanding, nothing looked at meanwhile.
+  void reset(bool active);
   bool quiet() const { return slave_.quiet() && !held_; }
   /// The next edge must be seen here even if the kernel shows no valid.
   bool awake() const { return awake_; }
@@ -60,6 +60,7 @@ class KernelPort final : private BurstMemory {
   AxiSlave slave_;
   AxiChecker checker_;
   bool awake_ = true;  // at first its readies are low
+  bool in_reset_ = false;
   Injector* injector_ = nullptr;
   void release(std::uint64_t now);
   struct Held {

@@ -14,8 +14,8 @@ struct KernelTraits {};
 
 namespace esplanade::sim {
 
-int run_model(std::unique_ptr<Link> link, const Platform& platform, const ModelOptions& options) {
-  return run_platform<KernelPins, KernelTraits>(std::move(link), platform, options);
+int run_model(Link& link, const Platform& platform, const ModelOptions& options) {
+  return run_platform<KernelPins, KernelTraits>(link, platform, options);
 }
 
 }  // namespace esplanade::sim

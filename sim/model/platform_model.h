@@ -125,21 +125,21 @@ class PlatformModel final : public Finisher {
 
 /// run_model for any kernel.
 template <class Pins, class Traits>
-int run_platform(std::unique_ptr<Link> link, const Platform& platform, const ModelOptions& options) {
-  return run_in_systemc(*link, [&] {
+int run_platform(Link& link, const Platform& platform, const ModelOptions& options) {
+  return run_in_systemc(link, [&] {
     if (platform.kernel != Pins::kKernel) {
       die(fmt::format("the .xclbin is of kernel {}, this simulator of {}: ESPLANADE_SIM names the wrong one",
                       platform.kernel, Pins::kKernel));
     }
     if (options.functional) {
       if constexpr (requires(CardBus & bus) { Traits::functional(bus, platform); }) {
-        run_functional(*link, platform, options, Traits::functional);
+        run_functional(link, platform, options, Traits::functional);
         return;
       } else {
         die(fmt::format("kernel {} has no functional model: ESPLANADE_SIM_MODEL must be rtl", platform.kernel));
       }
     }
-    PlatformModel<Pins, Traits> model(*link, platform, options);
+    PlatformModel<Pins, Traits> model(link, platform, options);
     finish_on_death(&model);
     sc_core::sc_start();
     model.finish();

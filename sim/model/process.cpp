@@ -43,6 +43,7 @@ int run_in_systemc(Link& link, std::function<void()> body) {
   g_process.body = std::move(body);
   sc_core::sc_report_handler::set_actions("/OSCI/SystemC",
                                           sc_core::SC_DO_NOTHING);  // "Simulation stopped by user."
+  ::setenv("SYSTEMC_DISABLE_COPYRIGHT_MESSAGE", "1", 1);
   char name[] = "esp-card-sim";
   char* arguments[] = {name, nullptr};
   return sc_core::sc_elab_and_sim(1, arguments);

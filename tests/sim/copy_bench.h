@@ -60,7 +60,8 @@ class Bench {
       ::dup2(null, STDOUT_FILENO);
       ::dup2(null, STDERR_FILENO);
       ::close(ends[0]);
-      std::_Exit(run_platform<KernelPins, CopyTraits>(std::make_unique<Link>(ends[1]), platform, options));
+      Link link(ends[1]);
+      std::_Exit(run_platform<KernelPins, CopyTraits>(link, platform, options));
     }
     ::close(ends[1]);
     card_.emplace(std::make_unique<Link>(ends[0]), model, std::chrono::seconds(10));

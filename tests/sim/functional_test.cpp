@@ -44,7 +44,8 @@ class Model {
       ::dup2(null, STDOUT_FILENO);
       ::dup2(null, STDERR_FILENO);
       ::close(ends[0]);
-      std::_Exit(run_model(std::make_unique<Link>(ends[1]), *platform, {.wave = {}, .stats_file = {}, .functional = functional, .faults = {}}));
+      Link link(ends[1]);
+      std::_Exit(run_model(link, *platform, {.wave = {}, .stats_file = {}, .functional = functional, .faults = {}}));
     }
     ::close(ends[1]);
     card_.emplace(std::make_unique<Link>(ends[0]), model, std::chrono::seconds(20));

@@ -141,8 +141,10 @@ module card_core #(
   logic [10*Lanes-1:0] lane_error;
   logic [64*Lanes-1:0] lane_bus_error_addr;
   logic         path_idle, path_idle_q;
+  logic [Lanes-1:0] lane_bus_idle_q;
   assign path_idle = &lane_idle && !soft_reset_busy;
   always_ff @(posedge clk) path_idle_q <= path_idle;
+  always_ff @(posedge clk) lane_bus_idle_q <= lane_bus_idle;
   card_time #(.ClockHz(ClockHz)) u_time (
     .clk_i(clk), .rst_ni(rst_n), .busy_i(!path_idle_q),
     .cycles_o(cycles), .busy_cycles_o(busy_cycles), .seconds_o(seconds)
@@ -192,7 +194,7 @@ module card_core #(
     .window_base_o(window_base), .window_end_o(window_end), .window_enable_o(window_enable)
   );
   card_reset u_reset (
-    .clk_i(clk), .rst_ni(rst_n), .request_i(soft_reset), .bus_idle_i(&lane_bus_idle),
+    .clk_i(clk), .rst_ni(rst_n), .request_i(soft_reset), .bus_idle_i(&lane_bus_idle_q),
     .stop_o(stop), .flush_o(flush), .busy_o(soft_reset_busy)
   );
 

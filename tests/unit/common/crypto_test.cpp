@@ -7,6 +7,7 @@
 #include "common/crypto/dh.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/random.h"
+#include "common/crypto/seal.h"
 
 using namespace esplanade;
 using namespace esplanade::crypto;
@@ -84,4 +85,26 @@ TEST_CASE("random: two draws differ") {
   random_bytes(a);
   random_bytes(b);
   CHECK(a != b);
+}
+
+TEST_CASE("crypto: what was sealed comes back under the same key, number and bound octets, and under no other") {
+  const Bytes key(crypto::kSealKeyLen, 0x42), bound{1, 2, 3}, plain{9, 8, 7, 6, 5};
+  const Bytes sealed = crypto::seal(key, 7, bound, plain);
+  REQUIRE(sealed.size() == plain.size() + crypto::kSealTagLen);
+  CHECK_FALSE(std::ranges::equal(ByteView(sealed).first(plain.size()), plain));
+  const auto back = crypto::unseal(key, 7, bound, sealed);
+  REQUIRE(back);
+  CHECK(std::ranges::equal(back->reveal(), plain));
+  Bytes other = key;
+  other[31] ^= 1;
+  CHECK_FALSE(crypto::unseal(other, 7, bound, sealed));
+  CHECK_FALSE(crypto::unseal(key, 8, bound, sealed));
+  CHECK_FALSE(crypto::unseal(key, 7, Bytes{1, 2, 4}, sealed));
+  for (std::size_t i = 0; i < sealed.size(); ++i) {
+    Bytes changed = sealed;
+    changed[i] ^= 0x80;
+    CHECK_FALSE(crypto::unseal(key, 7, bound, changed));
+  }
+  CHECK_FALSE(crypto::unseal(key, 7, bound, ByteView(sealed).first(15)));
+  CHECK(crypto::unseal(key, 7, {}, crypto::seal(key, 7, {}, {}))->size() == 0);
 }
