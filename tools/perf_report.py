@@ -188,9 +188,10 @@ def card_sections(card, plots):
 
     mixed = card.get("mixed") or []
     if mixed:
-        keys = list(dict.fromkeys(key for row in mixed for key in row))
-        show = lambda v: f"{v:.2f}" if isinstance(v, float) else v  # noqa: E731
-        out["mixed"] = table([key.replace("_", " ") for key in keys], [[show(row.get(key)) for key in keys] for row in mixed])
+        flows = [(m, f) for m in mixed for f in m["flows"]]
+        out["mixed"] = table(["mix", "lanes", "bytes a cycle, all", "flow", "bytes a cycle", "of its fair share"],
+                             [[m["mix"], str(m["lanes"]), f"{m['bytes_per_cycle']:.2f}", f["name"], f"{f['bytes_per_cycle']:.3f}", f"{100 * f['share']:.0f} %"]
+                              for m, f in flows])
     else:
         out["mixed"] = "None was measured.\n"
     return out
@@ -266,22 +267,30 @@ def ike_sections(file, plots):
     return {"ike": "\n".join(lines)}
 
 
+def sim_sections(file, plots):
+    """The simulation's speed."""
+    def show(value):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+    return {"sim": table(["what", "measured", "unit"], [[r["name"], show(r["value"]), r["unit"]] for r in file["rows"]])}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--card", type=Path, default=ROOT / "build/release/bench/card.json")
     parser.add_argument("--area", type=Path, default=ROOT / "build/release/bench/area.json")
     parser.add_argument("--ike", type=Path, default=ROOT / "build/release/bench/ike.json")
+    parser.add_argument("--sim", type=Path, default=ROOT / "build/release/bench/sim.json")
     parser.add_argument("--doc", type=Path, default=ROOT / "docs/performance.md")
     options = parser.parse_args()
     try:
         sections, plots = {}, {}
-        for path, make in ((options.card, card_sections), (options.area, area_sections), (options.ike, ike_sections)):
+        for path, make in ((options.card, card_sections), (options.area, area_sections), (options.ike, ike_sections), (options.sim, sim_sections)):
             if path.exists():
                 sections |= make(json.loads(path.read_text()), plots)
             else:
                 print(f"perf_report: no {path}: its sections stay as they are", file=sys.stderr)
         if not sections:
-            raise ReportError("nothing to report: run bench-card, bench-area or bench-ike")
+            raise ReportError("nothing to report: run bench-card, bench-area, bench-ike or bench-sim")
         text = fill(options.doc.read_text(), sections, options.doc)
         folder = options.doc.with_suffix("")
         folder.mkdir(exist_ok=True)

@@ -42,18 +42,18 @@ class Report(unittest.TestCase):
         for name, content in (("card", card), ("area", area)):
             if content is not None:
                 (self.at / f"{name}.json").write_text(json.dumps(content))
-        return subprocess.run([sys.executable, TOOL, "--card", self.at / "card.json", "--area", self.at / "area.json", "--ike", self.at / "ike.json", "--doc", self.doc], capture_output=True, text=True)
+        return subprocess.run([sys.executable, TOOL, "--card", self.at / "card.json", "--area", self.at / "area.json", "--ike", self.at / "ike.json", "--sim", self.at / "sim.json", "--doc", self.doc], capture_output=True, text=True)
 
     def test_tables_and_plots_hold_the_measurements(self):
         stacks = {"esp_card (1 lane)": {"rest": 20000, "crypto_lane": 30000}, "esp_card (4 lanes)": {"rest": 50000, "crypto_lane": 120000}}
         path = {"module": "sad", "levels": 9, "start": "FDRE a_q", "end": "FDRE b_q", "cells": ["LUT6 x", "CARRY4 y"]}
-        ran = self.run_tool({"rows": card_rows(), "mixed": [{"mix": "imix, both ways", "bytes_per_cycle": 7.123}]},
+        ran = self.run_tool({"rows": card_rows(), "mixed": [{"mix": "both ways", "lanes": 1, "bytes_per_cycle": 7.123, "flows": [{"name": "64 encap", "bytes_per_cycle": 0.5, "share": 0.9}]}]},
                             {"rows": area_rows(), "stacks": stacks, "worst_paths": [path], "missing": []})
         self.assertEqual(ran.returncode, 0, ran.stderr)
         text = self.doc.read_text()
         self.assertIn("| 64 | encap | 16 | 1 | 7.00 | 8.00 | 88 % | 16.8 | 1,064 |", text)
         self.assertIn("| imix | decap | 16 | 4 | 30.00 | 32.00 | 94 % | 72.0 | - |", text)
-        self.assertIn("| imix, both ways | 7.12 |", text)
+        self.assertIn("| both ways | 1 | 7.12 | 64 encap | 0.500 | 90 % |", text)
         self.assertIn("| 1500 | encap | 19.0 | 37.9 | 75.8 |", text)
         self.assertIn("| esp_card (4 lanes) | 170,000 |", text)
         self.assertIn("| sad | 9 | `FDRE a_q` | `FDRE b_q` | LUT6, CARRY4 |", text)
@@ -68,6 +68,12 @@ class Report(unittest.TestCase):
                 for key in ("x", "y", "cx", "cy", "x1", "x2", "y1", "y2"):
                     if e.get(key):
                         self.assertTrue(0 <= float(e.get(key)) <= 760, (name, key, e.get(key)))
+
+    def test_the_speed_of_the_simulation_has_its_table(self):
+        (self.at / "sim.json").write_text(json.dumps({"rows": [{"name": "rtl, 1 lane", "value": 1234.5, "unit": "packets/s"}, {"name": "start-up", "value": 3.25, "unit": "ms"}]}))
+        ran = self.run_tool()
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertIn("| rtl, 1 lane | 1,234 | packets/s |\n| start-up | 3.2 | ms |", self.doc.read_text())
 
     def test_the_same_input_gives_the_same_bytes(self):
         self.run_tool({"rows": card_rows()}, {"rows": area_rows()})

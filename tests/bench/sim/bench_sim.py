@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""How fast the simulation is: packets and cycles a second by model, size and lanes, what SystemC, XRT, waves and recording cost, and
+two other ways to run the same RTL (the plain Verilated loop, Icarus). Rows {name, value, unit} as JSON.
+
+    bench_sim.py BUILD_DIR --output FILE [--quick]
+
+Each figure is the best of three runs, for the machine may be shared; --quick takes one of each and few packets."""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+PARTS = ("crypto", "front", "back", "sad", "queue", "card")  # as in hw/CMakeLists.txt
+ICARUS_SECONDS = 60
+
+
+def run(argv, env):
+    done = subprocess.run([str(a) for a in argv], env=os.environ | env, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        sys.exit(f"{argv[0]}: {done.stderr or done.stdout}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def best(turns, argv, env=None):
+    runs = [run(argv, env or {}) for _ in range(turns)]
+    lower = ("_ms", "_us")
+    return {key: (min if key.endswith(lower) else max)(r[key] for r in runs) for key in runs[0]}
+
+
+def icarus(folder):
+    """Clock cycles a second of the whole card at rest, or None when it does not get through a few in a minute."""
+    files = []
+    for part in PARTS:
+        for line in (ROOT / "hw/rtl" / part / "files.txt").read_text().splitlines():
+            if line and not line.startswith("#") and line not in files:
+                files.append(line)
+    top = [ROOT / "tests/bench/sim/icarus_clock.sv"] + [ROOT / "hw/rtl" / f for f in files if "esp_card_x" not in f]
+    built = folder / "card.vvp"
+    cycles = 10
+    done = subprocess.run(["iverilog", "-g2012", "-s", "icarus_clock", f"-Picarus_clock.Cycles={cycles}", "-o", built, *top], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    began = time.monotonic()
+    try:
+        subprocess.run(["vvp", built], stdout=subprocess.DEVNULL, timeout=ICARUS_SECONDS, check=True)
+    except subprocess.TimeoutExpired:
+        return None
+    return (cycles + 10) / (time.monotonic() - began)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("--output", type=pathlib.Path, required=True)
+    parser.add_argument("--quick", action="store_true")
+    args = parser.parse_args()
+    bin_dir, rows = args.build / "bin", []
+    turns, scale = (1, 1) if args.quick else (3, 4)
+
+    def row(name, value, unit):
+        rows.append({"name": name, "value": round(value, 3), "unit": unit})
+        print(f"{name:<58} {value:>14,.1f} {unit}", flush=True)
+
+    host = bin_dir / "sim_host"
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        rates = {}
+        for size in (64, 1500):
+            packets = scale * (400 if size == 1500 else 2000)
+            for model, factor in (("rtl", 1), ("functional", 10)):
+                got = best(turns, [host, size, packets * factor], {"ESPLANADE_SIM_MODEL": model})
+                rates[size, model] = got
+                row(f"{model}, 1 lane, {size} bytes", got["packets_per_s"], "packets/s")
+                if model == "rtl":
+                    row(f"{model}, 1 lane, {size} bytes", got["cycles_per_s"], "cycles/s")
+            row(f"functional over rtl, {size} bytes", rates[size, "functional"]["packets_per_s"] / rates[size, "rtl"]["packets_per_s"], "times")
+            plain = best(turns, [bin_dir / "sim_loop", size, packets])
+            row(f"plain Verilator loop, 1 lane, {size} bytes", plain["cycles_per_s"], "cycles/s")
+            row(f"plain Verilator loop, 1 lane, {size} bytes", plain["packets_per_s"], "packets/s")
+            row(f"SystemC, XRT and processes over the plain loop, {size} bytes", 100 * (plain["cycles_per_s"] / rates[size, "rtl"]["cycles_per_s"] - 1), "% more time a cycle")
+        x4 = args.build / "share/esplanade/x4/esp_card_x4.hw_emu.xclbin"
+        if x4.exists():
+            for size in (64, 1500):
+                got = best(turns, [host, size, scale * (200 if size == 1500 else 1000)], {"ESPLANADE_XCLBIN": str(x4)})
+                row(f"rtl, 4 lanes, {size} bytes", got["packets_per_s"], "packets/s")
+                row(f"rtl, 4 lanes, {size} bytes", got["cycles_per_s"], "cycles/s")
+        base = rates[1500, "rtl"]
+        for key, text, unit in (("register_read_us", "register read through XRT, median", "us"), ("register_write_us", "register write through XRT, median", "us"),
+                                ("to_card_mb_s", "buffer to the card, 16 MiB", "MB/s"), ("from_card_mb_s", "buffer from the card, 16 MiB", "MB/s"),
+                                ("startup_ms", "start-up: open to ready", "ms")):
+            row(text, base[key], unit)
+        few = scale * 400
+        for text, env in (("waves armed, trigger not reached", {"ESPLANADE_SIM_WAVE": f"{folder}/armed.fst:packet=1000000000"}),
+                          ("recording", {"ESPLANADE_SIM_RECORD": f"{folder}/bench.rec"})):
+            got = best(turns, [host, 1500, few], env)
+            row(f"{text}, 1500 bytes", 100 * (base["cycles_per_s"] / got["cycles_per_s"] - 1), "% more time a cycle")
+        got = best(1, [host, 1500, 40], {"ESPLANADE_SIM_WAVE": f"{folder}/on.fst"})
+        row("waves of everything, 1500 bytes", base["cycles_per_s"] / got["cycles_per_s"], "times the time a cycle")
+        rate = icarus(folder)
+        row("Icarus, the same RTL at rest" + ("" if rate else f": not 20 cycles in {ICARUS_SECONDS} s"), rate or 0, "cycles/s")
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+
+
+main()
