@@ -45,16 +45,15 @@ Result<Secret> unseal(ByteView key, std::uint64_t number, ByteView bound, ByteVi
   if (sealed.size() < kSealTagLen) return bad;
   const Context context = begin(key, number, bound, false);
   const ByteView text = sealed.first(sealed.size() - kSealTagLen);
-  Bytes tag(sealed.end() - kSealTagLen, sealed.end()), out(text.size() + 1);
-  int made = 0, rest = 0;
-  if (EVP_CipherUpdate(context.get(), out.data(), &made, text.data(), static_cast<int>(text.size())) != 1) return bad;
-  out.resize(text.size() + 1);
+  Bytes tag(sealed.end() - kSealTagLen, sealed.end()), out(text.size());
+  Byte rest[16];  // GCM leaves nothing for the end
+  int made = 0;
+  if (!text.empty() && EVP_CipherUpdate(context.get(), out.data(), &made, text.data(), static_cast<int>(text.size())) != 1) return bad;
   if (EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG, kSealTagLen, tag.data()) != 1 ||
-      EVP_CipherFinal_ex(context.get(), out.data() + made, &rest) != 1) {
+      EVP_CipherFinal_ex(context.get(), rest, &made) != 1) {
     wipe(out);
     return bad;
   }
-  out.resize(text.size());
   return Secret(std::move(out));
 }
 

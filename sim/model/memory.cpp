@@ -7,20 +7,25 @@ namespace esplanade::sim {
 TimedMemory::TimedMemory(sc_core::sc_module_name name, const MemoryRegion& region, const MemoryTiming& timing)
     : sc_module(name), socket("socket"), region_(region), timing_(timing) {
   socket.register_b_transport(this, &TimedMemory::b_transport);
+  socket.register_transport_dbg(this, &TimedMemory::transport_dbg);
+}
+
+bool TimedMemory::transfer(tlm::tlm_generic_payload& access) {
+  const std::size_t size = access.get_data_length();
+  const std::uint64_t address = access.get_address() - region_.base;
+  if (access.is_read()) return read(address, {access.get_data_ptr(), size});
+  if (!access.is_write()) return false;
+  const ByteView enables(access.get_byte_enable_ptr(), access.get_byte_enable_ptr() ? access.get_byte_enable_length() : 0);
+  return write(address, {access.get_data_ptr(), size}, enables);
+}
+
+unsigned TimedMemory::transport_dbg(tlm::tlm_generic_payload& access) {
+  return transfer(access) ? access.get_data_length() : 0;
 }
 
 void TimedMemory::b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& delay) {
   const std::size_t size = access.get_data_length();
-  const std::uint64_t address = access.get_address() - region_.base;
-  bool done = false;
-  if (access.is_read()) {
-    done = read(address, {access.get_data_ptr(), size});
-  } else if (access.is_write()) {
-    const ByteView enables(access.get_byte_enable_ptr(),
-                           access.get_byte_enable_ptr() ? access.get_byte_enable_length() : 0);
-    done = write(address, {access.get_data_ptr(), size}, enables);
-  }
-  access.set_response_status(done ? tlm::TLM_OK_RESPONSE : tlm::TLM_GENERIC_ERROR_RESPONSE);
+  access.set_response_status(transfer(access) ? tlm::TLM_OK_RESPONSE : tlm::TLM_GENERIC_ERROR_RESPONSE);
   const sc_core::sc_time now = sc_core::sc_time_stamp();
   const sc_core::sc_time start = std::max(now + delay, free_at_);
   free_at_ = start + timing_.byte_time * static_cast<double>(size);
@@ -73,21 +78,31 @@ Router::Router(sc_core::sc_module_name name, const std::vector<MemoryRegion>& re
       to_memory("to_memory", regions.size()),
       regions_(regions) {
   for (auto& socket : from_kernel) socket.register_b_transport(this, &Router::b_transport);
-  from_host.register_b_transport(this, &Router::b_transport);
+  from_host.register_b_transport(this, &Router::b_transport_of_host);
 }
 
-void Router::b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& delay) {
+std::optional<std::size_t> Router::holding(const tlm::tlm_generic_payload& access) const {
   const std::uint64_t address = access.get_address();
   const std::uint64_t size = access.get_data_length();
   for (std::size_t i = 0; i < regions_.size(); ++i) {
     const MemoryRegion& region = regions_[i];
-    if (address >= region.base && address - region.base < region.size &&
-        size <= region.size - (address - region.base)) {
-      to_memory[i]->b_transport(access, delay);
-      return;
-    }
+    if (address >= region.base && address - region.base < region.size && size <= region.size - (address - region.base)) return i;
   }
-  access.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
+  return std::nullopt;
+}
+
+void Router::b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& delay) {
+  if (const auto i = holding(access)) {
+    to_memory[*i]->b_transport(access, delay);
+  } else {
+    access.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
+  }
+}
+
+void Router::b_transport_of_host(tlm::tlm_generic_payload& access, sc_core::sc_time&) {
+  const auto i = holding(access);
+  const bool done = i && to_memory[*i]->transport_dbg(access) == access.get_data_length();
+  access.set_response_status(done ? tlm::TLM_OK_RESPONSE : i ? tlm::TLM_GENERIC_ERROR_RESPONSE : tlm::TLM_ADDRESS_ERROR_RESPONSE);
 }
 
 }  // namespace esplanade::sim

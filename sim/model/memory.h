@@ -8,6 +8,7 @@
 #include <tlm>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "sim/link.h"
@@ -36,6 +37,8 @@ class TimedMemory : public sc_core::sc_module {
 
  private:
   void b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& delay);
+  unsigned transport_dbg(tlm::tlm_generic_payload& access);
+  bool transfer(tlm::tlm_generic_payload& access);
   const MemoryRegion region_;
   const MemoryTiming timing_;
   sc_core::sc_time free_at_;
@@ -67,7 +70,8 @@ class HostMemory final : public TimedMemory {
   Link& link_;
 };
 
-/// Leads an access to the memory that holds all of it; otherwise TLM_ADDRESS_ERROR_RESPONSE.
+/// Leads an access to the memory that holds all of it; otherwise TLM_ADDRESS_ERROR_RESPONSE. What the host moves takes none of
+/// the card's time: an idle card's clock stands still, so it must not find its memory busy afterwards.
 class Router : public sc_core::sc_module {
  public:
   tlm_utils::simple_target_socket<Router> from_host;
@@ -78,6 +82,8 @@ class Router : public sc_core::sc_module {
 
  private:
   void b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& delay);
+  void b_transport_of_host(tlm::tlm_generic_payload& access, sc_core::sc_time& delay);
+  std::optional<std::size_t> holding(const tlm::tlm_generic_payload& access) const;
   const std::vector<MemoryRegion> regions_;
 };
 

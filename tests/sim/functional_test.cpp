@@ -13,6 +13,7 @@
 
 #include "common/esp/engine.h"
 #include "common/testing/seed.h"
+#include "esplanade/sa_table.h"
 #include "hw/regs/card_regs.h"
 #include "sim/front.h"
 #include "sim/model.h"
@@ -152,7 +153,7 @@ class Bench {
 
   card::SaResult command(card::SaCommand what, std::uint32_t index, const esp::SaParams* sa = nullptr, std::uint32_t spoil = 0) {
     if (sa != nullptr) {
-      Bytes entry = entry_of(*sa);
+      auto entry = SaTable::encode(*sa, ~0U);
       if (spoil != 0) entry[spoil % entry.size()] ^= static_cast<Byte>(1u << (spoil >> 8) % 8);
       for (std::uint32_t n = 0; n < entry.size() / 4; ++n) pair.write(reg::kSaEntry.at(n), load_le32(&entry[4 * n]));
     }
@@ -192,55 +193,12 @@ class Bench {
     }
     pair.write(reg::kEventHead.offset, tail);
   }
-  static Bytes entry_of(const esp::SaParams& sa);
-
   Pair pair;
   unsigned num_events = 0;
 
  private:
   std::uint32_t tail_ = 0, event_head_ = 0;
 };
-
-Bytes Bench::entry_of(const esp::SaParams& sa) {
-  namespace f = card::sa_entry;
-  Bytes out(f::kSize);
-  const auto put = [&out](card::Field field, std::uint64_t value) { card::set(out, field, value); };
-  put(f::kOutbound, sa.outbound);
-  put(f::kTransport, sa.mode == esp::Mode::kTransport);
-  put(f::kAh, sa.protocol == esp::Protocol::kAh);
-  put(f::kOuterV6, sa.src.version == 6);
-  put(f::kNatt, sa.natt.has_value());
-  put(f::kEsn, sa.esn);
-  if (!sa.outbound) {
-    put(f::kCheckOuter, sa.check_outer);
-    put(f::kInnerV4, sa.inner_v4);
-    put(f::kInnerV6, sa.inner_v6);
-    put(f::kReplayWindow, sa.auth == esp::Auth::kNone ? 0 : sa.replay_window);
-  }
-  put(f::kCipher, static_cast<std::uint64_t>(sa.cipher));
-  put(f::kAuth, static_cast<std::uint64_t>(sa.auth));
-  put(f::kDfPolicy, static_cast<std::uint64_t>(sa.df));
-  put(f::kDscpSet, sa.dscp.has_value());
-  put(f::kDscp, sa.dscp.value_or(0));
-  put(f::kEcnClear, !sa.ecn_copy);
-  put(f::kSpi, sa.spi);
-  put(f::kTtl, sa.ttl);
-  put(f::kIpId, sa.ip_id);
-  put(f::kSeq, sa.seq);
-  if (sa.natt) {
-    put(f::kUdpSrc, sa.natt->src_port);
-    put(f::kUdpDst, sa.natt->dst_port);
-  }
-  put(f::kSoftBytes, sa.soft.bytes);
-  put(f::kHardBytes, sa.hard.bytes);
-  put(f::kSoftPackets, sa.soft.packets);
-  put(f::kHardPackets, sa.hard.packets);
-  std::ranges::copy(sa.src.bytes(), card::octets(std::span<Byte>(out), f::kSrc).begin());
-  std::ranges::copy(sa.dst.bytes(), card::octets(std::span<Byte>(out), f::kDst).begin());
-  std::ranges::copy(sa.enc_key.reveal(), card::octets(std::span<Byte>(out), f::kEncKey).begin());
-  std::ranges::copy(sa.auth_key.reveal(), card::octets(std::span<Byte>(out), f::kAuthKey).begin());
-  return out;
-}
 
 /// An SA of the table, with what makes its packets: for an inbound one the peer that sends.
 struct Sa {
