@@ -25,11 +25,16 @@ struct TimingKey {
 constexpr std::size_t kUnitsMax = 16;
 constexpr std::uint64_t kWaveCycles = 2'000;
 constexpr std::uint32_t kNoLimit = std::numeric_limits<std::uint32_t>::max();
-constexpr std::array<TimingKey, 13> kTimingKeys{{
+constexpr std::array<TimingKey, 18> kTimingKeys{{
     {"quantum_cycles", &Timing::quantum_cycles, 1, 1'000'000},
     {"ddr_read_latency", &Timing::ddr_read_latency, 1, 1'000'000},
     {"ddr_write_latency", &Timing::ddr_write_latency, 1, 1'000'000},
     {"ddr_bytes_per_cycle", &Timing::ddr_bytes_per_cycle, 1, 1'000'000},
+    {"ddr_banks", &Timing::ddr_banks, 1, 1'024},
+    {"ddr_row_bytes", &Timing::ddr_row_bytes, 64, 1 << 20},
+    {"ddr_row_miss_latency", &Timing::ddr_row_miss_latency, 0, 1'000'000},
+    {"ddr_refresh_interval", &Timing::ddr_refresh_interval, 0, kNoLimit},
+    {"ddr_refresh_cycles", &Timing::ddr_refresh_cycles, 0, 1'000'000},
     {"host_read_latency", &Timing::host_read_latency, 1, 1'000'000},
     {"host_write_latency", &Timing::host_write_latency, 1, 1'000'000},
     {"host_bytes_per_cycle", &Timing::host_bytes_per_cycle, 1, 1'000'000},

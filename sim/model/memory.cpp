@@ -1,11 +1,17 @@
 #include "sim/model/memory.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 namespace esplanade::sim {
 
+namespace {
+constexpr std::uint64_t kNoRow = std::numeric_limits<std::uint64_t>::max();
+}  // namespace
+
 TimedMemory::TimedMemory(sc_core::sc_module_name name, const MemoryRegion& region, const MemoryTiming& timing)
-    : sc_module(name), socket("socket"), region_(region), timing_(timing) {
+    : sc_module(name), socket("socket"), region_(region), timing_(timing), open_rows_(timing.banks, kNoRow) {
   socket.register_b_transport(this, &TimedMemory::b_transport);
   socket.register_transport_dbg(this, &TimedMemory::transport_dbg);
 }
@@ -27,9 +33,28 @@ void TimedMemory::b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time
   const std::size_t size = access.get_data_length();
   access.set_response_status(transfer(access) ? tlm::TLM_OK_RESPONSE : tlm::TLM_GENERIC_ERROR_RESPONSE);
   const sc_core::sc_time now = sc_core::sc_time_stamp();
-  const sc_core::sc_time start = std::max(now + delay, free_at_);
-  free_at_ = start + timing_.byte_time * static_cast<double>(size);
-  delay = start + (access.is_read() ? timing_.read_latency : timing_.write_latency) - now;
+  const sc_core::sc_time start = after_refresh(std::max(now + delay, free_at_));
+  const sc_core::sc_time row = open_row(access.get_address() - region_.base);
+  free_at_ = start + row + timing_.byte_time * static_cast<double>(size);
+  delay = start + row + (access.is_read() ? timing_.read_latency : timing_.write_latency) - now;
+}
+
+/// When an access that could begin at `start` does: behind the refresh that is due by then.
+sc_core::sc_time TimedMemory::after_refresh(sc_core::sc_time start) {
+  if (timing_.refresh_interval == sc_core::SC_ZERO_TIME) return start;
+  const auto due = static_cast<std::uint64_t>(start / timing_.refresh_interval);
+  if (due == refreshes_) return start;
+  refreshes_ = due;
+  std::ranges::fill(open_rows_, kNoRow);
+  return std::max(start, timing_.refresh_interval * static_cast<double>(due) + timing_.refresh);
+}
+
+/// What opening the row of `address` costs, if it is not open.
+sc_core::sc_time TimedMemory::open_row(std::uint64_t address) {
+  if (timing_.row_miss == sc_core::SC_ZERO_TIME || timing_.row_bytes == 0) return sc_core::SC_ZERO_TIME;
+  const std::uint64_t row = address / timing_.row_bytes;
+  std::uint64_t& open = open_rows_[row % open_rows_.size()];
+  return std::exchange(open, row) == row ? sc_core::SC_ZERO_TIME : timing_.row_miss;
 }
 
 bool CardMemory::flip(std::uint64_t address, std::uint64_t bit) {

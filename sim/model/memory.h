@@ -17,10 +17,14 @@
 
 namespace esplanade::sim {
 
-/// Latency and bandwidth of one memory. An access waits for those before it (its bytes take time on the
-/// wires), then for the latency.
+/// Latency and bandwidth of one memory. An access waits for those before it (its bytes take time on the wires), then for
+/// the latency. DRAM has banks with one open row each: an access to another row of a bank closes and opens, and takes
+/// `row_miss` longer. Rows follow each other over the banks. Every `refresh_interval` it is busy for `refresh`, and all rows
+/// are closed.
 struct MemoryTiming {
   sc_core::sc_time read_latency, write_latency, byte_time;
+  std::size_t banks = 1, row_bytes = 0;  // no rows: every access is alike
+  sc_core::sc_time row_miss = sc_core::SC_ZERO_TIME, refresh_interval = sc_core::SC_ZERO_TIME, refresh = sc_core::SC_ZERO_TIME;
 };
 
 class TimedMemory : public sc_core::sc_module {
@@ -39,9 +43,13 @@ class TimedMemory : public sc_core::sc_module {
   void b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& delay);
   unsigned transport_dbg(tlm::tlm_generic_payload& access);
   bool transfer(tlm::tlm_generic_payload& access);
+  sc_core::sc_time after_refresh(sc_core::sc_time start);
+  sc_core::sc_time open_row(std::uint64_t address);
   const MemoryRegion region_;
   const MemoryTiming timing_;
   sc_core::sc_time free_at_;
+  std::vector<std::uint64_t> open_rows_;  // by bank
+  std::uint64_t refreshes_ = 0;           // that lie behind
 };
 
 /// Memory on the card. Address space of the region's size; only what was touched takes the machine's memory.

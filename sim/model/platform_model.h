@@ -43,8 +43,9 @@ class PlatformModel final : public Finisher {
                                   cycles(1.0 / t.host_bytes_per_cycle)};
         memories_.push_back(std::make_unique<HostMemory>(name.c_str(), region, timing, link));
       } else {
-        const MemoryTiming timing{cycles(t.ddr_read_latency), cycles(t.ddr_write_latency),
-                                  cycles(1.0 / t.ddr_bytes_per_cycle)};
+        const MemoryTiming timing{cycles(t.ddr_read_latency), cycles(t.ddr_write_latency), cycles(1.0 / t.ddr_bytes_per_cycle),
+                                  t.ddr_banks, t.ddr_row_bytes, cycles(t.ddr_row_miss_latency), cycles(t.ddr_refresh_interval),
+                                  cycles(t.ddr_refresh_cycles)};
         memories_.push_back(std::make_unique<CardMemory>(name.c_str(), region, timing));
       }
       router_.to_memory[i].bind(memories_.back()->socket);

@@ -53,6 +53,19 @@ TEST_CASE("sim/config: the card's own description is understood") {
   CHECK(platform.value().memories[1].tag == "HOST[0]");
 }
 
+TEST_CASE("sim/config: the boards' presets are understood, and none is left out") {
+  const std::filesystem::path folder = std::filesystem::path(ESPLANADE_DESCRIPTION).parent_path() / "presets";
+  unsigned found = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const auto platform = read_platform(ESPLANADE_DESCRIPTION, entry.path());
+    REQUIRE_MESSAGE(platform, platform.error().detail);
+    CHECK(platform.value().timing.ddr_row_miss_latency > 0);
+    CHECK(platform.value().timing.ddr_refresh_interval > platform.value().timing.ddr_refresh_cycles);
+    ++found;
+  }
+  CHECK(found == 3);
+}
+
 TEST_CASE("sim/config: overrides change what they name and nothing else") {
   const File file("[sim]\nquantum_cycles = 7\n");
   const auto platform = read_platform(ESPLANADE_DESCRIPTION, file.path()),

@@ -149,3 +149,25 @@ TEST_CASE("sim/platform: what the host moves takes none of the kernel's time") {
   bench.card().read_memory(kDdr, kDdrBytes);
   CHECK(cycles() == quiet);
 }
+
+TEST_CASE("sim/platform: a row that is not open costs what it says, in each bank; so does a refresh") {
+  const auto cycles = [](const Timing& timing, std::uint64_t to) {
+    Bench bench(timing);
+    bench.copy(kDdr, kDdr + to, 4);  // opens the rows
+    CHECK((bench.copy(kDdr, kDdr + to, 4) & 0xfff) == 0);
+    return bench.read(kBusyCycles);
+  };
+  Timing timing;
+  const std::uint32_t base = cycles(timing, 0x8000);
+  timing.ddr_row_miss_latency = 50;
+  timing.ddr_banks = 4;
+  timing.ddr_row_bytes = 1024;
+  // Source and destination in rows of different banks: both stay open.
+  CHECK(cycles(timing, 0x8400) == base);
+  // In the same bank each access closes the other's row: one miss to read, one to write.
+  CHECK(cycles(timing, 0x8000) == base + 100);
+  timing = {};
+  timing.ddr_refresh_interval = 1;  // always
+  timing.ddr_refresh_cycles = 30;
+  CHECK(cycles(timing, 0x8000) == base + 60);
+}
