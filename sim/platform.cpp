@@ -65,9 +65,9 @@ Status take_timing(const std::string& path, const toml::table& file, Timing& tim
   const toml::table* table = node->as_table();
   if (table == nullptr) return bad(path, node->source(), "sim must be a table");
   for (const auto& [name, value] : *table) {
-    const auto* key = std::ranges::find_if(kTimingKeys, [&](const TimingKey& k) { return name == k.name; });
-    if (key == kTimingKeys.end())
-      return bad(path, value.source(), fmt::format("[sim] has no {}", name.str()));
+    const std::string_view given = name.str();
+    const auto* key = std::ranges::find_if(kTimingKeys, [given](const TimingKey& k) { return given == k.name; });
+    if (key == kTimingKeys.end()) return bad(path, value.source(), fmt::format("[sim] has no {}", given));
     const auto number = value.value_exact<std::int64_t>();
     if (!number || *number < key->least || *number > key->most) {
       return bad(path, value.source(),
