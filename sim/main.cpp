@@ -213,9 +213,13 @@ int replay(const std::string& path, const std::string& wave_text) {
     options.faults = std::move(*faults);
   }
   const bool complete = recording->complete;
+  const std::uint64_t cycles = recording->frames.empty() ? 0 : recording->frames.back().cycle;
   ReplayLink link(std::move(*recording));
+  const auto began = std::chrono::steady_clock::now();
   run_model(link, *platform, options);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   std::printf("%zu of %zu frames%s\n", link.position(), link.size(), complete ? "" : "; the recording has no end: its simulator was killed");
+  if (link.divergence().empty()) std::printf("%llu cycles in %.3f s\n", static_cast<unsigned long long>(cycles), seconds);
   if (!link.divergence().empty()) std::printf("divergence at %s\n", link.divergence().c_str());
   return link.divergence().empty() ? 0 : 1;
 }

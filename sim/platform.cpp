@@ -25,7 +25,7 @@ struct TimingKey {
 constexpr std::size_t kUnitsMax = 16;
 constexpr std::uint64_t kWaveCycles = 2'000;
 constexpr std::uint32_t kNoLimit = std::numeric_limits<std::uint32_t>::max();
-constexpr std::array<TimingKey, 18> kTimingKeys{{
+constexpr std::array<TimingKey, 22> kTimingKeys{{
     {"quantum_cycles", &Timing::quantum_cycles, 1, 1'000'000},
     {"ddr_read_latency", &Timing::ddr_read_latency, 1, 1'000'000},
     {"ddr_write_latency", &Timing::ddr_write_latency, 1, 1'000'000},
@@ -37,7 +37,11 @@ constexpr std::array<TimingKey, 18> kTimingKeys{{
     {"ddr_refresh_cycles", &Timing::ddr_refresh_cycles, 0, 1'000'000},
     {"host_read_latency", &Timing::host_read_latency, 1, 1'000'000},
     {"host_write_latency", &Timing::host_write_latency, 1, 1'000'000},
-    {"host_bytes_per_cycle", &Timing::host_bytes_per_cycle, 1, 1'000'000},
+    {"pcie_generation", &Timing::pcie_generation, 1, 5},
+    {"pcie_lanes", &Timing::pcie_lanes, 1, 16},
+    {"pcie_latency", &Timing::pcie_latency, 0, 1'000'000},
+    {"pcie_payload", &Timing::pcie_payload, 128, 4'096},
+    {"pcie_tags", &Timing::pcie_tags, 1, 1'024},
     {"max_outstanding", &Timing::max_outstanding, 1, 256},
     {"stall_percent", &Timing::stall_percent, 0, 99},
     {"stall_seed", &Timing::stall_seed, 0, kNoLimit},

@@ -74,7 +74,7 @@ class FunctionalModel final : public Finisher {
     s.register_accesses = register_accesses_;
     const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
     log_info("functional model: {} cycles by its formula; open for {:.1f} s; {} register accesses", s.cycles, wall, register_accesses_);
-    if (!options_.stats_file.empty()) write_statistics(options_.stats_file, s, wall, 0);
+    if (!options_.stats_file.empty()) write_statistics(options_.stats_file, s, {}, wall, 0);
   }
 
  private:

@@ -98,12 +98,12 @@ bool HostMemory::write(std::uint64_t address, ByteView data, ByteView enables) {
 Router::Router(sc_core::sc_module_name name, const std::vector<MemoryRegion>& regions,
                std::size_t kernel_ports)
     : sc_module(name),
-      from_host("from_host"),
+      from_dma("from_dma"),
       from_kernel("from_kernel", kernel_ports),
       to_memory("to_memory", regions.size()),
       regions_(regions) {
   for (auto& socket : from_kernel) socket.register_b_transport(this, &Router::b_transport);
-  from_host.register_b_transport(this, &Router::b_transport_of_host);
+  from_dma.register_transport_dbg(this, &Router::transport_dbg);
 }
 
 std::optional<std::size_t> Router::holding(const tlm::tlm_generic_payload& access) const {
@@ -124,10 +124,10 @@ void Router::b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& del
   }
 }
 
-void Router::b_transport_of_host(tlm::tlm_generic_payload& access, sc_core::sc_time&) {
-  const auto i = holding(access);
-  const bool done = i && to_memory[*i]->transport_dbg(access) == access.get_data_length();
-  access.set_response_status(done ? tlm::TLM_OK_RESPONSE : i ? tlm::TLM_GENERIC_ERROR_RESPONSE : tlm::TLM_ADDRESS_ERROR_RESPONSE);
+unsigned Router::transport_dbg(tlm::tlm_generic_payload& access) {
+  if (const auto i = holding(access)) return to_memory[*i]->transport_dbg(access);
+  access.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
+  return 0;
 }
 
 }  // namespace esplanade::sim

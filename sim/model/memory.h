@@ -78,11 +78,10 @@ class HostMemory final : public TimedMemory {
   Link& link_;
 };
 
-/// Leads an access to the memory that holds all of it; otherwise TLM_ADDRESS_ERROR_RESPONSE. What the host moves takes none of
-/// the card's time: an idle card's clock stands still, so it must not find its memory busy afterwards.
+/// Leads an access to the memory that holds all of it; otherwise TLM_ADDRESS_ERROR_RESPONSE.
 class Router : public sc_core::sc_module {
  public:
-  tlm_utils::simple_target_socket<Router> from_host;
+  tlm_utils::simple_target_socket<Router> from_dma;                        // transport_dbg only: in no time
   sc_core::sc_vector<tlm_utils::simple_target_socket<Router>> from_kernel;  // one a memory port
   sc_core::sc_vector<tlm_utils::simple_initiator_socket<Router>> to_memory;
 
@@ -90,7 +89,7 @@ class Router : public sc_core::sc_module {
 
  private:
   void b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& delay);
-  void b_transport_of_host(tlm::tlm_generic_payload& access, sc_core::sc_time& delay);
+  unsigned transport_dbg(tlm::tlm_generic_payload& access);
   std::optional<std::size_t> holding(const tlm::tlm_generic_payload& access) const;
   const std::vector<MemoryRegion> regions_;
 };

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -15,8 +16,10 @@
 #include "sim/functional/model.h"
 #include "sim/link.h"
 #include "sim/model.h"
+#include "sim/model/dma_engine.h"
 #include "sim/model/host_port.h"
 #include "sim/model/memory.h"
+#include "sim/model/pcie_link.h"
 #include "sim/model/process.h"
 
 namespace esplanade::sim {
@@ -30,31 +33,35 @@ class PlatformModel final : public Finisher {
       : options_(options),
         units_(make_units(platform, options.wave)),
         router_("router", platform.memories, units_.size() * units_[0]->memory.size()),
+        pcie_("pcie", platform.timing, sc_core::sc_time(1e6 / platform.clock_mhz, sc_core::SC_PS), host_memories(platform)),
+        dma_("dma", platform.timing),
         host_("host", platform, link, bases(units_), [this] { finish(); }) {
     const Timing& t = platform.timing;
     const auto cycles = [&](double n) {
       return sc_core::sc_time(n * 1e6 / platform.clock_mhz, sc_core::SC_PS);
     };
-    for (std::size_t i = 0; i < platform.memories.size(); ++i) {
+    for (std::size_t i = 0, on_host = 0; i < platform.memories.size(); ++i) {
       const MemoryRegion& region = platform.memories[i];
       const std::string name = fmt::format("memory{}", i);
       if (region.host) {
-        const MemoryTiming timing{cycles(t.host_read_latency), cycles(t.host_write_latency),
-                                  cycles(1.0 / t.host_bytes_per_cycle)};
+        const MemoryTiming timing{cycles(t.host_read_latency), cycles(t.host_write_latency), sc_core::SC_ZERO_TIME};
         memories_.push_back(std::make_unique<HostMemory>(name.c_str(), region, timing, link));
+        router_.to_memory[i].bind(pcie_.from_card[on_host]);
+        pcie_.to_host[on_host++].bind(memories_.back()->socket);
       } else {
         const MemoryTiming timing{cycles(t.ddr_read_latency), cycles(t.ddr_write_latency), cycles(1.0 / t.ddr_bytes_per_cycle),
                                   t.ddr_banks, t.ddr_row_bytes, cycles(t.ddr_row_miss_latency), cycles(t.ddr_refresh_interval),
                                   cycles(t.ddr_refresh_cycles)};
         memories_.push_back(std::make_unique<CardMemory>(name.c_str(), region, timing));
+        router_.to_memory[i].bind(memories_.back()->socket);
       }
-      router_.to_memory[i].bind(memories_.back()->socket);
     }
     for (std::size_t i = 0, socket = 0; i < units_.size(); ++i) {
       for (auto& port : units_[i]->memory) port.bind(router_.from_kernel[socket++]);
       host_.registers[i].bind(units_[i]->control);
     }
-    host_.memory.bind(router_.from_host);
+    host_.memory.bind(dma_.from_host);
+    dma_.to_memory.bind(router_.from_dma);
     arm(options.faults);
   }
 
@@ -74,7 +81,7 @@ class PlatformModel final : public Finisher {
         "accesses",
         s.cycles, s.busy_cycles, s.clocking_s, rate, wall, s.register_accesses);
     if (options_.stats_file.empty()) return;
-    write_statistics(options_.stats_file, s, wall, rate);
+    write_statistics(options_.stats_file, s, dma_.statistics(), wall, rate);
   }
 
  private:
@@ -92,6 +99,10 @@ class PlatformModel final : public Finisher {
       }
       log_warn("memory-bit-flip: no card memory at 0x{:x}", fault.address);
     });
+  }
+
+  static std::size_t host_memories(const Platform& platform) {
+    return static_cast<std::size_t>(std::ranges::count_if(platform.memories, &MemoryRegion::host));
   }
 
   using Kernel = VerilatedKernel<Pins, Traits>;
@@ -118,6 +129,8 @@ class PlatformModel final : public Finisher {
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   const Units units_;
   Router router_;
+  PcieLink pcie_;
+  DmaEngine dma_;
   HostPort host_;
   std::vector<std::unique_ptr<TimedMemory>> memories_;
   std::optional<Injector> injector_;

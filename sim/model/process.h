@@ -5,6 +5,7 @@
 #include <string>
 
 #include "sim/link.h"
+#include "sim/model/dma_engine.h"
 #include "sim/model/kernel_base.h"
 
 namespace esplanade::sim {
@@ -22,6 +23,6 @@ int run_in_systemc(Link& link, std::function<void()> body);
 void finish_on_death(Finisher* what);
 
 /// The statistics file, whole or not at all: readers wait for its name. Trouble goes to the log.
-void write_statistics(const std::string& path, const KernelStatistics& s, double wall_s, double cycles_per_s);
+void write_statistics(const std::string& path, const KernelStatistics& s, const DmaStatistics& dma, double wall_s, double cycles_per_s);
 
 }  // namespace esplanade::sim

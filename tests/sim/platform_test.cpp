@@ -171,3 +171,103 @@ TEST_CASE("sim/platform: a row that is not open costs what it says, in each bank
   timing.ddr_refresh_cycles = 30;
   CHECK(cycles(timing, 0x8000) == base + 60);
 }
+
+TEST_CASE("sim/platform: host memory is as far away as the PCIe link says, and as fast") {
+  const auto cycles = [](const Timing& timing, bool read, std::uint32_t beats) {
+    Bench bench(timing);
+    CHECK(((read ? bench.copy(kHost, kDdr, beats) : bench.copy(kDdr, kHost, beats)) & 0xfff) == 0);
+    return bench.read(kBusyCycles);
+  };
+  Timing near, far, narrow, old;
+  far.pcie_latency = near.pcie_latency + 1000;
+  narrow.pcie_lanes = 1;
+  old.pcie_generation = 1;
+  CHECK(cycles(far, true, 1) == cycles(near, true, 1) + 2000);   // there and back
+  CHECK(cycles(far, false, 1) == cycles(near, false, 1) + 1000);  // posted
+  // 4 KiB are 16 TLPs of 256 bytes and 24 more each; a read has a request of 24 bytes before it. A lane of generation 3 moves
+  // 8 GT/s * 128/130 / 8 bytes, one of generation 1 2.5 GT/s * 8/10 / 8.
+  const auto ns = [](double bytes, double gigabytes) { return bytes / gigabytes; };
+  const double third = 8 * 128.0 / 130 / 8, first = 2.5 * 0.8 / 8;
+  const auto close = [](std::uint32_t is, double more_ns, std::uint32_t than) {
+    const double expected = than + more_ns * 0.3;
+    CAPTURE(is);
+    CAPTURE(expected);
+    CHECK(std::abs(is - expected) <= 2);
+  };
+  const std::uint32_t read = cycles(near, true, 64), write = cycles(near, false, 64);
+  close(cycles(narrow, true, 64), ns(4480 + 24, third) - ns(4480 + 24, 16 * third), read);
+  close(cycles(narrow, false, 64), ns(4480, third) - ns(4480, 16 * third), write);
+  close(cycles(old, false, 64), ns(4480, 16 * first) - ns(4480, 16 * third), write);
+}
+
+namespace {
+
+/// Reads of 512 bytes at once, over a link with `tags`; says in nanoseconds when each came back.
+struct Reads final : sc_core::sc_module {
+  tlm_utils::simple_initiator_socket<Reads> out;
+  tlm_utils::simple_target_socket<Reads> memory;
+  PcieLink link;
+  int fd;
+  Reads(sc_core::sc_module_name name, const Timing& timing, int to)
+      : sc_module(name), out("out"), memory("memory"), link("link", timing, sc_core::sc_time(1, sc_core::SC_NS), 1), fd(to) {
+    out.bind(link.from_card[0]);
+    link.to_host[0].bind(memory);
+    memory.register_b_transport(this, &Reads::answer);
+    SC_HAS_PROCESS(Reads);
+    SC_THREAD(thread);
+  }
+  void answer(tlm::tlm_generic_payload& access, sc_core::sc_time& delay) {
+    delay += sc_core::sc_time(50, sc_core::SC_NS);
+    access.set_response_status(tlm::TLM_OK_RESPONSE);
+  }
+  void thread() {
+    std::vector<std::uint8_t> octets(512);
+    for (int i = 0; i < 4; ++i) {
+      tlm::tlm_generic_payload access;
+      access.set_read();
+      access.set_data_ptr(octets.data());
+      access.set_data_length(512);
+      sc_core::sc_time delay;
+      out->b_transport(access, delay);
+      const auto when = static_cast<std::int32_t>(delay.to_seconds() * 1e9 + 0.5);
+      if (::write(fd, &when, sizeof when) != sizeof when) std::_Exit(1);
+    }
+    sc_core::sc_stop();
+  }
+};
+
+std::vector<std::int32_t> four_reads(std::uint32_t tags) {
+  Timing timing;
+  timing.pcie_latency = 1000;
+  timing.pcie_tags = tags;
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Link none(::open("/dev/null", O_RDWR));
+    run_in_systemc(none, [&] {
+      Reads reads("reads", timing, ends[1]);
+      sc_core::sc_start();
+    });
+    std::_Exit(0);
+  }
+  ::close(ends[1]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  std::vector<std::int32_t> when(4);
+  CHECK(::read(ends[0], when.data(), 16) == 16);
+  ::close(ends[0]);
+  return when;
+}
+
+}  // namespace
+
+TEST_CASE("sim/platform: reads across the link wait for tags") {
+  // 24 bytes up take 1.5 ns, 512 + 48 down 35.5 ns; two latencies of 1,000 ns and the memory's 50.
+  const auto many = four_reads(4), two = four_reads(2), one = four_reads(1);
+  CHECK(many[0] == 2087);
+  CHECK(many[3] == 2087 + 3 * 36 - 1);  // the wires down are the bound
+  CHECK(two[1] == many[1]);
+  CHECK(two[2] == two[0] + 2087);
+  CHECK(one == std::vector<std::int32_t>{2087, 2 * 2087, 3 * 2087, 4 * 2087});
+}

@@ -4,11 +4,12 @@
     rtl_coverage.py FOLDER --json FILE --lcov FILE [--page docs/coverage.md]
 
 A point is a line block or one bit that must go both ways, counted once however many instances a module has. What the tests
-of the whole card cannot reach is explained in coverage_holes.toml (patterns on "module: point"); an entry that explains
-nothing is an error, so that the list stays true. Exit code 1 then, or when no file is there.
+of the whole card cannot reach is explained in coverage_holes.toml (patterns on "module: signal[bit]" and on "module: line: the
+line's text"); an entry that explains nothing is an error, so that the list stays true. Exit code 1 then, or when no file is there.
 """
 import argparse
 import collections
+import functools
 import json
 import pathlib
 import re
@@ -35,6 +36,11 @@ def read(folder):
             where = "hw/" + "/".join(place.parts[place.parts.index("rtl"):])
             points[(kind, where, int(field["l"]), field.get("o", ""))] += int(match[2])
     return points
+
+
+@functools.cache
+def source(file):
+    return (ROOT / file).read_text().splitlines()
 
 
 def page(modules, explained, missed):
@@ -92,7 +98,7 @@ def main():
         if count:
             m[f"{kind} hit"] += 1
             continue
-        name = f"{module}: {point if kind == 'toggle' else f'line {line} {point}'}"
+        name = f"{module}: {point if kind == 'toggle' else f'line: {source(file)[line - 1].strip()}'}"
         hole = next((e for pattern, e in patterns if pattern.fullmatch(name)), None)
         if hole is not None:
             used[hole["points"]] += 1

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,18 @@ def best(turns, argv, env=None):
     runs = [run(argv, env or {}) for _ in range(turns)]
     lower = ("_ms", "_us")
     return {key: (min if key.endswith(lower) else max)(r[key] for r in runs) for key in runs[0]}
+
+
+def replay(bin_dir, folder, size, packets, turns):
+    """Cycles a second of the SystemC platform alone: a recorded run without XRT and without other processes."""
+    file = folder / "replay.rec"
+    run([bin_dir / "sim_host", size, packets], {"ESPLANADE_SIM_RECORD": str(file)})
+    rates = []
+    for _ in range(turns):
+        said = subprocess.run([bin_dir / "esp-card-sim", "--replay", file], capture_output=True, text=True, check=True, timeout=600).stdout
+        match = re.search(r"^(\d+) cycles in ([\d.]+) s$", said, re.M)
+        rates.append(int(match[1]) / float(match[2]))
+    return max(rates)
 
 
 def icarus(folder):
@@ -79,10 +92,18 @@ def main():
                 if model == "rtl":
                     row(f"{model}, 1 lane, {size} bytes", got["cycles_per_s"], "cycles/s")
             row(f"functional over rtl, {size} bytes", rates[size, "functional"]["packets_per_s"] / rates[size, "rtl"]["packets_per_s"], "times")
+            null = {model: best(turns, [host, size, packets * factor, "null"], {"ESPLANADE_SIM_MODEL": model})["packets_per_s"]
+                    for model, factor in (("rtl", 1), ("functional", 30))}
+            row(f"functional over rtl, {size} bytes, NULL cipher", null["functional"] / null["rtl"], "times")
             plain = best(turns, [bin_dir / "sim_loop", size, packets])
             row(f"plain Verilator loop, 1 lane, {size} bytes", plain["cycles_per_s"], "cycles/s")
             row(f"plain Verilator loop, 1 lane, {size} bytes", plain["packets_per_s"], "packets/s")
+            row(f"SystemC platform over the plain loop (a replay), {size} bytes", 100 * (plain["cycles_per_s"] / replay(bin_dir, folder, size, packets, turns) - 1), "% more time a cycle")
             row(f"SystemC, XRT and processes over the plain loop, {size} bytes", 100 * (plain["cycles_per_s"] / rates[size, "rtl"]["cycles_per_s"] - 1), "% more time a cycle")
+        for lanes in (1, 4):
+            one, two = (best(turns, [bin_dir / program, 1500, scale * 200, lanes])["cycles_per_s"] for program in ("sim_loop", "sim_loop_threads"))
+            row(f"plain Verilator loop, {lanes} lane{'s' * (lanes > 1)}, two threads, 1500 bytes", two, "cycles/s")
+            row(f"two threads over one, {lanes} lane{'s' * (lanes > 1)}", two / one, "times")
         x4 = args.build / "share/esplanade/x4/esp_card_x4.hw_emu.xclbin"
         if x4.exists():
             for size in (64, 1500):

@@ -1,5 +1,5 @@
 // What a host gets out of the simulated card through stock XRT, as JSON: packets a second, register latency, buffer
-// bandwidth, start-up. The model and the rest come by the environment (sim/README.md). Usage: sim_host BYTES PACKETS
+// bandwidth, start-up. The model and the rest come by the environment (sim/README.md). Usage: sim_host BYTES PACKETS [null: the cipher]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,16 +23,17 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-Status measure(std::size_t size, std::size_t packets, nlohmann::json& out) {
+Status measure(std::size_t size, std::size_t packets, esp::Cipher cipher, nlohmann::json& out) {
   const auto began = Steady::now();
   ESPLANADE_TRY(device, Device::open({"sim", "", false}));
   out["startup_ms"] = seconds_since(began) * 1e3;
   out["lanes"] = device->info().lanes;
   ESPLANADE_TRY(table, SaTable::create(*device));
-  ESPLANADE_TRY(queues, PacketQueue::create_all(*device, device->info().lanes, {.log2_size = 8, .in_order = false, .slot_bytes = 2048}));
+  ESPLANADE_TRY(queues, PacketQueue::create_all(*device, device->info().lanes, {.log2_size = 12, .in_order = false, .slot_bytes = 2048}));
   esp::SaParams sa;
   sa.spi = 0x1000;
-  sa.enc_key = Secret(from_hex("0123456789abcdef23456789abcdef01456789abcdef0123").value());
+  sa.cipher = cipher;
+  if (cipher != esp::Cipher::kNull) sa.enc_key = Secret(from_hex("0123456789abcdef23456789abcdef01456789abcdef0123").value());
   sa.auth_key = Secret(Bytes(20, 7));
   sa.src = esp::parse_address("192.0.2.1").value();
   sa.dst = esp::parse_address("192.0.2.2").value();
@@ -68,7 +69,9 @@ Status measure(std::size_t size, std::size_t packets, nlohmann::json& out) {
   at = Steady::now();
   while (done < packets) {
     for (PacketQueue& queue : queues) {
-      while (sent < packets && queue.in_flight() < queue.capacity() && queue.submit({card::Op::kEncap, index, packet, sent})) ++sent;
+      for (int turn = 0; turn < 256 && sent < packets && queue.in_flight() < queue.capacity(); ++turn, ++sent) {
+        if (!queue.submit({card::Op::kEncap, index, packet, sent})) break;
+      }
       ESPLANADE_CHECK(queue.flush());
       ESPLANADE_CHECK(queue.reap([&done](const Completed& c) { done += c.status == card::Status::kOk; }));
     }
@@ -83,9 +86,11 @@ Status measure(std::size_t size, std::size_t packets, nlohmann::json& out) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  if (argc < 3 || argc > 4) return 2;
+  const bool null = argc == 4 && std::string_view(argv[3]) == "null";
   nlohmann::json out;
-  const Status end = measure(std::strtoul(argv[1], nullptr, 10), std::strtoul(argv[2], nullptr, 10), out);
+  const Status end = measure(std::strtoul(argv[1], nullptr, 10), std::strtoul(argv[2], nullptr, 10),
+                             null ? esp::Cipher::kNull : esp::Cipher::kTripleDesCbc, out);
   if (!end) {
     fmt::print(stderr, "sim_host: {}\n", end.error().detail);
     return 1;

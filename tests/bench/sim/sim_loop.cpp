@@ -1,5 +1,5 @@
 // The Verilated card without SystemC, XRT and processes: a plain loop with the memory model of the RTL benches, for comparison. Prints
-// JSON. Usage: sim_loop BYTES PACKETS
+// JSON. Usage: sim_loop BYTES PACKETS [4: lanes]
 #include <fmt/format.h>
 
 #include <chrono>
@@ -7,15 +7,15 @@
 #include <nlohmann/json.hpp>
 
 #include "hw/tb/fullcard/generator.h"
-#include "tests/rtl/fullcard/models.h"
 
 using namespace esplanade;
 using namespace esplanade::fullcard;
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  if (argc < 3 || argc > 4) return 2;
+  const bool four = argc == 4 && std::string_view(argv[3]) == "4";
   const std::size_t size = std::strtoul(argv[1], nullptr, 10), packets = std::strtoul(argv[2], nullptr, 10);
-  Card card(make_card_x1(), {.seed = 1, .timing = {.read_latency = 60, .write_latency = 30}, .keep_packets = false});
+  Card card(four ? make_card_x4() : make_card_x1(), {.seed = 1, .timing = {.read_latency = 60, .write_latency = 30}, .keep_packets = false});
   Generator generator(card, 1);
   esp::SaParams sa;
   sa.spi = 0x1000;
