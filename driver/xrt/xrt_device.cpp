@@ -20,6 +20,7 @@
 
 #include "common/base/log.h"
 #include "common/crypto/random.h"
+#include "driver/scope.h"
 #include "driver/xrt/emulation.h"
 #include "driver/xrt/front_watch.h"
 #include "driver/xrt/sleep_breaker.h"
@@ -324,7 +325,7 @@ Result<std::unique_ptr<Device>> Device::open(const DeviceOptions& options) {
     xrt::ip ip(handle, uuid, kernel_name(xclbin));
     auto device = std::make_unique<XrtDevice>(std::move(folder), std::move(handle), std::move(ip));
     ESPLANADE_CHECK(device->start(simulated, options.test_mode));
-    return std::unique_ptr<Device>(std::move(device));
+    return watch(std::move(device), scope_options_from_environment());
   } catch (const std::exception& error) {
     return Error{Errc::kNoCard, fmt::format("XRT cannot open card \"{}\" with {}: {} ({})", printable(options.card), xclbin.string(), printable(error.what(), 300), chatter.last())};
   }

@@ -31,6 +31,7 @@ def load():
         reg.setdefault("count", 1)
         reg.setdefault("stride", 4)
         reg.setdefault("fields", [])
+        reg.setdefault("on_read", "")  # what a read changes, in words; tools that must change nothing leave such a register alone
         if reg["access"] not in ("ro", "rw", "wo", "w1c"):
             fail(f"{reg['name']}: access {reg['access']}")
         for i in range(reg["count"]):
@@ -136,6 +137,7 @@ struct Reg {
   std::uint32_t stride;
   Access access;
   const char* doc;
+  const char* on_read;  // what a read changes, in words; empty: nothing
   std::span<const RegField> fields;
   constexpr std::uint32_t at(std::uint32_t n = 0) const { return offset + n * stride; }
 };
@@ -190,7 +192,7 @@ constexpr std::span<const std::uint8_t> octets(std::span<const std::uint8_t> ent
                 out.append(f"inline constexpr RegField k{name}{camel(fname)}{{{quoted(fname)}, {lsb}, {width}, {quoted(doc)}}};")
             out.append(f"inline constexpr RegField k{name}Fields[] = {{{', '.join(f'k{name}{camel(f[0])}' for f in reg['fields'])}}};")
             fields = f"k{name}Fields"
-        out.append(f"inline constexpr Reg k{name}{{{quoted(reg['name'])}, 0x{reg['offset']:04x}, {reg['count']}, {reg['stride']}, Access::k{reg['access'].capitalize()}, {quoted(reg['doc'])}, {fields}}};")
+        out.append(f"inline constexpr Reg k{name}{{{quoted(reg['name'])}, 0x{reg['offset']:04x}, {reg['count']}, {reg['stride']}, Access::k{reg['access'].capitalize()}, {quoted(reg['doc'])}, {quoted(reg['on_read'])}, {fields}}};")
     out.append(f"inline constexpr Reg kAll[] = {{{', '.join('k' + camel(r['name']) for r in card['reg'])}}};")
     out.append("}  // namespace reg\n\n}  // namespace esplanade::card")
     return "\n".join(out) + "\n"
@@ -202,13 +204,13 @@ def snake(name):
 
 def markdown(card):
     out = [f"<!-- {MADE} -->", "# Registers and formats of esp_card", "",
-           "Registers are 32 bits wide; no read has a side effect. Formats are little-endian; octet strings stand in network order.", "",
+           "Registers are 32 bits wide; " + ("no read has a side effect" if not any(r["on_read"] for r in card["reg"]) else "a read has a side effect only where it is said") + ". Formats are little-endian; octet strings stand in network order.", "",
            "## Limits", "", "| name | value | meaning |", "|---|---|---|"]
     out += [f"| {n} | {v['value']} | {v['doc']} |" for n, v in card["limits"].items()]
     out += ["", "## Registers", "", "| offset | name | access | meaning |", "|---|---|---|---|"]
     for reg in card["reg"]:
         where = f"0x{reg['offset']:04x}" + (f" + {reg['stride']}n, n < {reg['count']}" if reg["count"] > 1 else "")
-        out.append(f"| {where} | {reg['name']} | {reg['access']} | {reg['doc']} |")
+        out.append(f"| {where} | {reg['name']} | {reg['access']} | {reg['doc']}{' A read: ' + reg['on_read'] if reg['on_read'] else ''} |")
         for fname, lsb, width, doc in reg["fields"]:
             bits = f"{lsb + width - 1}:{lsb}" if width > 1 else f"{lsb}"
             out.append(f"| | .{fname} [{bits}] | | {doc} |")

@@ -1,0 +1,565 @@
+#include "driver/scope.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "common/base/log.h"
+
+namespace esplanade {
+
+namespace {
+
+namespace reg = card::reg;
+using Steady = std::chrono::steady_clock;
+using Json = nlohmann::json;
+
+constexpr std::string_view kMagic = "ESPDRV1\n";
+constexpr std::size_t kPayloadMax = 32 * 1024;  // octets of rings in one record
+constexpr std::size_t kClientsMax = 4, kQuestionMax = 8 * 1024, kRegistersMax = 1024, kMemoryMax = 64 * 1024;
+constexpr std::uint64_t kRecordBytesMin = 1 << 20;
+
+enum class Kind : std::uint8_t { kRead = 1, kWrite, kAllocate, kFree, kToCard, kFromCard, kRing, kError };
+constexpr std::uint8_t kRedacted = 1;
+
+Error io(const std::string& what) { return Error{Errc::kIo, fmt::format("{}: {}", what, std::strerror(errno))}; }
+
+struct Register {
+  const card::Reg* of = nullptr;
+  std::uint32_t n = 0;
+};
+
+/// The register at `offset`.
+Register register_at(std::uint32_t offset) {
+  for (const card::Reg& r : reg::kAll) {
+    if (offset < r.offset || (offset - r.offset) % r.stride != 0) continue;
+    if (const std::uint32_t n = (offset - r.offset) / r.stride; n < r.count) return {&r, n};
+  }
+  return {};
+}
+
+/// Values that go into no recording: write-only registers but for the SA command.
+bool is_secret(std::uint32_t offset) {
+  const Register r = register_at(offset);
+  return r.of == nullptr || (r.of->access == card::Access::kWo && r.of->offset != reg::kSaCommand.offset);
+}
+
+/// What the host put into the card's SA table, without keys; by what it wrote to the entry window.
+class SaShadow {
+ public:
+  void write(std::uint32_t offset, std::uint32_t value) {
+    const Register r = register_at(offset);
+    if (r.of == nullptr) return;
+    if (r.of->offset == reg::kSaIndex.offset) index_ = value;
+    if (r.of->offset == reg::kSaEntry.offset && 32 * r.n < card::sa_entry::kEncKey.lsb) {  // keys come last
+      for (std::size_t i = 0; i < 4; ++i) window_[4 * r.n + i] = static_cast<Byte>(value >> (8 * i));
+    }
+    if (r.of->offset == reg::kSaCommand.offset) pending_ = static_cast<card::SaCommand>(value);
+  }
+  /// SA_STATUS, read after a command.
+  void status(std::uint32_t word) {
+    if (!pending_ || reg::kSaStatusBusy.get(word) != 0) return;
+    const bool done = static_cast<card::SaResult>(reg::kSaStatusResult.get(word)) == card::SaResult::kOk;
+    if (done && (*pending_ == card::SaCommand::kInstall || *pending_ == card::SaCommand::kUpdate)) {
+      if (*pending_ == card::SaCommand::kUpdate && entries_.contains(index_)) {  // numbers and algorithms stay
+        const Image before = entries_[index_];
+        std::copy_n(before.begin() + 16, 8, window_.begin() + 16);
+      }
+      entries_[index_] = window_;
+    }
+    if (done && *pending_ == card::SaCommand::kRemove) entries_.erase(index_);
+    if (done && *pending_ == card::SaCommand::kClear) entries_.clear();
+    if (*pending_ != card::SaCommand::kView) window_.fill(0);
+    pending_.reset();
+  }
+  Json list() const {
+    namespace entry = card::sa_entry;
+    Json out = Json::array();
+    for (const auto& [index, image] : entries_) {
+      const auto number = [&image](card::Field f) { return card::get(image, f); };
+      const bool v6 = number(entry::kOuterV6) != 0;
+      const auto address = [&](card::Field f) {
+        esp::IpAddress a;
+        a.version = v6 ? 6 : 4;
+        std::ranges::copy(card::octets(std::span<const std::uint8_t>(image), f), a.octets.begin());
+        return esp::to_string(a);
+      };
+      out.push_back({{"index", index}, {"spi", number(entry::kSpi)}, {"outbound", number(entry::kOutbound) != 0}, {"ah", number(entry::kAh) != 0},
+                     {"transport", number(entry::kTransport) != 0}, {"natt", number(entry::kNatt) != 0}, {"esn", number(entry::kEsn) != 0},
+                     {"cipher", name_of(static_cast<card::Cipher>(number(entry::kCipher)))}, {"auth", name_of(static_cast<card::Auth>(number(entry::kAuth)))},
+                     {"replay_window", number(entry::kReplayWindow)}, {"src", address(entry::kSrc)}, {"dst", address(entry::kDst)},
+                     {"soft_seconds", number(entry::kSoftSeconds)}, {"hard_seconds", number(entry::kHardSeconds)}, {"soft_bytes", number(entry::kSoftBytes)},
+                     {"hard_bytes", number(entry::kHardBytes)}, {"soft_packets", number(entry::kSoftPackets)}, {"hard_packets", number(entry::kHardPackets)}});
+    }
+    return out;
+  }
+
+ private:
+  using Image = std::array<Byte, card::sa_entry::kSize>;
+  Image window_{};
+  std::uint32_t index_ = 0;
+  std::optional<card::SaCommand> pending_;
+  std::map<std::uint32_t, Image> entries_;
+};
+
+/// A ring in a buffer of the host.
+struct Ring {
+  enum class Kind : std::uint8_t { kSubmission, kCompletion, kEvent } kind;
+  std::uint32_t queue;
+  std::uint64_t address;
+  std::size_t entry_bytes, entries;
+  Bytes seen;  // what was recorded of it
+  std::size_t bytes() const { return entry_bytes * entries; }
+};
+
+constexpr const char* name_of(Ring::Kind kind) {
+  return kind == Ring::Kind::kSubmission ? "submission" : kind == Ring::Kind::kCompletion ? "completion" : "event";
+}
+
+/// The recording: a file of half the limit, and the one before it with ".1" behind its name.
+class Recorder {
+ public:
+  static Result<std::unique_ptr<Recorder>> create(const ScopeOptions& options, const DeviceInfo& info) {
+    std::unique_ptr<Recorder> made(new Recorder(options, info));
+    std::remove((options.record + ".1").c_str());
+    ESPLANADE_CHECK(made->begin());
+    return made;
+  }
+  ~Recorder() {
+    if (file_ != nullptr) std::fclose(file_);
+  }
+
+  void put(Kind kind, std::uint8_t flags, Steady::time_point began, std::uint64_t address, std::uint64_t value, ByteView payload = {}) {
+    const auto now = Steady::now();
+    std::array<Byte, 40> head{};
+    store_le64(&head[0], static_cast<std::uint64_t>((began - start_).count()));
+    store_le64(&head[8], address);
+    store_le64(&head[16], value);
+    store_le32(&head[24], static_cast<std::uint32_t>(std::min<std::uint64_t>(static_cast<std::uint64_t>((now - began).count()), 0xffff'ffff)));
+    store_le32(&head[28], thread_number());
+    head[32] = static_cast<Byte>(kind);
+    head[33] = flags;
+    store_le16(&head[34], static_cast<std::uint16_t>(payload.size()));
+    if (file_ == nullptr) return;
+    if (std::fwrite(head.data(), head.size(), 1, file_) != 1 || (!payload.empty() && std::fwrite(payload.data(), payload.size(), 1, file_) != 1)) {
+      log_warn("{}: {}; the recording ends here", options_.record, std::strerror(errno));
+      std::fclose(file_);
+      file_ = nullptr;
+      return;
+    }
+    ++records_;
+    written_ += head.size() + payload.size();
+    if (written_ < options_.record_bytes / 2) return;
+    std::fclose(file_);
+    file_ = nullptr;
+    std::rename(options_.record.c_str(), (options_.record + ".1").c_str());
+    if (const Status next = begin(); !next) log_warn("{}; the recording ends here", next.error().detail);
+  }
+  void flush() {
+    if (file_ != nullptr) std::fflush(file_);
+  }
+  std::uint64_t records() const { return records_; }
+  const std::string& path() const { return options_.record; }
+
+ private:
+  Recorder(ScopeOptions options, const DeviceInfo& info) : options_(std::move(options)), info_(info) {}
+
+  Status begin() {
+    const int fd = ::open(options_.record.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    file_ = fd < 0 ? nullptr : ::fdopen(fd, "wb");
+    if (file_ == nullptr) return io(options_.record);
+    std::setvbuf(file_, nullptr, _IOFBF, 1 << 18);
+    const std::string head = Json{{"program", program_invocation_short_name}, {"pid", ::getpid()},
+        {"unix_ns", std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch() - (Steady::now() - start_)).count()},
+        {"format_version", info_.format_version}, {"build", info_.build}, {"caps", info_.caps}, {"lanes", info_.lanes}, {"queues", info_.queues},
+        {"slots", info_.slots}, {"sa_entries", info_.sa_entries}, {"max_packet", info_.max_packet}, {"clock_hz", info_.clock_hz}, {"simulated", info_.simulated}}.dump() + "\n";
+    std::fwrite(kMagic.data(), kMagic.size(), 1, file_);
+    std::fwrite(head.data(), head.size(), 1, file_);
+    written_ = head.size();
+    return ok();
+  }
+  static std::uint32_t thread_number() {
+    static thread_local const auto number = static_cast<std::uint32_t>(::syscall(SYS_gettid));
+    return number;
+  }
+  static void store_le16(Byte* to, std::uint16_t v) { to[0] = static_cast<Byte>(v), to[1] = static_cast<Byte>(v >> 8); }
+  static void store_le32(Byte* to, std::uint32_t v) { store_le16(to, static_cast<std::uint16_t>(v)), store_le16(to + 2, static_cast<std::uint16_t>(v >> 16)); }
+  static void store_le64(Byte* to, std::uint64_t v) { store_le32(to, static_cast<std::uint32_t>(v)), store_le32(to + 4, static_cast<std::uint32_t>(v >> 32)); }
+
+  const ScopeOptions options_;
+  const DeviceInfo info_;
+  const Steady::time_point start_ = Steady::now();
+  std::FILE* file_ = nullptr;
+  std::uint64_t written_ = 0, records_ = 0;
+};
+
+class ScopeDevice;
+
+class ScopeBuffer final : public Device::Buffer {
+ public:
+  ScopeBuffer(ScopeDevice& device, std::unique_ptr<Device::Buffer> buffer) : device_(device), buffer_(std::move(buffer)) {}
+  ~ScopeBuffer() override;
+  ScopeBuffer(const ScopeBuffer&) = delete;
+  ScopeBuffer& operator=(const ScopeBuffer&) = delete;
+  MutableBytes data() override { return buffer_->data(); }
+  std::uint64_t address() const override { return buffer_->address(); }
+  Status sync_to_card(std::size_t offset, std::size_t size) override;
+  Status sync_from_card(std::size_t offset, std::size_t size) override;
+
+ private:
+  ScopeDevice& device_;
+  std::unique_ptr<Device::Buffer> buffer_;
+};
+
+class ScopeDevice final : public Device {
+ public:
+  ScopeDevice(std::unique_ptr<Device> device, std::unique_ptr<Recorder> recorder) : device_(std::move(device)), recorder_(std::move(recorder)) {}
+  ~ScopeDevice() override {
+    if (server_.joinable()) {
+      const std::uint64_t one = 1;
+      static_cast<void>(!::write(stop_, &one, sizeof one));
+      server_.join();
+      ::unlink(socket_path_.c_str());
+    }
+    for (const int fd : {listen_, stop_}) {
+      if (fd >= 0) ::close(fd);
+    }
+  }
+
+  Status serve(const std::string& path);
+
+  const DeviceInfo& info() const override { return device_->info(); }
+
+  Result<std::uint32_t> read32(std::uint32_t offset) override {
+    const auto began = Steady::now();
+    auto value = device_->read32(offset);
+    const std::lock_guard lock(mutex_);
+    if (!value) {
+      failed(began, offset, value.error());
+    } else {
+      if (offset == reg::kSaStatus.offset) sas_.status(*value);
+      put(Kind::kRead, 0, began, offset, *value);
+    }
+    return value;
+  }
+
+  Status write32(std::uint32_t offset, std::uint32_t value) override {
+    const auto began = Steady::now();
+    const Status done = device_->write32(offset, value);
+    const std::lock_guard lock(mutex_);
+    if (!done) {
+      failed(began, offset, done.error());
+      return done;
+    }
+    const bool secret = is_secret(offset);
+    put(Kind::kWrite, secret ? kRedacted : std::uint8_t{0}, began, offset, secret ? 0 : value);
+    sas_.write(offset, value);
+    note_rings(offset, value);
+    return done;
+  }
+
+  Result<std::unique_ptr<Buffer>> allocate(std::size_t bytes) override {
+    const auto began = Steady::now();
+    auto buffer = device_->allocate(bytes);
+    const std::lock_guard lock(mutex_);
+    if (!buffer) {
+      failed(began, bytes, buffer.error());
+      return buffer.error();
+    }
+    auto made = std::make_unique<ScopeBuffer>(*this, std::move(*buffer));
+    buffers_[made->address()] = made->data();
+    put(Kind::kAllocate, 0, began, made->address(), made->data().size());
+    return std::unique_ptr<Buffer>(std::move(made));
+  }
+
+  void freed(std::uint64_t address) {
+    const std::lock_guard lock(mutex_);
+    const auto at = buffers_.find(address);
+    if (at == buffers_.end()) return;
+    std::erase_if(rings_, [&](const Ring& r) { return r.address >= address && r.address - address < at->second.size(); });
+    put(Kind::kFree, 0, Steady::now(), address, at->second.size());
+    buffers_.erase(at);
+  }
+
+  void moved(Kind kind, Steady::time_point began, std::uint64_t address, ByteView octets, const Status& done) {
+    const std::lock_guard lock(mutex_);
+    if (!done) return failed(began, address, done.error());
+    put(kind, 0, began, address, octets.size());
+    if (!recorder_) return;
+    for (Ring& ring : rings_) {
+      const bool to_card = ring.kind == Ring::Kind::kSubmission;
+      if (to_card == (kind == Kind::kToCard)) put_ring(ring, began, address, octets);
+    }
+  }
+
+ private:
+  void put(Kind kind, std::uint8_t flags, Steady::time_point began, std::uint64_t address, std::uint64_t value) {
+    ++transactions_;
+    if (recorder_) recorder_->put(kind, flags, began, address, value);
+  }
+  void failed(Steady::time_point began, std::uint64_t address, const Error& error) {
+    ++transactions_;
+    const std::string text = error.detail.substr(0, 400);
+    if (recorder_) recorder_->put(Kind::kError, 0, began, address, static_cast<std::uint64_t>(error.code), {reinterpret_cast<const Byte*>(text.data()), text.size()});
+  }
+
+  /// Entries of `ring` among the octets at `address` that changed since they were last seen.
+  void put_ring(Ring& ring, Steady::time_point began, std::uint64_t address, ByteView octets) {
+    const std::uint64_t from = std::max(address, ring.address), to = std::min(address + octets.size(), ring.address + ring.bytes());
+    if (from >= to) return;
+    const std::size_t size = ring.entry_bytes;
+    std::size_t at = static_cast<std::size_t>(from - ring.address + size - 1) / size * size;
+    const auto end = static_cast<std::size_t>(to - ring.address) / size * size;
+    const auto given = [&](std::size_t place) { return octets.subspan(static_cast<std::size_t>(ring.address + place - address), size); };
+    const auto is_new = [&](std::size_t place) { return !std::ranges::equal(given(place), ByteView(ring.seen).subspan(place, size)); };
+    while (at < end) {
+      std::size_t run = at;
+      while (run < end && run - at + size <= kPayloadMax && is_new(run)) run += size;
+      if (run > at) {
+        const ByteView changed = octets.subspan(static_cast<std::size_t>(ring.address + at - address), run - at);
+        std::ranges::copy(changed, ring.seen.begin() + static_cast<std::ptrdiff_t>(at));
+        recorder_->put(Kind::kRing, static_cast<std::uint8_t>(ring.kind), began, ring.address + at, ring.queue, changed);
+      }
+      at = std::max(run, at + size);
+    }
+  }
+
+  /// A ring begins when its queue is switched on, and ends with it.
+  void note_rings(std::uint32_t offset, std::uint32_t value) {
+    const Register r = register_at(offset);
+    if (r.of == nullptr) return;
+    last_[offset] = value;
+    const auto base = [&](const card::Reg& lo, const card::Reg& hi) { return std::uint64_t{last_[hi.at(r.n)]} << 32 | last_[lo.at(r.n)]; };
+    const auto begin = [&](Ring::Kind kind, std::uint64_t address, std::size_t entry_bytes, std::uint32_t log2_size) {
+      if (log2_size > card::kRingLog2Max) return;
+      const std::size_t entries = std::size_t{1} << log2_size;
+      rings_.push_back({kind, r.n, address, entry_bytes, entries, Bytes(recorder_ ? entry_bytes * entries : 0)});
+    };
+    if (r.of->offset == reg::kQControl.offset) {
+      std::erase_if(rings_, [&](const Ring& ring) { return ring.kind != Ring::Kind::kEvent && ring.queue == r.n; });
+      if (reg::kQControlEnable.get(value) == 0) return;
+      const std::uint32_t log2_size = reg::kQControlLog2Size.get(value);
+      begin(Ring::Kind::kSubmission, base(reg::kSqBaseLo, reg::kSqBaseHi), card::kDescriptorBytes, log2_size);
+      begin(Ring::Kind::kCompletion, base(reg::kCqBaseLo, reg::kCqBaseHi), card::kCompletionBytes, log2_size);
+    } else if (r.of->offset == reg::kEventControl.offset) {
+      std::erase_if(rings_, [](const Ring& ring) { return ring.kind == Ring::Kind::kEvent; });
+      if (reg::kEventControlEnable.get(value) == 0) return;
+      begin(Ring::Kind::kEvent, base(reg::kEventBaseLo, reg::kEventBaseHi), card::kEventBytes, reg::kEventControlLog2Size.get(value));
+    }
+  }
+
+  void server();
+  Json answer(const std::string& question);
+  Json read_registers(const Json& offsets);
+  Json read_ring(const Json& question);
+
+  const std::unique_ptr<Device> device_;
+  std::mutex mutex_;  // of all below
+  const std::unique_ptr<Recorder> recorder_;
+  SaShadow sas_;
+  std::map<std::uint32_t, std::uint32_t> last_;          // register offset -> last value written
+  std::map<std::uint64_t, MutableBytes> buffers_;        // by card address
+  std::vector<Ring> rings_;
+  std::uint64_t transactions_ = 0;
+
+  std::string socket_path_;
+  int listen_ = -1, stop_ = -1;
+  std::thread server_;
+};
+
+ScopeBuffer::~ScopeBuffer() {
+  device_.freed(buffer_->address());
+}
+Status ScopeBuffer::sync_to_card(std::size_t offset, std::size_t size) {
+  const auto began = Steady::now();
+  const Status done = buffer_->sync_to_card(offset, size);
+  device_.moved(Kind::kToCard, began, address() + offset, buffer_->data().subspan(offset, size), done);
+  return done;
+}
+Status ScopeBuffer::sync_from_card(std::size_t offset, std::size_t size) {
+  const auto began = Steady::now();
+  const Status done = buffer_->sync_from_card(offset, size);
+  device_.moved(Kind::kFromCard, began, address() + offset, buffer_->data().subspan(offset, size), done);
+  return done;
+}
+
+// ---------------------------------------------------------------------------------------------------------- the socket
+
+Json refusal(std::string_view why) { return {{"error", why}}; }
+
+/// Reads registers by offset; one that cannot be read without a change is null, with the reason beside it.
+Json ScopeDevice::read_registers(const Json& offsets) {
+  if (!offsets.is_array() || offsets.size() > kRegistersMax) return refusal("registers must be a list of at most 1024 offsets");
+  Json values = Json::array(), skipped = Json::object();
+  for (const Json& given : offsets) {
+    const Register r = given.is_number_unsigned() && given.get<std::uint64_t>() < 0x1'0000 ? register_at(given.get<std::uint32_t>()) : Register{};
+    if (r.of == nullptr) return refusal("no register at an offset that was asked for");
+    const std::uint32_t offset = r.of->at(r.n);
+    if (r.of->access == card::Access::kWo || r.of->on_read[0] != '\0') {
+      values.push_back(nullptr);
+      skipped[std::to_string(offset)] = r.of->access == card::Access::kWo ? "write-only" : r.of->on_read;
+      continue;
+    }
+    const auto value = device_->read32(offset);  // not through this object: a look leaves no trace in the recording
+    if (!value) return refusal(value.error().detail);
+    values.push_back(*value);
+  }
+  return {{"values", values}, {"skipped", skipped}};
+}
+
+/// Octets of one ring as the host last saw or wrote them.
+Json ScopeDevice::read_ring(const Json& question) {
+  const auto number = question.value("ring", Json());
+  const std::lock_guard lock(mutex_);
+  if (!number.is_number_unsigned() || number.get<std::size_t>() >= rings_.size()) return refusal("ring must be a number below that of the rings");
+  const Ring& ring = rings_[number.get<std::size_t>()];
+  const Json first = question.value("first", Json(0u)), count = question.value("count", Json(1u));
+  if (!first.is_number_unsigned() || !count.is_number_unsigned() || first.get<std::uint64_t>() >= ring.entries ||
+      count.get<std::uint64_t>() > ring.entries - first.get<std::uint64_t>() || count.get<std::uint64_t>() * ring.entry_bytes > kMemoryMax) {
+    return refusal("first and count must lie inside the ring, 64 KiB at most");
+  }
+  const std::uint64_t address = ring.address + first.get<std::uint64_t>() * ring.entry_bytes;
+  const std::size_t size = count.get<std::size_t>() * ring.entry_bytes;
+  for (const auto& [base, octets] : buffers_) {
+    if (address >= base && address - base <= octets.size() && size <= octets.size() - (address - base)) {
+      return {{"octets", to_hex(octets.subspan(static_cast<std::size_t>(address - base), size))}};
+    }
+  }
+  return refusal("the ring lies in no buffer of this program");
+}
+
+Json ScopeDevice::answer(const std::string& text) {
+  const Json question = Json::parse(text, nullptr, false);
+  if (!question.is_object() || !question.contains("ask") || !question["ask"].is_string()) return refusal("a question is an object with \"ask\"");
+  const std::string ask = question["ask"];
+  if (ask == "registers") return read_registers(question.value("offsets", Json()));
+  if (ask == "ring") return read_ring(question);
+  const std::lock_guard lock(mutex_);
+  if (ask == "hello") {
+    const DeviceInfo& i = device_->info();
+    if (recorder_) recorder_->flush();
+    return {{"program", program_invocation_short_name}, {"pid", ::getpid()}, {"format_version", i.format_version}, {"build", i.build}, {"lanes", i.lanes},
+            {"queues", i.queues}, {"slots", i.slots}, {"sa_entries", i.sa_entries}, {"max_packet", i.max_packet}, {"clock_hz", i.clock_hz}, {"simulated", i.simulated},
+            {"transactions", transactions_}, {"recording", recorder_ ? Json(recorder_->path()) : Json()}, {"records", recorder_ ? recorder_->records() : 0}};
+  }
+  if (ask == "rings") {
+    Json out = Json::array();
+    for (const Ring& r : rings_) {
+      out.push_back({{"kind", name_of(r.kind)}, {"queue", r.queue}, {"address", r.address}, {"entries", r.entries}, {"entry_bytes", r.entry_bytes}});
+    }
+    return {{"rings", out}};
+  }
+  if (ask == "sas") return {{"sas", sas_.list()}};
+  if (ask == "buffers") {
+    Json out = Json::array();
+    for (const auto& [address, octets] : buffers_) out.push_back({{"address", address}, {"bytes", octets.size()}});
+    return {{"buffers", out}};
+  }
+  return refusal("ask is hello, registers, rings, ring, sas or buffers");
+}
+
+/// Questions of up to kClientsMax clients, a line each; whoever sends rubbish or does not read is cut off.
+void ScopeDevice::server() {
+  struct Client {
+    int fd;
+    std::string line;
+  };
+  std::vector<Client> clients;
+  const auto serve_client = [this](Client& c) {
+    char part[4096];
+    const ssize_t got = ::recv(c.fd, part, sizeof part, MSG_DONTWAIT);
+    if (got <= 0) return got < 0 && errno == EAGAIN;
+    c.line.append(part, static_cast<std::size_t>(got));
+    for (std::size_t end; (end = c.line.find('\n')) != std::string::npos; c.line.erase(0, end + 1)) {
+      const std::string out = answer(c.line.substr(0, end)).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+      timeval patience{1, 0};
+      ::setsockopt(c.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+      for (std::size_t at = 0; at < out.size();) {
+        const ssize_t sent = ::send(c.fd, out.data() + at, out.size() - at, MSG_NOSIGNAL);
+        if (sent <= 0) return false;
+        at += static_cast<std::size_t>(sent);
+      }
+    }
+    return c.line.size() <= kQuestionMax;
+  };
+  for (;;) {
+    std::vector<pollfd> waits{{stop_, POLLIN, 0}, {clients.size() < kClientsMax ? listen_ : -1, POLLIN, 0}};
+    for (const Client& c : clients) waits.push_back({c.fd, POLLIN, 0});
+    if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR) break;
+    if (waits[0].revents != 0) break;
+    for (std::size_t i = clients.size(); i-- > 0;) {
+      if (waits[i + 2].revents == 0 || serve_client(clients[i])) continue;
+      ::close(clients[i].fd);
+      clients.erase(clients.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    if (waits[1].revents != 0) {
+      if (const int fd = ::accept4(listen_, nullptr, nullptr, SOCK_CLOEXEC); fd >= 0) clients.push_back({fd, {}});
+    }
+  }
+  for (const Client& c : clients) ::close(c.fd);
+}
+
+Status ScopeDevice::serve(const std::string& path) {
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  if (path.size() >= sizeof at.sun_path) return Error{Errc::kBadConfig, fmt::format("{}: a socket's path has at most {} octets", path, sizeof at.sun_path - 1)};
+  path.copy(at.sun_path, path.size());
+  struct stat old{};
+  if (::lstat(path.c_str(), &old) == 0 && S_ISSOCK(old.st_mode)) ::unlink(path.c_str());  // of a program that was killed
+  stop_ = ::eventfd(0, EFD_CLOEXEC);
+  listen_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (stop_ < 0 || listen_ < 0 || ::fchmod(listen_, 0600) != 0 || ::bind(listen_, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0 ||
+      ::chmod(path.c_str(), 0600) != 0 || ::listen(listen_, 4) != 0) {
+    return io(path);
+  }
+  socket_path_ = path;
+  server_ = std::thread([this] { server(); });
+  return ok();
+}
+
+}  // namespace
+
+ScopeOptions scope_options_from_environment() {
+  ScopeOptions out;
+  const auto text = [](const char* name) {
+    const char* value = ::secure_getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  out.record = text("ESPLANADE_RECORD");
+  out.socket = text("ESPLANADE_SCOPE");
+  if (const std::string mib = text("ESPLANADE_RECORD_MIB"); !mib.empty()) out.record_bytes = std::strtoull(mib.c_str(), nullptr, 10) << 20;
+  return out;
+}
+
+Result<std::unique_ptr<Device>> watch(std::unique_ptr<Device> device, const ScopeOptions& options) {
+  if (options.record.empty() && options.socket.empty()) return device;
+  std::unique_ptr<Recorder> recorder;
+  if (!options.record.empty()) {
+    if (options.record_bytes < kRecordBytesMin) return Error{Errc::kBadConfig, "ESPLANADE_RECORD_MIB must be a number of MiB, at least 1"};
+    ESPLANADE_TRY(made, Recorder::create(options, device->info()));
+    recorder = std::move(made);
+  }
+  auto scope = std::make_unique<ScopeDevice>(std::move(device), std::move(recorder));
+  if (!options.socket.empty()) ESPLANADE_CHECK(scope->serve(options.socket));
+  return std::unique_ptr<Device>(std::move(scope));
+}
+
+}  // namespace esplanade

@@ -1,0 +1,81 @@
+"""One archive for a bug report, and a careful look into one from elsewhere."""
+import io
+import json
+import tarfile
+import time
+from pathlib import Path
+
+from scope import doctor, recording as rec, state
+from scope.cardmap import ScopeError
+
+MEMBERS = ("versions.json", "doctor.json", "hello.json", "registers.json", "rings.json", "sas.json", "slots.json", "events.json", "errors.json", "missing.json",
+           "recording", "recording.1")
+MEMBER_MAX, RECORDING_MAX = 4 << 20, 256 << 20
+
+
+def collect(card, connect, machine, recording):
+    """{member: octets}. What cannot be had is named in missing.json: a bug report is made on broken machines."""
+    out, missing = {}, {}
+    put = lambda name, value: out.__setitem__(name, json.dumps(value, indent=1).encode() + b"\n")
+    put("versions.json", doctor.versions())
+    put("doctor.json", doctor.examine(machine))
+    try:
+        live = connect()
+        hello = live.ask("hello")
+        put("hello.json", hello)
+        recording = recording or hello.get("recording")
+        for name, look in (("registers.json", lambda: live.read(card.registers)), ("rings.json", lambda: state.queue_report(card, live)),
+                           ("sas.json", lambda: state.sas(card, live)), ("slots.json", lambda: state.slots(card, live)),
+                           ("events.json", lambda: state.events(card, live)), ("errors.json", lambda: state.errors(card, live))):
+            try:
+                put(name, look())
+            except ScopeError as error:
+                missing[name] = str(error)
+    except ScopeError as error:
+        missing["card"] = str(error)
+    if recording:
+        for name, path in (("recording", Path(recording)), ("recording.1", Path(f"{recording}.1"))):
+            try:
+                if name == "recording" or path.exists():
+                    octets = path.read_bytes()
+                    rec.parse(octets, path)  # nothing but a recording goes in under this name
+                    out[name] = octets
+            except (OSError, ScopeError) as error:
+                missing[name] = str(error)
+    put("missing.json", missing)
+    return out
+
+
+def write(path, members):
+    with tarfile.open(path, "w:gz") as tar:
+        for name, octets in members.items():
+            info = tarfile.TarInfo(f"espscope/{name}")
+            info.size, info.mtime, info.mode = len(octets), int(time.time()), 0o600
+            tar.addfile(info, io.BytesIO(octets))
+
+
+def read(path):
+    """{member: octets} of a bundle from anywhere: known names, ordinary files, bounded sizes, nothing written to disk."""
+    out = {}
+    try:
+        with tarfile.open(path, "r:gz") as tar:
+            for count, info in enumerate(tar):
+                folder, _, name = info.name.partition("/")
+                if count >= len(MEMBERS) or folder != "espscope" or name not in MEMBERS or name in out or not info.isreg():
+                    raise ScopeError(f"{path}: {rec.printable(info.name.encode())[:80]!r} is no member of a bundle")
+                if info.size > (RECORDING_MAX if name.startswith("recording") else MEMBER_MAX):
+                    raise ScopeError(f"{path}: {name} has {info.size} octets, which is too much")
+                out[name] = tar.extractfile(info).read(info.size)
+    except (OSError, tarfile.TarError, EOFError, ValueError) as error:
+        raise ScopeError(f"{path}: no bundle: {error}") from error
+    except Exception as error:  # zlib.error, which gzip lets through
+        if isinstance(error, ScopeError):
+            raise
+        raise ScopeError(f"{path}: no bundle: {error}") from error
+    for name, octets in out.items():
+        if name.endswith(".json"):
+            try:
+                json.loads(octets)
+            except (ValueError, RecursionError) as error:
+                raise ScopeError(f"{path}: {name}: {error}") from error
+    return out

@@ -1,0 +1,90 @@
+"""The card's registers, formats and enumerations, from the file that the RTL and the driver are made from (card.toml)."""
+import os
+import tomllib
+from pathlib import Path
+
+
+class ScopeError(Exception):
+    """The text says what is wrong, where and what to do."""
+
+
+class Field:
+    """Bits `lsb`, `width` of a register or of an entry's little-endian vector."""
+
+    def __init__(self, name, lsb, width, doc, octets=False):
+        self.name, self.lsb, self.width, self.doc, self.octets = name, lsb, width, doc, octets
+
+    def get(self, number):
+        return number >> self.lsb & (1 << self.width) - 1
+
+
+class Register:
+    """One register: of an array, the nth."""
+
+    def __init__(self, table, n):
+        self.table, self.n = table, n
+        self.array = table["name"]
+        self.name = table["name"] + (f"[{n}]" if table.get("count", 1) > 1 else "")
+        self.offset = table["offset"] + n * table.get("stride", 4)
+        self.access, self.doc = table["access"], table["doc"]
+        self.on_read = table.get("on_read", "")
+        self.fields = [Field(*f) for f in table.get("fields", [])]
+
+    def why_not_read(self):
+        """Why a look would change something or show nothing; empty: it may be read."""
+        return "write-only" if self.access == "wo" else self.on_read
+
+
+class CardMap:
+    def __init__(self, path=None):
+        self.path = Path(path) if path else find()
+        try:
+            table = tomllib.loads(self.path.read_text())
+            self.registers = [Register(r, n) for r in table["reg"] for n in range(r.get("count", 1))]
+            self.formats = {f["name"]: (f["bytes"], [self._format_field(x) for x in f["fields"]]) for f in table["format"]}
+            self.enums = {e["name"]: {v[1]: (v[0], v[2]) for v in e["values"]} for e in table["enum"]}
+            self.limits = {name: limit["value"] for name, limit in table["limits"].items()}
+        except (OSError, tomllib.TOMLDecodeError, LookupError, TypeError) as error:
+            raise ScopeError(f"{self.path}: not the description of a card: {error}") from error
+        self.by_name = {r.name: r for r in self.registers}
+        self.by_offset = {r.offset: r for r in self.registers}
+
+    @staticmethod
+    def _format_field(f):
+        if f[2] == "octets":
+            return Field(f[0], 8 * f[1], 8 * f[3], f[4], True)
+        return Field(f[0], 8 * f[1] + f[2], f[3], f[4])
+
+    def name_at(self, offset):
+        r = self.by_offset.get(offset)
+        return r.name if r else f"0x{offset:04x}"
+
+    def enum(self, name, value):
+        return self.enums[name].get(value, (str(value), "no such value"))[0]
+
+    def decode(self, name, octets):
+        """An entry of format `name` as a dictionary; octet fields in hexadecimal."""
+        _, fields = self.formats[name]
+        number = int.from_bytes(octets, "little")
+        return {f.name: octets[f.lsb // 8:(f.lsb + f.width) // 8].hex() if f.octets else f.get(number) for f in fields}
+
+    def matching(self, names):
+        """Registers whose name, or whose array's name, is among `names`; all if there are none."""
+        if not names:
+            return self.registers
+        chosen = []
+        for name in names:
+            found = [r for r in self.registers if name.upper() in (r.name, r.array)]
+            if not found:
+                raise ScopeError(f"no register {name}: docs/registers.md has them all")
+            chosen += found
+        return chosen
+
+
+def find():
+    """card.toml of the build or installation that this program belongs to."""
+    here = Path(__file__).resolve()
+    for path in (os.environ.get("ESPLANADE_CARD_MAP"), here.parents[3] / "hw/regs/card.toml", here.parents[4] / "share/esplanade/card.toml"):
+        if path and Path(path).is_file():
+            return Path(path)
+    raise ScopeError("card.toml is not where this program was installed: name it in ESPLANADE_CARD_MAP")

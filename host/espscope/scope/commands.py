@@ -1,0 +1,505 @@
+"""The commands of espscope."""
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from scope import bundle, doctor, recording as rec, report, state
+from scope.cardmap import CardMap, ScopeError
+from scope.live import Live
+
+
+def table(rows, columns):
+    """Lines of a table; `columns`: (title, function of a row)."""
+    cells = [[str(f(r)) for _, f in columns] for r in rows]
+    widths = [max([len(t)] + [len(c[i]) for c in cells]) for i, (t, _) in enumerate(columns)]
+    line = lambda parts: "  ".join(p.ljust(w) for p, w in zip(parts, widths)).rstrip()
+    return "\n".join([line([t for t, _ in columns])] + [line(c) for c in cells])
+
+
+def tell(options, data, text, anomalies=()):
+    """Anomalies first, then the text; or all as JSON. Exit status 1 when something is wrong."""
+    if options.json:
+        print(json.dumps(data | {"anomalies": list(anomalies)} if isinstance(data, dict) else data, indent=1))
+    else:
+        for a in anomalies:
+            print(f"! {a}")
+        print(text)
+    return 1 if anomalies else 0
+
+
+def connected(options):
+    return CardMap(), Live(options.socket)
+
+
+# ------------------------------------------------------------------------------------------------------------------- live
+
+
+def regs(options):
+    card, live = connected(options)
+    chosen = card.matching(options.names)
+    before = {}
+    while True:
+        values = live.read(chosen)
+        if options.json:
+            print(json.dumps({"registers": {r.name: {"offset": r.offset, "value": values[r.name], "fields": state.decode_register(r, values[r.name])}
+                                            for r in chosen if r.name in values},
+                              "skipped": {r.name: r.why_not_read() for r in chosen if r.why_not_read()}}, indent=1), flush=True)
+        else:
+            for r in chosen:
+                if r.why_not_read():
+                    if r.n == 0 and not before:
+                        print(f"{r.array:24} not read: {r.why_not_read()}")
+                    continue
+                value = values.get(r.name)
+                if before and before.get(r.name) == value:
+                    continue
+                if not options.names and not options.watch and r.n and not value:
+                    continue  # the rest of an array that is empty
+                print(f"{r.name:24} 0x{r.offset:04x} 0x{value:08x}  {r.doc if r.n == 0 else ''}".rstrip())
+                for f in r.fields:
+                    if f.get(value) or options.names:
+                        print(f"  .{f.name:20} {f.get(value):>11}  {f.doc}")
+            sys.stdout.flush()
+        if not options.watch:
+            return 0
+        before = values
+        time.sleep(options.interval)
+        if not options.json:
+            print(f"-- {time.strftime('%H:%M:%S')}")
+
+
+def rings(options):
+    card, live = connected(options)
+    rows, wrong = state.queue_report(card, live)
+    text = table(rows, [(k.replace("_", " "), lambda r, k=k: r[k]) for k in ("queue", "entries", "sq_head", "sq_tail", "cq_tail", "cq_head", "to_fetch", "inside", "stopped")])
+    return tell(options, {"queues": rows}, text, wrong)
+
+
+def slots(options):
+    card, live = connected(options)
+    rows, wrong = state.slots(card, live)
+    text = table(rows, [("queue", lambda r: r["queue"]), ("packet", lambda r: r["number"]), ("operation", lambda r: r["op"]), ("SA", lambda r: r["sa_index"]),
+                        ("bytes", lambda r: r["bytes"]), ("stays", lambda r: "yes" if r["stays"] else "")]) if rows else "no packet is inside"
+    return tell(options, {"slots": rows}, text, wrong)
+
+
+def sa(options):
+    card, live = connected(options)
+    rows, wrong = state.sas(card, live)
+    flags = lambda r: " ".join(k for k in ("ah", "transport", "natt", "esn") if r[k])
+    text = table(rows, [("index", lambda r: r["index"]), ("SPI", lambda r: f"0x{r['spi']:08x}"), ("direction", lambda r: "out" if r["outbound"] else "in"),
+                        ("from", lambda r: r["src"]), ("to", lambda r: r["dst"]), ("cipher", lambda r: r["cipher"]), ("auth", lambda r: r["auth"]), ("", flags)])
+    return tell(options, {"sas": rows}, text, wrong)
+
+
+def events(options):
+    card, live = connected(options)
+    rows, wrong = state.events(card, live)
+    text = table(rows, [("event", lambda r: r["type"]), ("SA", lambda r: "" if r["sa_index"] is None else r["sa_index"]), ("SPI", lambda r: f"0x{r['spi']:08x}"),
+                        ("argument", lambda r: r["arg"]), ("cycle", lambda r: r["cycle"])]) if rows else "no events"
+    return tell(options, {"events": rows}, text, wrong)
+
+
+def errors(options):
+    card, live = connected(options)
+    found = state.errors(card, live)
+    lines = [f"{name:16} {s['packets']:>10}  {s['doc']}" for name, s in found["statuses"].items()]
+    if found["causes"] and found["bus_error_address"]:
+        lines.append(f"first bus error at 0x{found['bus_error_address']:x}")
+    return tell(options, found, "\n".join(lines) or "no packet ended with an error", found.pop("anomalies"))
+
+
+def everything_wrong(card, live):
+    found = list(state.errors(card, live)["anomalies"])
+    for look in (state.queue_report, state.slots, state.sas, state.events):
+        found += look(card, live)[1]
+    return found + state.counters(card, live)
+
+
+def health(options):
+    card, live = connected(options)
+    hello = live.ask("hello")
+    status, = live.read_names(card, "STATUS")
+    bits = state.decode_register(card.by_name["STATUS"], status)
+    wrong = everything_wrong(card, live)
+    text = (f"{hello['program']} (pid {hello['pid']}) drives {'a simulated' if hello['simulated'] else 'a'} card: {hello['lanes']} lane(s), {hello['queues']} queues, "
+            f"{hello['sa_entries']} SA entries, {hello['clock_hz'] / 1e6:.0f} MHz\n"
+            f"{'idle' if bits['IDLE'] else 'at work'}, IV generator {'seeded' if bits['SEEDED'] else 'NOT seeded'}, {hello['transactions']} transactions\n"
+            + ("nothing is wrong" if not wrong else f"{len(wrong)} thing(s) wrong"))
+    return tell(options, hello | {"status": bits}, text, wrong)
+
+
+def check(options):
+    """assert: invariants, live or of a recording."""
+    card = CardMap()
+    if options.recording:
+        recording = rec.Recording(options.recording)
+        journeys = rec.Journeys(card, recording)
+        wrong = [f"record {n}: {t}" for n, t in journeys.wrong]
+        newest = {}
+        for p in journeys.packets:
+            if p.done_ns is not None and p.op == "Encap":
+                newest[(p.queue, p.life, p.sa_index)] = max(p.number, newest.get((p.queue, p.life, p.sa_index), -1))
+        wrong += [f"packet {p.name} of SA {p.sa_index} was never completed, and a later one was" for p in journeys.unfinished
+                  if p.rung_ns is not None and newest.get((p.queue, p.life, p.sa_index), -1) > p.number]
+        return tell(options, {"packets": len(journeys.packets)}, f"{len(journeys.packets)} packets, {len(recording.records)} records: "
+                    + ("every invariant holds" if not wrong else f"{len(wrong)} broken"), wrong)
+    live = Live(options.socket)
+    wrong = []
+    end = time.monotonic() + options.seconds
+    while not wrong:
+        wrong = everything_wrong(card, live)
+        if time.monotonic() >= end:
+            break
+        time.sleep(options.interval)
+    return tell(options, {}, "every invariant holds" if not wrong else f"{len(wrong)} broken", wrong)
+
+
+def top(options):
+    card, live = connected(options)
+    hello = live.ask("hello")
+    names = ("CYCLES", "BUSY_CYCLES", "ENCAP_BYTES", "DECAP_BYTES")
+    def sample():
+        out = {n: state.wide(card, live, f"{n}_LO", f"{n}_HI") for n in names}
+        out |= dict(zip(("ENCAP_PACKETS", "DECAP_PACKETS", "SA_VALID_COUNT"), live.read_names(card, "ENCAP_PACKETS", "DECAP_PACKETS", "SA_VALID_COUNT")))
+        return out | {"at": time.monotonic(), "queues": [(q.queue, q.size, (q.sq_tail - q.sq_head) & 0xffffffff, (q.sq_head - q.cq_tail) & 0xffffffff, q.stopped)
+                                                         for q in state.queues(card, live)]}
+    before = sample()
+    for turn in range(options.count) if options.count else iter(int, 1):
+        time.sleep(options.interval)
+        now = sample()
+        cycles, seconds = max(1, now["CYCLES"] - before["CYCLES"]), now["at"] - before["at"]
+        bits = lambda n: (now[n] - before[n]) * 8
+        rate = lambda n: ((now[n] - before[n]) & 0xffffffff) / seconds
+        rows = {"busy": (now["BUSY_CYCLES"] - before["BUSY_CYCLES"]) / cycles, "cycles_per_second": cycles / seconds, "encap_packets_per_second": rate("ENCAP_PACKETS"),
+                "decap_packets_per_second": rate("DECAP_PACKETS"), "bits_per_cycle": (bits("ENCAP_BYTES") + bits("DECAP_BYTES")) / cycles, "sas": now["SA_VALID_COUNT"],
+                "queues": [{"queue": q, "entries": size, "to_fetch": fetch, "inside": inside, "stopped": stopped} for q, size, fetch, inside, stopped in now["queues"]],
+                "buffers": live.ask("buffers")["buffers"]}
+        if options.json:
+            print(json.dumps(rows), flush=True)
+        else:
+            bar = lambda part, width=40: "#" * round(max(0, min(1, part)) * width) + "." * (width - round(max(0, min(1, part)) * width))
+            text = [f"{hello['program']}  {time.strftime('%H:%M:%S')}  SAs {rows['sas']} of {hello['sa_entries']}  buffers {sum(b['bytes'] for b in rows['buffers']) >> 10} KiB",
+                    f"lanes busy  [{bar(rows['busy'])}] {100 * rows['busy']:5.1f} %   {rows['bits_per_cycle'] * hello['clock_hz'] / 1e9:.2f} Gb/s at the card's clock",
+                    f"encap {rows['encap_packets_per_second']:,.0f} packets/s   decap {rows['decap_packets_per_second']:,.0f} packets/s   clock {rows['cycles_per_second']:,.0f} cycles/s"]
+            text += [f"queue {q['queue']:2}    [{bar((q['to_fetch'] + q['inside']) / q['entries'])}] {q['to_fetch']} to fetch, {q['inside']} inside{', STOPPED' if q['stopped'] else ''}"
+                     for q in rows["queues"]]
+            print(("\x1b[H\x1b[2J" if sys.stdout.isatty() else "") + "\n".join(text), flush=True)
+        before = now
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------------------- recordings
+
+
+def record(options):
+    if options.program and options.program[0] == "--":
+        options.program = options.program[1:]
+    if not options.program:
+        raise ScopeError("record: which program? espscope record -o FILE -- PROGRAM ARGUMENT...")
+    environment = os.environ | {"ESPLANADE_RECORD": str(Path(options.output).resolve()), "ESPLANADE_RECORD_MIB": str(options.mib)}
+    try:
+        done = subprocess.run(options.program, env=environment, check=False)
+    except OSError as error:
+        raise ScopeError(f"{options.program[0]}: {error.strerror}") from error
+    if not Path(options.output).exists():
+        raise ScopeError(f"{options.program[0]} opened no card: nothing was recorded")
+    return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+
+def chosen(card, options):
+    recording = rec.Recording(options.recording)
+    for r in recording.records:
+        if options.kind and r.kind not in options.kind:
+            continue
+        if options.register and not (r.kind in ("read", "write") and options.register.upper() in card.name_at(r.address)):
+            continue
+        if options.queue is not None and not (r.kind == "ring" and r.value == options.queue or
+                                              r.kind in ("read", "write") and card.name_at(r.address).startswith(("SQ_", "CQ_", "Q_")) and card.name_at(r.address).endswith(f"[{options.queue}]")):
+            continue
+        if options.thread is not None and r.thread != options.thread:
+            continue
+        if not options.since * 1e6 <= r.ns <= options.until * 1e6:
+            continue
+        if options.sa is not None:
+            if r.kind != "ring":
+                continue
+            form = rec.RINGS[r.flags][1]
+            size = card.formats[form][0]
+            if all(card.decode(form, r.payload[i:i + size])["SaIndex"] != options.sa for i in range(0, len(r.payload), size)):
+                continue
+        yield r
+
+
+def show(options):
+    card = CardMap()
+    for r in chosen(card, options):
+        if options.json:
+            print(json.dumps({"number": r.number, "ms": r.ns / 1e6, "us": r.duration / 1e3, "thread": r.thread, "kind": r.kind, "address": r.address,
+                              "name": card.name_at(r.address) if r.kind in ("read", "write") else None, "value": None if r.redacted else r.value, "text": rec.text_of(card, r)}))
+        else:
+            print(f"{r.number:>8} {r.ns / 1e6:12.4f} ms {r.duration / 1e3:9.1f} us  {r.thread:>7}  {rec.text_of(card, r)}")
+    return 0
+
+
+def diff(options):
+    card = CardMap()
+    one, other = rec.Recording(options.recording), rec.Recording(options.other)
+    found = rec.difference(card, one, other)
+    if found is None:
+        return tell(options, {"same": True}, "no difference but time and place", ())
+    lane, index, mine, theirs, before = found
+    side = lambda x: {"record": x[0].number, "ms": x[0].ns / 1e6, "text": x[1]} if x else None
+    data = {"same": False, "lane": lane, "index": index, "one": side(mine), "other": side(theirs), "before": before}
+    if options.json:
+        print(json.dumps(data, indent=1))
+        return 1
+    print(f"first divergence: {lane}, number {index}")
+    for text in before:
+        print(f"  both      {text}")
+    for name, x in (("one", mine), ("other", theirs)):
+        print(f"  {name:9} " + (f"{x[1]}   (record {x[0].number}, {x[0].ns / 1e6:.3f} ms)" if x else "ends here"))
+    return 1
+
+
+def stats(options):
+    card = CardMap()
+    found = rec.statistics(card, rec.Recording(options.recording))
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return 0
+    us = lambda s: f"median {s['p50'] / 1e3:.1f} us, 90 % {s['p90'] / 1e3:.1f}, 99 % {s['p99'] / 1e3:.1f}, most {s['max'] / 1e3:.1f}"
+    print(f"{found['records']} records of {found['threads']} thread(s) in {found['seconds']:.3f} s; largest gap {found['largest_gap_ns'] / 1e6:.3f} ms")
+    for kind, s in found["duration_ns"].items():
+        print(f"  {kind:9} {s['count']:>8} x  {us(s)}")
+    print(f"  polls of the completion rings {found['polls']}, in vain {found['polls_in_vain']}")
+    print(f"{found['packets']} packets: " + ", ".join(f"{k} {v}" for k, v in sorted(found["statuses"].items(), key=lambda kv: -kv[1])))
+    if found["submit_to_complete_ns"]:
+        print(f"  doorbell to completion  {us(found['submit_to_complete_ns'])}")
+        most = max(found["submit_to_complete_ns"]["histogram"].values())
+        for low, n in found["submit_to_complete_ns"]["histogram"].items():
+            print(f"    {int(low) / 1e3:>12,.1f} us and up {n:>8} {'#' * max(1, round(40 * n / most))}")
+    if found["card_cycles"]:
+        s = found["card_cycles"]
+        print(f"  in the card             median {s['p50']} cycles, 90 % {s['p90']}, 99 % {s['p99']}, most {s['max']}")
+    for text in found["errors"]:
+        print(f"! {text}")
+    return 0
+
+
+def journey(options):
+    card = CardMap()
+    recording = rec.Recording(options.recording)
+    journeys = rec.Journeys(card, recording)
+    packet = journeys.find(options.packet) if options.packet else None
+    packets = [packet] if packet else journeys.packets
+    clock = recording.header["clock_hz"]
+    if options.perfetto:
+        Path(options.perfetto).write_text(report.perfetto(packets, clock, recording.header.get("program", "?")))
+    if options.pcapng:
+        Path(options.pcapng).write_bytes(report.pcapng(packets, recording.header))
+    if options.html:
+        Path(options.html).write_text(report.page(journeys, rec.statistics(card, recording), recording.header, packet))
+    if options.json:
+        print(json.dumps([report.as_dict(p, clock) for p in packets], indent=1))
+    elif packet or not (options.perfetto or options.pcapng or options.html):
+        print("\n".join(report.as_text(p, clock) for p in packets))
+    return 0
+
+
+def replay(options):
+    """A recording of the simulator, against the simulator."""
+    with open(options.recording, "rb") as file:
+        magic = file.read(8)
+    if magic != b"ESPREC1\n":
+        raise ScopeError(f"{options.recording}: a driver's recording has no packets to replay: record with ESPLANADE_SIM_RECORD=FILE, which keeps all that the card saw")
+    simulator = options.simulator or shutil.which("esp-card-sim") or str(Path(sys.argv[0]).absolute().parent / "esp-card-sim")
+    command = [simulator, "--replay", options.recording]
+    if options.wave:
+        command += ["--wave", options.wave]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print((done.stdout + done.stderr).strip())
+    if done.returncode == 1 and options.wave_at_divergence:
+        cycle = next((int(w[i + 1].rstrip(":,")) for line in done.stdout.splitlines() if line.startswith("divergence") for w in [line.split()]
+                      for i in range(len(w) - 1) if w[i] == "cycle"), None)
+        if cycle is not None:
+            window = f"{options.wave_at_divergence}:{max(0, cycle - 2000)}:{cycle + 500}"
+            subprocess.run([simulator, "--replay", options.recording, "--wave", window], capture_output=True, check=False)
+            print(f"waves of cycles {max(0, cycle - 2000)} to {cycle + 500}: {options.wave_at_divergence}")
+    return done.returncode
+
+
+# ------------------------------------------------------------------------------------------------------------ the machine
+
+
+def examine(options):
+    found = doctor.examine(doctor.Machine(options.root, xclbin=options.xclbin))
+    wrong = [f for f in found if not f["ok"]]
+    if options.json:
+        print(json.dumps({"checks": found}, indent=1))
+    else:
+        for f in wrong:
+            print(f"! {f['what']}\n    {f['mend']}")
+        for f in found:
+            if f["ok"]:
+                print(f"  {f['what']}")
+        print(f"{len(wrong)} of {len(found)} checks found something" if wrong else "nothing is wrong")
+    return 1 if wrong else 0
+
+
+def make_bundle(options):
+    members = bundle.collect(CardMap(), lambda: Live(options.socket), doctor.Machine(), options.recording)
+    bundle.write(options.output, members)
+    missing = json.loads(members["missing.json"])
+    print(f"{options.output}: {', '.join(sorted(members))}")
+    for name, why in missing.items():
+        print(f"  without {name}: {why}")
+    return 0
+
+
+def open_bundle(options):
+    members = bundle.read(options.bundle)
+    if options.extract:
+        folder = Path(options.extract)
+        folder.mkdir(mode=0o700, parents=True)
+        for name, octets in members.items():
+            (folder / name).write_bytes(octets)
+    load = lambda name: json.loads(members[name]) if name in members else None
+    print(f"{options.bundle}: {len(members)} members: {', '.join(f'{n} ({len(o)} octets)' for n, o in sorted(members.items()))}")
+    hello = load("hello.json")
+    if isinstance(hello, dict):
+        print(f"  program {rec.printable(str(hello.get('program')).encode())}, build {hello.get('build')}, {hello.get('lanes')} lane(s), {'simulated' if hello.get('simulated') else 'a board'}")
+    checks = load("doctor.json")
+    for f in checks if isinstance(checks, list) else []:
+        if isinstance(f, dict) and not f.get("ok"):
+            print(f"  ! {rec.printable(str(f.get('what')).encode())}")
+    for name in ("rings.json", "slots.json", "sas.json", "events.json"):
+        pair = load(name)
+        for text in pair[1] if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], list) else []:
+            print(f"  ! {rec.printable(str(text).encode())}")
+    wrong = load("errors.json")
+    for text in wrong.get("anomalies", []) if isinstance(wrong, dict) and isinstance(wrong.get("anomalies"), list) else []:
+        print(f"  ! {rec.printable(str(text).encode())}")
+    if "recording" in members:
+        _, records = rec.parse(members["recording"], "recording")
+        print(f"  recording: {len(records)} records")
+    for name, why in (load("missing.json") or {}).items() if isinstance(load("missing.json"), dict) else []:
+        print(f"  without {rec.printable(str(name).encode())}: {rec.printable(str(why).encode())}")
+    return 0
+
+
+def inject(options):
+    """Faults of the simulation, now or at a trigger, in a card that runs."""
+    import socket
+    path = options.control or os.environ.get("ESPLANADE_SIM_CONTROL")
+    if not path:
+        raise ScopeError("inject: where does the simulated card listen? Start its program with ESPLANADE_SIM_CONTROL=PATH and name the same path with --control")
+    plan = f'[[fault]]\npoint = "{options.point}"\nwhen = "{options.when}"\n' + "".join(f"{p.replace('=', ' = ', 1)}\n" for p in options.parameter)
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as s:
+        s.settimeout(15)
+        try:
+            s.connect(path)
+            s.sendall(plan.encode() + b"\0")
+            answer = b""
+            while part := s.recv(4096):
+                answer += part
+                if len(answer) > 4096:
+                    break
+        except OSError as error:
+            raise ScopeError(f"{path}: {error.strerror or error}") from error
+    text = rec.printable(answer.strip())
+    print(text)
+    return 0 if text.startswith("armed") else 1
+
+
+def parser():
+    top_level = argparse.ArgumentParser(prog="espscope", description="Shows, records and breaks what passes between a program and its esp_card.")
+    commands = top_level.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name, function, text, live=True, as_json=True):
+        p = commands.add_parser(name, help=text, description=text)
+        p.set_defaults(function=function)
+        if live:
+            p.add_argument("--socket", help="where the driver of the card listens (ESPLANADE_SCOPE of its program)")
+        if as_json:
+            p.add_argument("--json", action="store_true")
+        return p
+
+    p = add("regs", regs, "registers by name, fields decoded; what cannot be read without an effect is skipped")
+    p.add_argument("names", nargs="*", metavar="REGISTER")
+    p.add_argument("--watch", action="store_true", help="again and again, what has changed")
+    p.add_argument("--interval", type=float, default=1.0)
+    add("rings", rings, "submission and completion rings: heads, tails, what is stuck or lost")
+    add("slots", slots, "packets inside the card, and those that do not leave")
+    add("sa", sa, "SAs as the host installed them, against the card's count")
+    add("events", events, "the newest events")
+    add("errors", errors, "sticky causes, the first bus error, statuses other than Ok")
+    add("health", health, "all of these in a few lines")
+    p = add("assert", check, "invariants of a card at work or, with --recording, of a recording")
+    p.add_argument("--recording", metavar="FILE")
+    p.add_argument("--seconds", type=float, default=0)
+    p.add_argument("--interval", type=float, default=0.5)
+    p = add("top", top, "occupancy of lanes, rings and memory, live")
+    p.add_argument("--interval", type=float, default=1.0)
+    p.add_argument("--count", type=int, default=0, help="samples (0: until interrupted)")
+    p = add("record", record, "runs a program and records what its driver and the card say to each other", live=False, as_json=False)
+    p.add_argument("-o", "--output", required=True, metavar="FILE")
+    p.add_argument("--mib", type=int, default=256, help="keep the newest so many MiB (256)")
+    p.add_argument("program", nargs=argparse.REMAINDER)
+    p = add("show", show, "a recording, line by line", live=False)
+    p.add_argument("recording")
+    p.add_argument("--kind", action="append", choices=sorted(rec.KINDS.values()))
+    p.add_argument("--register", metavar="NAME")
+    p.add_argument("--queue", type=int)
+    p.add_argument("--sa", type=int, metavar="INDEX")
+    p.add_argument("--thread", type=int)
+    p.add_argument("--since", type=float, default=0, metavar="MS")
+    p.add_argument("--until", type=float, default=float("inf"), metavar="MS")
+    p = add("diff", diff, "where two runs first part", live=False)
+    p.add_argument("recording")
+    p.add_argument("other")
+    add("stats", stats, "latencies, gaps, polls in vain", live=False).add_argument("recording")
+    p = add("journey", journey, "one packet's way through driver and card, or all", live=False)
+    p.add_argument("recording")
+    p.add_argument("packet", nargs="?", help="17, q1:17, spi=0x1000 or spi=0x1000,seq=5; none: all")
+    p.add_argument("--perfetto", metavar="FILE", help="as Chrome trace JSON")
+    p.add_argument("--pcapng", metavar="FILE", help="as comments in a capture")
+    p.add_argument("--html", metavar="FILE", help="as a page that opens offline")
+    p = add("replay", replay, "a recording of the simulator, cycle by cycle, with waves where asked", live=False, as_json=False)
+    p.add_argument("recording")
+    p.add_argument("--wave", metavar="FILE:WHEN", help="waves from a trigger on, or of FROM:TO cycles")
+    p.add_argument("--wave-at-divergence", metavar="FILE", help="waves around the first cycle that differs")
+    p.add_argument("--simulator", help="esp-card-sim of that card")
+    p = add("inject", inject, "a fault of the simulation, by name", live=False, as_json=False)
+    p.add_argument("point", help="as esp-card-sim --faults lists them")
+    p.add_argument("parameter", nargs="*", metavar="KEY=VALUE")
+    p.add_argument("--when", default="now", help="trigger (now)")
+    p.add_argument("--control", metavar="PATH", help="ESPLANADE_SIM_CONTROL of the card's program")
+    p = add("bundle", make_bundle, "one archive for a bug report, without secrets", as_json=False)
+    p.add_argument("-o", "--output", required=True, metavar="FILE.tar.gz")
+    p.add_argument("--recording", metavar="FILE")
+    p = add("open", open_bundle, "what is in a bundle", live=False, as_json=False)
+    p.add_argument("bundle")
+    p.add_argument("--extract", metavar="FOLDER", help="a new folder")
+    p = add("doctor", examine, "what is wrong with this machine's set-up, and the mend", live=False)
+    p.add_argument("--xclbin")
+    p.add_argument("--root", default="/", help=argparse.SUPPRESS)
+    return top_level
+
+
+def main():
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    options = parser().parse_args()
+    try:
+        sys.exit(options.function(options))
+    except (ScopeError, OSError) as error:
+        sys.exit(f"espscope {options.command}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

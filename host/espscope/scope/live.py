@@ -1,0 +1,58 @@
+"""A look at a card that another program drives, through the socket that its driver serves (ESPLANADE_SCOPE). Nothing here changes the
+card: the driver refuses a register that cannot be read without an effect."""
+import json
+import os
+import socket
+
+from scope.cardmap import ScopeError
+
+ANSWER_MAX = 16 << 20
+DEFAULT = "/run/esplanade/scope.sock"
+
+
+class Live:
+    def __init__(self, path=None):
+        self.path = path or os.environ.get("ESPLANADE_SCOPE") or DEFAULT
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(10)
+        try:
+            self.socket.connect(self.path)
+        except OSError as error:
+            raise ScopeError(f"{self.path}: {error.strerror or error}; start the program that drives the card with ESPLANADE_SCOPE={self.path}, "
+                             "and be the user that it runs as") from error
+        self.rest = b""
+
+    def ask(self, ask, **more):
+        try:
+            self.socket.sendall(json.dumps({"ask": ask} | more).encode() + b"\n")
+            while b"\n" not in self.rest:
+                part = self.socket.recv(1 << 16)
+                if not part or len(self.rest) > ANSWER_MAX:
+                    raise ScopeError(f"{self.path}: the program that drives the card has ended")
+                self.rest += part
+        except OSError as error:
+            raise ScopeError(f"{self.path}: no answer: {error}") from error
+        line, self.rest = self.rest.split(b"\n", 1)
+        try:
+            answer = json.loads(line)
+        except ValueError as error:
+            raise ScopeError(f"{self.path}: an answer that is none: {error}") from error
+        if not isinstance(answer, dict) or "error" in answer:
+            raise ScopeError(f"{self.path}: {answer.get('error') if isinstance(answer, dict) else 'an answer that is none'}")
+        return answer
+
+    def read(self, registers):
+        """Values of the registers that a look does not change, by name."""
+        wanted = [r for r in registers if not r.why_not_read()]
+        values = {}
+        for at in range(0, len(wanted), 1024):
+            part = wanted[at:at + 1024]
+            values |= {r.name: v for r, v in zip(part, self.ask("registers", offsets=[r.offset for r in part])["values"]) if v is not None}
+        return values
+
+    def read_names(self, card, *names):
+        values = self.read([card.by_name[n] for n in names])
+        return [values[n] for n in names]
+
+    def ring(self, number, first, count):
+        return bytes.fromhex(self.ask("ring", ring=number, first=first, count=count)["octets"])

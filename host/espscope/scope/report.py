@@ -1,0 +1,162 @@
+"""Journeys of packets as text, Chrome trace, pcapng and a page that opens offline."""
+import html
+import json
+import struct
+
+STEPS = (("fetched", "started", "wait for SA and slot"), ("started", "ciphered", "cipher"), ("ciphered", "hashed", "hash and ICV"), ("hashed", "done", "result to memory"))
+PACKETS_DRAWN = 2000
+
+
+def steps(packet, clock_hz):
+    """Rows of one packet's way: (what, host time in us or None, cycle or None, what it took)."""
+    us = lambda ns: None if ns is None else ns / 1e3
+    rows = [("descriptor and packet moved to the card", us(packet.moved_ns), None, "")]
+    if packet.rung_ns is not None:
+        rows.append(("doorbell (SQ_TAIL)", us(packet.rung_ns), None, ""))
+    if "fetched" in packet.cycles:
+        rows.append(("descriptor fetched by the card", None, packet.cycles["fetched"], ""))
+    for before, after, what in STEPS:
+        if after in packet.cycles:
+            base = packet.cycles.get(before)
+            took = "" if base is None else f"{packet.cycles[after] - base} cycles, {(packet.cycles[after] - base) / clock_hz * 1e6:.2f} us"
+            rows.append((what, None, packet.cycles[after], took))
+    if packet.done_ns is not None:
+        took = "" if packet.rung_ns is None else f"{(packet.done_ns - packet.rung_ns) / 1e3:.1f} us since the doorbell"
+        rows.append((f"completion fetched by the host: {packet.status}", us(packet.done_ns), None, took))
+    elif packet.status is None:
+        rows.append(("no completion in this recording", None, None, ""))
+    return rows
+
+
+def as_text(packet, clock_hz):
+    lines = [f"{packet.name}: {packet.op} of {packet.bytes} bytes by SA {packet.sa_index}" + (f", SPI 0x{packet.spi:x} seq {packet.seq}, {packet.out_bytes} bytes out" if packet.completion else "")]
+    for what, us, cycle, took in steps(packet, clock_hz):
+        when = f"{us:14.1f} us" if us is not None else f"{cycle:>11} cyc" if cycle is not None else " " * 15
+        lines.append(f"  {when:>17}  {what:42} {took}".rstrip())
+    return "\n".join(lines)
+
+
+def as_dict(packet, clock_hz):
+    return {"packet": packet.name, "op": packet.op, "sa_index": packet.sa_index, "bytes": packet.bytes, "status": packet.status, "spi": packet.spi, "seq": packet.seq,
+            "out_bytes": packet.out_bytes, "cycles": packet.cycles,
+            "steps": [{"what": w, "host_us": u, "cycle": c, "took": t} for w, u, c, t in steps(packet, clock_hz)]}
+
+
+def perfetto(packets, clock_hz, program):
+    """Chrome trace events: the host's view by queue, the card's by stage, each clock on its own process."""
+    events = [{"ph": "M", "pid": 1, "name": "process_name", "args": {"name": f"host: {program}"}},
+              {"ph": "M", "pid": 2, "name": "process_name", "args": {"name": "card (cycles as time)"}}]
+    events += [{"ph": "M", "pid": 2, "tid": i, "name": "thread_name", "args": {"name": what}} for i, (_, _, what) in enumerate(STEPS)]
+    for p in packets:
+        args = {"packet": p.name, "sa_index": p.sa_index, "bytes": p.bytes, "status": p.status, "spi": f"0x{p.spi:x}", "seq": p.seq}
+        if p.done_ns is not None and p.rung_ns is not None:
+            events.append({"ph": "X", "pid": 1, "tid": p.queue, "name": f"{p.op} {p.name}", "ts": p.rung_ns / 1e3, "dur": (p.done_ns - p.rung_ns) / 1e3, "args": args})
+        for i, (before, after, what) in enumerate(STEPS):
+            if before in p.cycles and after in p.cycles:
+                events.append({"ph": "X", "pid": 2, "tid": i, "name": p.name, "ts": p.cycles[before] / clock_hz * 1e6,
+                               "dur": max(0, p.cycles[after] - p.cycles[before]) / clock_hz * 1e6, "args": args})
+    return json.dumps({"traceEvents": events, "displayTimeUnit": "ns"})
+
+
+def pcapng(packets, header):
+    """A capture whose packets are the completions (LINKTYPE_USER0: the octets of the packets themselves are in no recording), each with its journey as
+    comment and its true length."""
+    def option(code, value):
+        return struct.pack("<HH", code, len(value)) + value + b"\0" * (-len(value) % 4)
+
+    def block(kind, body):
+        size = 12 + len(body)
+        return struct.pack("<II", kind, size) + body + struct.pack("<I", size)
+
+    end = option(0, b"")
+    out = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + option(4, b"espscope") + end)
+    out += block(1, struct.pack("<HHI", 147, 0, 0) + option(2, b"esp_card") + option(9, b"\x09") + end)
+    for p in packets:
+        if p.done_ns is None:
+            continue
+        when = header["unix_ns"] + p.done_ns
+        comment = as_text(p, header["clock_hz"]).encode()[:60000]
+        data = p.completion
+        out += block(6, struct.pack("<IIIII", 0, when >> 32 & 0xffffffff, when & 0xffffffff, len(data), max(len(data), p.out_bytes)) + data + b"\0" * (-len(data) % 4)
+                     + option(1, comment) + end)
+    return out
+
+
+def bars(rows, width, height, y_of, unit):
+    """An SVG of horizontal bars: rows of (label, start, end, class)."""
+    if not rows:
+        return "<p>nothing to draw</p>"
+    low, high = min(r[1] for r in rows), max(r[2] for r in rows)
+    scale = (width - 20) / max(1e-9, high - low)
+    lanes = sorted({y_of(r) for r in rows})
+    out = [f'<svg viewBox="0 0 {width} {height * len(lanes) + 24}" role="img">']
+    for label, start, end, kind in rows:
+        y = lanes.index(y_of((label, start, end, kind))) * height
+        out.append(f'<rect class="{kind}" x="{10 + (start - low) * scale:.2f}" y="{y + 2}" width="{max(0.7, (end - start) * scale):.2f}" height="{height - 4}">'
+                   f"<title>{html.escape(label)}</title></rect>")
+    out.append(f'<text x="10" y="{height * len(lanes) + 18}">{low:,.1f} {unit}</text><text x="{width - 10}" y="{height * len(lanes) + 18}" text-anchor="end">{high:,.1f} {unit}</text></svg>')
+    return "".join(out)
+
+
+def steps_line(points, width, height, unit):
+    """An SVG of a step curve through (time, value)."""
+    if not points:
+        return "<p>nothing to draw</p>"
+    low, high = points[0][0], points[-1][0]
+    most = max(1, max(v for _, v in points))
+    x = lambda t: 10 + (t - low) * (width - 20) / max(1e-9, high - low)
+    y = lambda v: height - 20 - v * (height - 30) / most
+    path = f"M {x(points[0][0]):.1f} {y(points[0][1]):.1f}" + "".join(f" H {x(t):.1f} V {y(v):.1f}" for t, v in points[1:])
+    return (f'<svg viewBox="0 0 {width} {height}" role="img"><path d="{path}"/><text x="10" y="{height - 4}">{low:,.1f} {unit}</text>'
+            f'<text x="{width - 10}" y="{height - 4}" text-anchor="end">{high:,.1f} {unit}, at most {most}</text></svg>')
+
+
+def thin(points, most=1500):
+    return points[::max(1, len(points) // most)]
+
+
+def page(journeys, statistics, header, chosen):
+    """The report as one HTML file without scripts and without anything from elsewhere."""
+    clock = header["clock_hz"]
+    drawn = [p for p in journeys.packets if p.done_ns is not None and p.rung_ns is not None][:PACKETS_DRAWN]
+    host = [(f"{p.name} {p.op} {p.status}", p.rung_ns / 1e3, p.done_ns / 1e3, "ok" if p.status == "Ok" else "drop") for p in drawn]
+    lane_of = {f"{p.name} {p.op} {p.status}": (p.queue, p.number % 16) for p in drawn}
+    stages = [(f"{what}: {p.name}", p.cycles[a], p.cycles[b], f"s{i}") for p in drawn for i, (a, b, what) in enumerate(STEPS) if a in p.cycles and b in p.cycles]
+    occupancy, inside = [], 0
+    for cycle, step in sorted([(p.cycles["started"], 1) for p in drawn if {"started", "done"} <= p.cycles.keys()] +
+                              [(p.cycles["done"], -1) for p in drawn if {"started", "done"} <= p.cycles.keys()]):
+        inside += step
+        occupancy.append((cycle, inside))
+    depth = [(ns / 1e3, n) for ns, _, n in journeys.depth]
+    escape = html.escape
+    rows = "".join(f"<tr><td>{escape(k)}</td><td>{v:,}</td></tr>" for k, v in sorted(statistics["statuses"].items(), key=lambda kv: -kv[1]))
+    broken = "".join(f"<li>record {n}: {escape(t)}</li>" for n, t in journeys.wrong[:200]) or "<li>none</li>"
+    latency = statistics["submit_to_complete_ns"]
+    cycles = statistics["card_cycles"]
+    facts = f"{statistics['records']:,} transactions of {escape(str(header.get('program', '?')))} in {statistics['seconds']:.3f} s, {statistics['packets']:,} packets"
+    if latency:
+        facts += f"; doorbell to completion {latency['p50'] / 1e3:,.1f} us median, {latency['p99'] / 1e3:,.1f} us at 99 %"
+    if cycles:
+        facts += f"; in the card {cycles['p50']:,} cycles median, {cycles['max']:,} at most"
+    one = f"<h2>Packet {escape(chosen.name)}</h2><pre>{escape(as_text(chosen, clock))}</pre>" if chosen else ""
+    legend = "".join(f'<span class="key s{i}">{what}</span>' for i, (_, _, what) in enumerate(STEPS))
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>esp_card: {escape(str(header.get('program', '?')))}</title>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<style>
+body {{ font: 15px/1.4 sans-serif; margin: 2em auto; max-width: 1100px; padding: 0 1em; color: #222 }}
+svg {{ width: 100%; background: #f6f6f6; border: 1px solid #ddd }} text {{ font-size: 12px; fill: #555 }} path {{ fill: none; stroke: #1666a8; stroke-width: 1.2 }}
+rect.ok {{ fill: #2b8a57 }} rect.drop {{ fill: #c23b22 }} rect.s0 {{ fill: #999 }} rect.s1 {{ fill: #1666a8 }} rect.s2 {{ fill: #d08a00 }} rect.s3 {{ fill: #7a3d9a }}
+.key {{ padding: 0 .6em; margin-right: .5em; color: #fff }} .s0 {{ background: #999 }} .s1 {{ background: #1666a8 }} .s2 {{ background: #d08a00 }} .s3 {{ background: #7a3d9a }}
+table {{ border-collapse: collapse }} td, th {{ border: 1px solid #ccc; padding: .2em .7em; text-align: right }} td:first-child {{ text-align: left }}
+</style></head><body>
+<h1>What passed between {escape(str(header.get('program', '?')))} and the card</h1>
+<p>{facts}.</p>{one}
+<h2>Timeline: doorbell to completion, by queue</h2>{bars(host, 1080, 14, lambda r: lane_of[r[0]], "us")}
+<h2>Stages inside the card</h2><p>{legend}</p>{bars(stages, 1080, 22, lambda r: r[3], "cycles")}
+<h2>Queue depth</h2>{steps_line(thin(depth), 1080, 140, "us")}
+<h2>Lane occupancy: packets in slots</h2>{steps_line(thin(occupancy), 1080, 140, "cycles")}
+<h2>How packets ended</h2><table id="statuses"><tr><th>status</th><th>packets</th></tr>{rows}</table>
+<h2>Broken invariants</h2><ul id="broken">{broken}</ul>
+</body></html>
+"""
