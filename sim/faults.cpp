@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <fstream>
+#include <iterator>
 
 namespace esplanade::sim {
 
@@ -148,25 +150,32 @@ std::string list_faults() {
   return out;
 }
 
-Result<std::vector<Fault>> read_faults(const std::string& path) {
+Result<std::vector<Fault>> parse_faults(const std::string& name, std::string_view text) {
   toml::table file;
   try {
-    file = toml::parse_file(path);
+    file = toml::parse(text);
   } catch (const toml::parse_error& error) {
-    return Error{Errc::kBadConfig, fmt::format("{}:{}: {}", path, error.source().begin.line, error.description())};
+    return Error{Errc::kBadConfig, fmt::format("{}:{}: {}", name, error.source().begin.line, error.description())};
   }
   std::vector<Fault> out;
   for (const auto& [key, value] : file) {
     const toml::array* list = value.as_array();
-    if (key != "fault" || list == nullptr) return Error{Errc::kBadConfig, fmt::format("{}:{}: only [[fault]] may stand here", path, value.source().begin.line)};
+    if (key != "fault" || list == nullptr) return Error{Errc::kBadConfig, fmt::format("{}:{}: only [[fault]] may stand here", name, value.source().begin.line)};
     for (const toml::node& node : *list) {
       const toml::table* table = node.as_table();
-      if (table == nullptr) return Error{Errc::kBadConfig, fmt::format("{}:{}: fault must be an array of tables", path, node.source().begin.line)};
-      ESPLANADE_TRY(fault, take_fault(path, *table));
+      if (table == nullptr) return Error{Errc::kBadConfig, fmt::format("{}:{}: fault must be an array of tables", name, node.source().begin.line)};
+      ESPLANADE_TRY(fault, take_fault(name, *table));
       out.push_back(std::move(fault));
     }
   }
   return out;
+}
+
+Result<std::vector<Fault>> read_faults(const std::string& path) {
+  std::ifstream file(path);
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  if (!file) return Error{Errc::kIo, fmt::format("{}: cannot be read", path)};
+  return parse_faults(path, text);
 }
 
 }  // namespace esplanade::sim

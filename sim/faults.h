@@ -52,7 +52,9 @@ struct Fault {
 const char* fault_name(FaultPoint point);
 /// For `--faults`: every point with what it does and the keys that it takes beside `when`.
 std::string list_faults();
-/// Reads a plan, strictly. kBadConfig, kIo: file, line and reason.
+/// Reads a plan, strictly. kBadConfig: `name`, line and reason.
+Result<std::vector<Fault>> parse_faults(const std::string& name, std::string_view text);
+/// The same of a file; kIo.
 Result<std::vector<Fault>> read_faults(const std::string& path);
 
 }  // namespace esplanade::sim

@@ -179,6 +179,12 @@ std::uint64_t ModelCard::time_ns() {
   return ns;
 }
 
+std::string ModelCard::inject(const std::string& plan) {
+  LinkFrame answer;
+  if (!call(LinkOp::kInject, 0, 0, {reinterpret_cast<const Byte*>(plan.data()), plan.size()}, answer)) return "the card is lost";
+  return {answer.payload.begin(), answer.payload.end()};
+}
+
 void ModelCard::close() {
   LinkFrame answer;
   const bool lived = call(LinkOp::kClose, 0, 0, {}, answer);

@@ -34,6 +34,8 @@ class ModelCard final : public CardPort {
   Bytes read_memory(std::uint64_t address, std::uint64_t size) override;
   void write_memory(std::uint64_t address, ByteView data) override;
   std::uint64_t time_ns() override;
+  /// Arms the faults of a plan; one line that says so, or why not.
+  std::string inject(const std::string& plan);
   void close() override;
   std::string take_messages() override;
 

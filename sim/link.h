@@ -24,6 +24,7 @@ enum class LinkOp : std::uint32_t {
   kHostWrite,
   kHostAnswer,  // front -> model
   kLastWords,   // model -> front: why it ends; no answer
+  kInject,      // front -> model: a plan of faults; answer: one line
 };
 
 struct LinkFrame {

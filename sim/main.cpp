@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "common/base/log.h"
+#include "sim/control.h"
 #include "sim/faults.h"
 #include "sim/front.h"
 #include "sim/model.h"
@@ -117,7 +118,7 @@ std::unique_ptr<ModelCard> start_model(const std::string& platform_file) {
   if (model_kind != "rtl" && model_kind != "functional") {
     return dead(fmt::format("ESPLANADE_SIM_MODEL is \"{}\": it must be rtl or functional", printable(model_kind, 40)));
   }
-  ModelOptions options{*wave, env("ESPLANADE_SIM_STATS"), model_kind == "functional", {}};
+  ModelOptions options{*wave, env("ESPLANADE_SIM_STATS"), model_kind == "functional", {}, !env("ESPLANADE_SIM_CONTROL").empty()};
   if (const std::string plan = env("ESPLANADE_SIM_FAULTS"); !plan.empty()) {
     auto faults = read_faults(plan);
     if (!faults) return dead(faults.error().detail);
@@ -153,11 +154,11 @@ std::unique_ptr<ModelCard> start_model(const std::string& platform_file) {
 }
 
 /// Serves host and model until the host closes the card or is gone.
-int serve(XrtServer& xrt, ModelCard& card, int host, const std::string& second_socket) {
+int serve(XrtServer& xrt, ModelCard& card, ControlSocket* control, int host, const std::string& second_socket) {
   const auto give_up = std::chrono::steady_clock::now() + kSecondSocketPatience;
   bool connecting = true;  // the second socket, which XRT opens in a thread of its own
   for (;;) {
-    pollfd waits[] = {{xrt.fd(), POLLIN, 0}, {card.fd(), POLLIN, 0}, {host, POLLIN, 0}};
+    pollfd waits[] = {{xrt.fd(), POLLIN, 0}, {card.fd(), POLLIN, 0}, {host, POLLIN, 0}, {control != nullptr ? control->fd() : -1, POLLIN, 0}};
     const int ready = ::poll(waits, std::size(waits), connecting ? kSecondSocketRetryMs : -1);
     if (ready < 0 && errno != EINTR) return 1;
     if (connecting) {
@@ -171,6 +172,7 @@ int serve(XrtServer& xrt, ModelCard& card, int host, const std::string& second_s
     }
     if (ready <= 0) continue;
     if (waits[1].revents != 0) card.pump();
+    if (waits[3].revents != 0) control->serve(card);
     if (waits[0].revents != 0) {
       auto more = xrt.serve(card);
       if (!more) log_error("{}", more.error().detail);
@@ -206,7 +208,7 @@ int replay(const std::string& path, const std::string& wave_text) {
   if (!platform) return refuse(platform.error());
   auto wave = parse_wave(wave_text);
   if (!wave) return refuse(wave.error());
-  ModelOptions options{*wave, env("ESPLANADE_SIM_STATS"), recording->model == "functional", {}};
+  ModelOptions options{*wave, env("ESPLANADE_SIM_STATS"), recording->model == "functional", {}, true};
   if (const std::string plan = env("ESPLANADE_SIM_FAULTS"); !plan.empty()) {
     auto faults = read_faults(plan);
     if (!faults) return refuse(faults.error());
@@ -241,7 +243,16 @@ int run(const std::string& platform_file) {
     return 1;
   }
   XrtServer xrt(*fd);
-  return serve(xrt, *card, host, xrt_host_memory_socket(socket_id));
+  std::unique_ptr<ControlSocket> control;
+  if (const std::string path = env("ESPLANADE_SIM_CONTROL"); !path.empty()) {
+    auto made = ControlSocket::create(path);
+    if (made) {
+      control = std::move(*made);
+    } else {
+      log_warn("no faults can be injected: {}", made.error().detail);
+    }
+  }
+  return serve(xrt, *card, control.get(), host, xrt_host_memory_socket(socket_id));
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ struct ModelOptions {
   std::string stats_file;  // empty: none
   bool functional = false; // the kernel's functional model instead of its RTL
   std::vector<Fault> faults;
+  bool takes_faults = false;  // more may come while it runs (LinkOp::kInject)
 };
 
 /// Simulates until the front closes the card or goes away; then writes the statistics. The exit status.

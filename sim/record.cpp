@@ -55,6 +55,7 @@ const char* name(LinkOp op) {
     case LinkOp::kHostRead: return "read of host memory";
     case LinkOp::kHostWrite: return "write to host memory";
     case LinkOp::kHostAnswer: return "answer of host memory";
+    case LinkOp::kInject: return "inject";
     case LinkOp::kLastWords: return "last words";
   }
   return "?";
@@ -86,7 +87,7 @@ Result<Recording> parse_recording(ByteView in, ByteView key) {
       out.complete = true;
       return out;
     }
-    if ((head[0] & ~(kToModel | kSealed)) != 0 || head[1] < static_cast<Byte>(LinkOp::kReadRegisters) || head[1] > static_cast<Byte>(LinkOp::kLastWords) ||
+    if ((head[0] & ~(kToModel | kSealed)) != 0 || head[1] < static_cast<Byte>(LinkOp::kReadRegisters) || head[1] > static_cast<Byte>(LinkOp::kInject) ||
         head[2] > 1 || length > kLinkPayloadMax || load64(head + 20) > kLinkPayloadMax) {
       return bad("a frame that makes no sense");
     }

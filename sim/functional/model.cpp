@@ -104,6 +104,12 @@ class FunctionalModel final : public Finisher {
         answer.valid = true;
         break;
       }
+      case LinkOp::kInject: {
+        constexpr std::string_view kNone = "the functional model has no fault points: ESPLANADE_SIM_MODEL must be rtl";
+        call.payload.assign(kNone.begin(), kNone.end());
+        answer.valid = true;
+        break;
+      }
       case LinkOp::kClose:
         finish();
         answer.valid = true;

@@ -92,6 +92,18 @@ bool HostPort::access(bool write, bool to_registers, LinkFrame& call) {
   return false;
 }
 
+/// Arms the faults of a plan, all or none of a plan that cannot be read.
+std::string HostPort::arm(const std::string& plan) {
+  if (injector_ == nullptr) return "this card was opened without ESPLANADE_SIM_CONTROL";
+  auto faults = parse_faults("plan", plan);
+  if (!faults) return faults.error().detail;
+  for (Fault& fault : *faults) {
+    if (const Status armed = injector_->add(std::move(fault)); !armed) return armed.error().detail;
+  }
+  log_info("cycle {}: {} more fault(s) armed", cycle(), faults->size());
+  return fmt::format("armed {} at cycle {}", faults->size(), cycle());
+}
+
 bool HostPort::serve(LinkFrame& call) {
   LinkFrame answer;
   switch (call.op) {
@@ -108,6 +120,12 @@ bool HostPort::serve(LinkFrame& call) {
       const std::uint64_t ns = cycle() * 1000 / platform_.clock_mhz;
       call.payload.resize(sizeof ns);
       std::memcpy(call.payload.data(), &ns, sizeof ns);
+      answer.valid = true;
+      break;
+    }
+    case LinkOp::kInject: {
+      const std::string text = arm({call.payload.begin(), call.payload.end()});
+      call.payload.assign(text.begin(), text.end());
       answer.valid = true;
       break;
     }

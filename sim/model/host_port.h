@@ -30,6 +30,7 @@ class HostPort : public sc_core::sc_module {
  private:
   void thread();
   bool serve(LinkFrame& call);
+  std::string arm(const std::string& plan);
   bool awake() const;
   std::uint64_t cycle() const;
   bool access(bool write, bool to_registers, LinkFrame& call);

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "common/base/log.h"
-#include "sim/model/die.h"
 
 namespace esplanade::sim {
 
@@ -16,24 +15,21 @@ constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t kSaIndexAt = 4;  // octet of a completion
 }  // namespace
 
-Injector::Injector(std::vector<Fault> plan, KernelSense sense) : sense_(std::move(sense)) {
+Status Injector::add(Fault fault) {
   using Kind = Trigger::Kind;
-  for (Fault& fault : plan) {
-    Trigger& when = fault.when;
-    const auto needs = [&](bool there, const char* what) {
-      if (!there) die(fmt::format("fault {}: this kernel does not tell {}", fault_name(fault.point), what));
-    };
-    if (!when.register_name.empty()) {
-      const auto offset = sense_.register_offset ? sense_.register_offset(when.register_name) : std::nullopt;
-      if (!offset) die(fmt::format("fault {}: the kernel has no register {}", fault_name(fault.point), printable(when.register_name, 40)));
-      when.number = *offset;
-    }
-    const bool of_completions = fault.point == FaultPoint::kCompletionLost || fault.point == FaultPoint::kCompletionDuplicated;
-    if (when.kind == Kind::kPacket || when.kind == Kind::kSa || of_completions) needs(static_cast<bool>(sense_.is_completion), "completions from other writes");
-    if (when.kind == Kind::kError) needs(static_cast<bool>(sense_.error), "of errors");
-    watches_error_ = watches_error_ || when.kind == Kind::kError;
-    plan_.push_back({std::move(fault), 0, false, 0});
+  Trigger& when = fault.when;
+  const auto lacks = [&](const std::string& what) { return Error{Errc::kUnsupported, fmt::format("fault {}: {}", fault_name(fault.point), what)}; };
+  if (!when.register_name.empty()) {
+    const auto offset = sense_.register_offset ? sense_.register_offset(when.register_name) : std::nullopt;
+    if (!offset) return lacks(fmt::format("the kernel has no register {}", printable(when.register_name, 40)));
+    when.number = *offset;
   }
+  const bool of_completions = fault.point == FaultPoint::kCompletionLost || fault.point == FaultPoint::kCompletionDuplicated;
+  if ((when.kind == Kind::kPacket || when.kind == Kind::kSa || of_completions) && !sense_.is_completion) return lacks("this kernel does not tell completions from other writes");
+  if (when.kind == Kind::kError && !sense_.error) return lacks("this kernel does not tell of errors");
+  plan_.push_back({std::move(fault), 0, false, 0});
+  next_cycle_ = 0;  // look at it in the next cycle
+  return ok();
 }
 
 void Injector::look(std::uint64_t cycle) {

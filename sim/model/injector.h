@@ -27,8 +27,9 @@ class Injector {
   /// What happens at once when its trigger comes, by point; the others wait for take().
   using Act = std::function<void(const Fault&)>;
 
-  /// Ends the model where a trigger needs a sense that the kernel does not have.
-  Injector(std::vector<Fault> plan, KernelSense sense);
+  explicit Injector(KernelSense sense) : sense_(std::move(sense)) {}
+  /// Arms one more fault. kUnsupported: its trigger needs a sense that the kernel does not have.
+  Status add(Fault fault);
   void on(FaultPoint point, Act act) { acts_[point] = std::move(act); }
 
   // Moments. Each may fire triggers.

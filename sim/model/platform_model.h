@@ -88,8 +88,11 @@ class PlatformModel final : public Finisher {
   /// Faults and wave trigger hit the first unit.
   void arm(std::vector<Fault> plan) {
     if (options_.wave.trigger) plan.push_back({.point = FaultPoint::kWaves, .when = *options_.wave.trigger, .cycles = options_.wave.cycles});
-    if (plan.empty()) return;
-    injector_.emplace(std::move(plan), units_[0]->sense());
+    if (plan.empty() && !options_.takes_faults) return;
+    injector_.emplace(units_[0]->sense());
+    for (Fault& fault : plan) {
+      if (const Status armed = injector_->add(std::move(fault)); !armed) die(armed.error().detail);
+    }
     units_[0]->arm(*injector_);
     host_.inject(*injector_);
     injector_->on(FaultPoint::kMemoryBitFlip, [this](const Fault& fault) {

@@ -3,8 +3,18 @@ import html
 import json
 import struct
 
-STEPS = (("fetched", "started", "wait for SA and slot"), ("started", "ciphered", "cipher"), ("ciphered", "hashed", "hash and ICV"), ("hashed", "done", "result to memory"))
+STAGES = ("wait for SA and slot", "cipher", "hash and ICV", "result to memory, in order")
 PACKETS_DRAWN = 2000
+
+
+def stages(packet):
+    """(stage, first cycle, last cycle) of what the card did. Encapsulation hashes what the cipher made; decapsulation does both at once."""
+    c = packet.cycles
+    hash_from = "ciphered" if packet.op == "Encap" else "started"
+    ends = [c[k] for k in ("ciphered", "hashed", "started", "fetched") if k in c]
+    pairs = [(0, c.get("fetched"), c.get("started")), (1, c.get("started"), c.get("ciphered")), (2, c.get(hash_from), c.get("hashed")),
+             (3, max(ends[:2] if len(ends) > 2 else ends, default=None), c.get("done"))]
+    return [(stage, a, b) for stage, a, b in pairs if a is not None and b is not None and a <= b]
 
 
 def steps(packet, clock_hz):
@@ -15,11 +25,8 @@ def steps(packet, clock_hz):
         rows.append(("doorbell (SQ_TAIL)", us(packet.rung_ns), None, ""))
     if "fetched" in packet.cycles:
         rows.append(("descriptor fetched by the card", None, packet.cycles["fetched"], ""))
-    for before, after, what in STEPS:
-        if after in packet.cycles:
-            base = packet.cycles.get(before)
-            took = "" if base is None else f"{packet.cycles[after] - base} cycles, {(packet.cycles[after] - base) / clock_hz * 1e6:.2f} us"
-            rows.append((what, None, packet.cycles[after], took))
+    for stage, first, last in stages(packet):
+        rows.append((STAGES[stage], None, last, f"{last - first} cycles, {(last - first) / clock_hz * 1e6:.2f} us"))
     if packet.done_ns is not None:
         took = "" if packet.rung_ns is None else f"{(packet.done_ns - packet.rung_ns) / 1e3:.1f} us since the doorbell"
         rows.append((f"completion fetched by the host: {packet.status}", us(packet.done_ns), None, took))
@@ -46,15 +53,13 @@ def perfetto(packets, clock_hz, program):
     """Chrome trace events: the host's view by queue, the card's by stage, each clock on its own process."""
     events = [{"ph": "M", "pid": 1, "name": "process_name", "args": {"name": f"host: {program}"}},
               {"ph": "M", "pid": 2, "name": "process_name", "args": {"name": "card (cycles as time)"}}]
-    events += [{"ph": "M", "pid": 2, "tid": i, "name": "thread_name", "args": {"name": what}} for i, (_, _, what) in enumerate(STEPS)]
+    events += [{"ph": "M", "pid": 2, "tid": i, "name": "thread_name", "args": {"name": what}} for i, what in enumerate(STAGES)]
     for p in packets:
         args = {"packet": p.name, "sa_index": p.sa_index, "bytes": p.bytes, "status": p.status, "spi": f"0x{p.spi:x}", "seq": p.seq}
         if p.done_ns is not None and p.rung_ns is not None:
             events.append({"ph": "X", "pid": 1, "tid": p.queue, "name": f"{p.op} {p.name}", "ts": p.rung_ns / 1e3, "dur": (p.done_ns - p.rung_ns) / 1e3, "args": args})
-        for i, (before, after, what) in enumerate(STEPS):
-            if before in p.cycles and after in p.cycles:
-                events.append({"ph": "X", "pid": 2, "tid": i, "name": p.name, "ts": p.cycles[before] / clock_hz * 1e6,
-                               "dur": max(0, p.cycles[after] - p.cycles[before]) / clock_hz * 1e6, "args": args})
+        for stage, first, last in stages(p):
+            events.append({"ph": "X", "pid": 2, "tid": stage, "name": p.name, "ts": first / clock_hz * 1e6, "dur": (last - first) / clock_hz * 1e6, "args": args})
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ns"})
 
 
@@ -121,7 +126,7 @@ def page(journeys, statistics, header, chosen):
     drawn = [p for p in journeys.packets if p.done_ns is not None and p.rung_ns is not None][:PACKETS_DRAWN]
     host = [(f"{p.name} {p.op} {p.status}", p.rung_ns / 1e3, p.done_ns / 1e3, "ok" if p.status == "Ok" else "drop") for p in drawn]
     lane_of = {f"{p.name} {p.op} {p.status}": (p.queue, p.number % 16) for p in drawn}
-    stages = [(f"{what}: {p.name}", p.cycles[a], p.cycles[b], f"s{i}") for p in drawn for i, (a, b, what) in enumerate(STEPS) if a in p.cycles and b in p.cycles]
+    inside_card = [(f"{STAGES[stage]}: {p.name}", first, last, f"s{stage}") for p in drawn for stage, first, last in stages(p)]
     occupancy, inside = [], 0
     for cycle, step in sorted([(p.cycles["started"], 1) for p in drawn if {"started", "done"} <= p.cycles.keys()] +
                               [(p.cycles["done"], -1) for p in drawn if {"started", "done"} <= p.cycles.keys()]):
@@ -139,7 +144,7 @@ def page(journeys, statistics, header, chosen):
     if cycles:
         facts += f"; in the card {cycles['p50']:,} cycles median, {cycles['max']:,} at most"
     one = f"<h2>Packet {escape(chosen.name)}</h2><pre>{escape(as_text(chosen, clock))}</pre>" if chosen else ""
-    legend = "".join(f'<span class="key s{i}">{what}</span>' for i, (_, _, what) in enumerate(STEPS))
+    legend = "".join(f'<span class="key s{i}">{what}</span>' for i, what in enumerate(STAGES))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>esp_card: {escape(str(header.get('program', '?')))}</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
@@ -153,7 +158,7 @@ table {{ border-collapse: collapse }} td, th {{ border: 1px solid #ccc; padding:
 <h1>What passed between {escape(str(header.get('program', '?')))} and the card</h1>
 <p>{facts}.</p>{one}
 <h2>Timeline: doorbell to completion, by queue</h2>{bars(host, 1080, 14, lambda r: lane_of[r[0]], "us")}
-<h2>Stages inside the card</h2><p>{legend}</p>{bars(stages, 1080, 22, lambda r: r[3], "cycles")}
+<h2>Stages inside the card</h2><p>{legend}</p>{bars(inside_card, 1080, 22, lambda r: r[3], "cycles")}
 <h2>Queue depth</h2>{steps_line(thin(depth), 1080, 140, "us")}
 <h2>Lane occupancy: packets in slots</h2>{steps_line(thin(occupancy), 1080, 140, "cycles")}
 <h2>How packets ended</h2><table id="statuses"><tr><th>status</th><th>packets</th></tr>{rows}</table>

@@ -108,13 +108,16 @@ def queue_report(card, live):
     """Every queue and what is wrong with it: (list of dictionaries, anomalies)."""
     first = queues(card, live)
     lost = {q.queue: q.lost() for q in first}
+    before = live.ask("hello")["transactions"]
     if first:
         time.sleep(STUCK_SECONDS)
+    host_lives = live.ask("hello")["transactions"] != before
     rows, wrong = [], []
     for q, again in zip(first, queues(card, live)):
         mine = q.anomalies(again)
         if lost[q.queue] is not None and again.lost() == lost[q.queue]:
-            mine.append(f"queue {q.queue}: phase mismatch: completion {lost[q.queue]} was written (CQ_TAIL {q.cq_tail}), but is not in the host's ring")
+            why = "and the host looks for it in vain: it got lost" if host_lives else "and the host does not look for it"
+            mine.append(f"queue {q.queue}: phase mismatch: completion {lost[q.queue]} was written (CQ_TAIL {q.cq_tail}), is not in the host's ring, {why}")
         wrong += mine
         rows.append({"queue": q.queue, "entries": q.size, "sq_head": q.sq_head, "sq_tail": q.sq_tail, "cq_head": q.cq_head, "cq_tail": q.cq_tail,
                      "to_fetch": (q.sq_tail - q.sq_head) & 0xffffffff, "inside": (q.sq_head - q.cq_tail) & 0xffffffff, "stopped": q.stopped, "anomalies": mine})
