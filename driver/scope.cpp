@@ -527,7 +527,7 @@ Status ScopeDevice::serve(const std::string& path) {
   stop_ = ::eventfd(0, EFD_CLOEXEC);
   listen_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (stop_ < 0 || listen_ < 0 || ::fchmod(listen_, 0600) != 0 || ::bind(listen_, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0 ||
-      ::chmod(path.c_str(), 0600) != 0 || ::listen(listen_, 4) != 0) {
+      ::chmod(path.c_str(), 0600) != 0 || ::listen(listen_, 64) != 0) {
     return io(path);
   }
   socket_path_ = path;

@@ -54,22 +54,26 @@ Status go() {
   std::fflush(stdout);
   for (std::string verb; std::cin >> verb && verb != "quit";) {
     std::size_t count = 0, good = 0;
+    std::string trouble;
     std::cin >> count;
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < count && trouble.empty(); ++i) {
       const Bytes plain = packet_of(rng);
       ESPLANADE_CHECK(queue.submit({card::Op::kEncap, out, plain, cookie++}));
       if (verb == "send") ESPLANADE_CHECK(queue.submit({card::Op::kDecap, 0, peer->encap(plain)->packet, cookie++}));
       ESPLANADE_CHECK(queue.flush());
       while (verb == "send" && queue.in_flight() > 0) {
         if (const Status s = queue.reap([&good](const Completed& c) { good += c.status == card::Status::kOk; }); !s) {
-          fmt::print("error {}\n", s.error().detail);
-          std::fflush(stdout);
+          trouble = s.error().detail;
           break;
         }
       }
     }
     static_cast<void>(events.poll(happened));
-    fmt::print("{} {} good, {} events\n", verb, good, happened.size());
+    if (trouble.empty()) {
+      fmt::print("{} {} good, {} events\n", verb, good, happened.size());
+    } else {
+      fmt::print("error {}\n", trouble);
+    }
     std::fflush(stdout);
   }
   return ok();

@@ -143,12 +143,7 @@ def check(options):
         recording = rec.Recording(options.recording)
         journeys = rec.Journeys(card, recording)
         wrong = [f"record {n}: {t}" for n, t in journeys.wrong]
-        newest = {}
-        for p in journeys.packets:
-            if p.done_ns is not None and p.op == "Encap":
-                newest[(p.queue, p.life, p.sa_index)] = max(p.number, newest.get((p.queue, p.life, p.sa_index), -1))
-        wrong += [f"packet {p.name} of SA {p.sa_index} was never completed, and a later one was" for p in journeys.unfinished
-                  if p.rung_ns is not None and newest.get((p.queue, p.life, p.sa_index), -1) > p.number]
+        wrong += [f"packet {p.name} of SA {p.sa_index} was never completed, and a later one was" for p in journeys.overtaken()]
         return tell(options, {"packets": len(journeys.packets)}, f"{len(journeys.packets)} packets, {len(recording.records)} records: "
                     + ("every invariant holds" if not wrong else f"{len(wrong)} broken"), wrong)
     live = Live(options.socket)
@@ -226,7 +221,7 @@ def chosen(card, options):
             continue
         if options.thread is not None and r.thread != options.thread:
             continue
-        if not options.since * 1e6 <= r.ns <= options.until * 1e6:
+        if not options.since <= r.ns / 1e6 <= options.until:
             continue
         if options.sa is not None:
             if r.kind != "ring":

@@ -30,7 +30,7 @@ class Machine:
 def xrt(machine):
     found = None
     for folder in ("usr/lib/x86_64-linux-gnu", "opt/xilinx/xrt/lib", "usr/lib", "usr/local/lib"):
-        found = found or next((machine.root / folder).glob("libxrt_coreutil.so.2*"), None)
+        found = found or next((machine.root / folder).glob("libxrt_coreutil.so.2"), None)
     yield found is not None, f"XRT: {found or 'libxrt_coreutil.so.2 is not there'}", "install the Debian package libxrt1 (or Xilinx's xrt package)"
     if found:
         version = re.search(r"\.so\.(2\.\d+)", str(found.resolve()))

@@ -252,6 +252,16 @@ class Journeys:
         self._last_cycle = max(self._last_cycle, near)
         return max(near, 0)
 
+    def overtaken(self):
+        """Packets without a completion though one that had to wait for them has one: a later one of the queue, or where the queue does not keep the order
+        of the same SA."""
+        of = lambda p: (p.queue, p.life) if self._order.get(p.queue) else (p.queue, p.life, p.op, p.sa_index)
+        newest = {}
+        for p in self.packets:
+            if p.done_ns is not None:
+                newest[of(p)] = max(p.number, newest.get(of(p), -1))
+        return [p for p in self.unfinished if p.rung_ns is not None and newest.get(of(p), -1) > p.number]
+
     def find(self, text):
         """17, q1:17, spi=0x1000, seq=5 or spi=0x1000,seq=5: the first that fits."""
         wanted = {}

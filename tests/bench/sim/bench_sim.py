@@ -120,6 +120,10 @@ def main():
                           ("recording", {"ESPLANADE_SIM_RECORD": f"{folder}/bench.rec"})):
             got = best(turns, [host, 1500, few], env)
             row(f"{text}, 1500 bytes", 100 * (base["cycles_per_s"] / got["cycles_per_s"] - 1), "% more time a cycle")
+        for size, packets in ((64, 40_000), (1500, 8_000)):
+            off, on = (best(turns, [host, size, scale * packets // 4], {"ESPLANADE_SIM_MODEL": "functional"} | more)["packets_per_s"]
+                       for more in ({}, {"ESPLANADE_RECORD": f"{folder}/driver.drec"}))
+            row(f"driver's recording, functional, {size} bytes", 100 * (off / on - 1), "% more time a packet")
         got = best(1, [host, 1500, 40], {"ESPLANADE_SIM_WAVE": f"{folder}/on.fst"})
         row("waves of everything, 1500 bytes", base["cycles_per_s"] / got["cycles_per_s"], "times the time a cycle")
         rate = icarus(folder)

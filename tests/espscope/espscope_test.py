@@ -1,0 +1,599 @@
+#!/usr/bin/env python3
+"""espscope against a program that drives the simulated card. Usage: espscope_test.py BIN_DIR DOCS_DIR CARD_TOML [unittest arguments]"""
+import base64
+import html.parser
+import json
+import os
+import random
+import re
+import shlex
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import tomllib
+import unittest
+from pathlib import Path
+
+BIN, DOCS, CARD = (Path(a).resolve() for a in sys.argv[1:4])
+SEED = int(os.environ.get("ESPLANADE_SEED") or random.randrange(1 << 32))
+KEYS = ["0123456789abcdef23456789abcdef01456789abcdef0123", "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3"]  # of scope_host
+PATIENCE = 60
+
+
+class Host:
+    """scope_host in a folder of its own, with everything switched on."""
+
+    def __init__(self, folder, **more):
+        self.folder = Path(folder)
+        self.environment = os.environ | {"ESPLANADE_SCOPE": "scope.sock", "ESPLANADE_RECORD": "field.drec", "ESPLANADE_SIM_CONTROL": str(self.folder / "control.sock"),
+                                         "ESPLANADE_SIM_LOG": str(self.folder / "sim.log"), "PATH": f"{BIN}:{os.environ['PATH']}"} | more
+        self.process = subprocess.Popen([BIN / "scope_host"], cwd=folder, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self.process.stdout.readline() != "ready\n":
+            raise AssertionError("scope_host did not open its card")
+
+    def tell(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def end(self):
+        self.process.stdin.close()
+        status = self.process.wait(PATIENCE)
+        self.process.stdout.close()
+        return status
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def scope(self, *arguments, status=0):
+        done = subprocess.run([BIN / "espscope", *map(str, arguments)], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=PATIENCE)
+        if done.returncode != status or "Traceback" in done.stderr:
+            raise AssertionError(f"espscope {arguments}: status {done.returncode}, not {status}\n{done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+
+def spellings(key):
+    raw = bytes.fromhex(key)
+    words = [raw[i:i + 4] for i in range(0, len(raw), 4)]
+    yield raw
+    yield b"".join(w[::-1] for w in words)
+    for text in (key, b"".join(w[::-1] for w in words).hex()):
+        yield text.encode()
+        yield text.upper().encode()
+    yield base64.b64encode(raw).rstrip(b"=")
+    for w in words:  # as single register writes: hexadecimal and decimal
+        yield w
+        yield w[::-1]
+        for number in (int.from_bytes(w, "little"), int.from_bytes(w, "big")):
+            yield f"{number:08x}".encode()
+            yield str(number).encode()
+
+
+class WithFolder(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory(prefix="espscope-")
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+        self.hosts = []
+        self.addCleanup(lambda: [h.kill() for h in self.hosts])
+
+    def host(self, **more):
+        self.hosts.append(Host(self.folder, **more))
+        return self.hosts[-1]
+
+    def recorded(self, *lines, **more):
+        """A finished run with these lines."""
+        host = self.host(**more)
+        for line in lines:
+            host.tell(line)
+        self.assertEqual(host.end(), 0)
+        return host
+
+
+class Live(WithFolder):
+    def test_registers_have_names_fields_and_no_side_effects(self):
+        host = self.host()
+        host.tell("send 3")
+        card = tomllib.loads(CARD.read_text())
+        everything = json.loads(host.scope("regs", "--json"))
+        named = {r["name"] + (f"[{n}]" if r.get("count", 1) > 1 else "") for r in card["reg"] for n in range(r.get("count", 1))}
+        self.assertEqual(set(everything["registers"]) | set(everything["skipped"]), named)
+        self.assertEqual({n.split("[")[0] for n in everything["skipped"]}, {r["name"] for r in card["reg"] if r["access"] == "wo" or r.get("on_read")})
+        self.assertEqual(everything["registers"]["ID"]["value"], 0x43505345)
+        self.assertEqual(everything["registers"]["PACKETS_BY_STATUS[0]"]["value"], 6)
+        self.assertEqual(everything["registers"]["SIZES"]["fields"]["LANES"], 1)
+        text = host.scope("regs", "CONTROL", "SA_ENTRY")
+        self.assertIn("Fetch descriptors", text)
+        self.assertIn("SA_ENTRY                 not read: write-only", text)
+        self.assertIn("no register nonsense", host.scope("regs", "nonsense", status=1))
+        before, after = host.scope("regs", "PACKETS_BY_STATUS", "SQ_TAIL", "STATUS", "ERROR_CAUSE", "EVENT_TAIL"), None
+        for command in ("regs", "rings", "slots", "sa", "events", "errors", "health", "assert"):
+            host.scope(command)
+        after = host.scope("regs", "PACKETS_BY_STATUS", "SQ_TAIL", "STATUS", "ERROR_CAUSE", "EVENT_TAIL")
+        self.assertEqual(before, after)
+        self.assertEqual(host.tell("send 20"), "send 40 good, 1 events")
+
+    def test_watch_shows_what_changes(self):
+        host = self.host()
+        watcher = subprocess.Popen([BIN / "espscope", "regs", "ENCAP_PACKETS", "--watch", "--interval", "0.1"], cwd=self.folder, env=host.environment, stdout=subprocess.PIPE, text=True)
+        self.assertIn("0x00000000", watcher.stdout.readline())
+        host.tell("send 2")
+        for line in watcher.stdout:
+            if "0x00000002" in line:
+                break
+        watcher.kill()
+        watcher.wait()
+        watcher.stdout.close()
+
+    def test_state_is_decoded(self):
+        host = self.host()
+        host.tell("send 30")
+        ring, = json.loads(host.scope("rings", "--json"))["queues"]
+        self.assertEqual((ring["sq_head"], ring["sq_tail"], ring["cq_tail"], ring["inside"]), (60, 60, 60, 0))
+        out, into = json.loads(host.scope("sa", "--json"))["sas"]
+        self.assertEqual((out["spi"], out["outbound"], out["src"], out["dst"], out["cipher"], out["soft_packets"]), (0x5000, True, "192.0.2.1", "192.0.2.2", "TripleDesCbc", 20))
+        self.assertEqual((into["spi"], into["outbound"]), (0x6001, False))
+        event, = json.loads(host.scope("events", "--json"))["events"]
+        self.assertEqual((event["type"], event["sa_index"], event["spi"], event["arg"]), ("SoftPackets", 0, 0x5000, 20))
+        self.assertEqual(json.loads(host.scope("health", "--json"))["anomalies"], [])
+        top = json.loads(host.scope("top", "--count", "1", "--interval", "0.1", "--json"))
+        self.assertEqual((top["sas"], len(top["queues"])), (2, 1))
+        self.assertIn("every invariant holds", host.scope("assert"))
+
+    def test_who_is_not_there_is_named(self):
+        host = self.host()
+        host.environment["ESPLANADE_SCOPE"] = "/nonexistent/scope.sock"
+        self.assertIn("/nonexistent/scope.sock: No such file", host.scope("regs", status=1))
+        self.assertIn("ESPLANADE_SIM_CONTROL", Host.scope(type("H", (), {"folder": self.folder, "environment": {"PATH": host.environment["PATH"]}})(), "inject", "reset", status=1))
+
+    def test_hostile_clients_harm_nobody(self):
+        host = self.host()
+        path = self.folder / "scope.sock"
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE((self.folder / "control.sock").stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE((self.folder / "field.drec").stat().st_mode), 0o600)
+
+        def connect(to=path):
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(5)
+            s.connect(str(to))
+            return s
+
+        def answer(question):
+            with connect() as s:
+                s.sendall(question + b"\n")
+                return json.loads(s.makefile().readline())
+
+        for question in (b"", b"{", b"[]", b"1", b'{"ask": 5}', b'{"ask": "nothing"}', b'{"ask": "registers"}', b'{"ask": "registers", "offsets": {}}', b'{"ask": "registers", "offsets": [-4]}',
+                         b'{"ask": "registers", "offsets": [2]}', b'{"ask": "registers", "offsets": [4294967296]}', b'{"ask": "registers", "offsets": [1e9]}',
+                         b'{"ask": "ring"}', b'{"ask": "ring", "ring": 99}', b'{"ask": "ring", "ring": 0, "first": 64}', b'{"ask": "ring", "ring": 0, "count": 65}',
+                         b'{"ask": "ring", "ring": 0, "first": 18446744073709551615, "count": 2}', b'{"ask": "ring", "ring": 0, "first": -1}', b"\xff\xfe", b"[" * 4000):
+            with self.subTest(question=question[:60]):
+                self.assertIn("error", answer(question))
+        rng = random.Random(SEED)
+        for _ in range(200):
+            with connect() as s:
+                s.sendall(bytes(rng.randrange(256) for _ in range(rng.randrange(200))))
+        with connect() as s:  # a question without end
+            with self.assertRaises((ConnectionError, AssertionError)):
+                for _ in range(100):
+                    s.sendall(b"x" * 4096)
+                self.assertNotEqual(s.recv(1), b"")
+        idle = [connect() for _ in range(4)]  # all places taken: the next one waits
+        for s in idle:
+            s.close()
+        # Secrets cannot be asked for.
+        skipped = answer(json.dumps({"ask": "registers", "offsets": list(range(0x500, 0x600, 4)) + [0x60]}).encode())
+        self.assertEqual(set(skipped["values"]), {None})
+        # One who asks much and reads nothing.
+        with connect() as s:
+            s.settimeout(3)
+            with self.assertRaises(OSError):
+                for _ in range(1000):
+                    s.sendall(b'{"ask": "registers", "offsets": [' + b",".join([b"64"] * 300) + b"]}\n")
+        for plan in (b"", b"\0", b"x" * 20000 + b"\0", b"[[fault]]\0", b"\xff\0", bytes(rng.randrange(1, 256) for _ in range(500)) + b"\0"):
+            with connect(self.folder / "control.sock") as s:
+                s.sendall(plan)
+                s.shutdown(socket.SHUT_WR)
+                try:
+                    self.assertNotIn(b"armed 1", s.recv(4096))
+                except ConnectionError:
+                    pass
+        self.assertEqual(host.tell("send 4"), "send 8 good, 0 events")
+        self.assertEqual(answer(b'{"ask": "hello"}')["program"], "scope_host")
+        self.assertEqual(host.end(), 0)
+        self.assertFalse(path.exists())
+
+    def test_a_refused_fault_says_why(self):
+        host = self.host()
+        for arguments, says in ((["nonsense"], "needs a point"), (["completion-lost", "--when", "register=NOPE"], "no register NOPE"), (["reset", "bit=1"], "reset takes"),
+                                (["reset", "--when", "soon"], "no trigger")):
+            self.assertIn(says, host.scope("inject", *arguments, status=1))
+        self.assertEqual(host.tell("send 2"), "send 4 good, 0 events")
+        functional = self.host(ESPLANADE_SIM_MODEL="functional", ESPLANADE_SIM_CONTROL=str(self.folder / "second.sock"), ESPLANADE_SCOPE="second.scope")
+        self.assertIn("functional model has no fault points", functional.scope("inject", "reset", status=1))
+        self.assertEqual(functional.tell("send 2"), "send 4 good, 0 events")
+
+
+class Recordings(WithFolder):
+    def test_a_packets_way(self):
+        host = self.recorded("send 10")
+        text = host.scope("journey", "field.drec", "spi=0x5000,seq=3")
+        for what in ("q0:4: Encap of", "doorbell (SQ_TAIL)", "descriptor fetched", "wait for SA and slot", "cipher", "hash and ICV", "result to memory", "completion fetched by the host: Ok"):
+            self.assertIn(what, text)
+        one, = json.loads(host.scope("journey", "field.drec", "q0:4", "--json"))
+        cycles = one["cycles"]
+        self.assertLessEqual(cycles["fetched"], cycles["started"])
+        self.assertLess(cycles["started"], cycles["ciphered"])
+        self.assertLess(cycles["ciphered"], cycles["hashed"])
+        self.assertLess(cycles["hashed"], cycles["done"])
+        times = [s["host_us"] for s in one["steps"] if s["host_us"] is not None]
+        self.assertEqual(times, sorted(times))
+        self.assertIn("no such packet", host.scope("journey", "field.drec", "99", status=1))
+        self.assertIn("a packet is named", host.scope("journey", "field.drec", "x=1", status=1))
+
+    def test_other_formats(self):
+        host = self.recorded("send 10")
+        host.scope("journey", "field.drec", "--perfetto", "t.json", "--pcapng", "t.pcapng", "--html", "t.html")
+        trace = json.loads((self.folder / "t.json").read_text())["traceEvents"]
+        self.assertEqual(sum(e["ph"] == "X" and e["pid"] == 1 for e in trace), 20)
+        self.assertEqual(sum(e["ph"] == "X" and e["pid"] == 2 for e in trace), 80)
+        self.assertTrue(all(e["dur"] >= 0 for e in trace if e["ph"] == "X"))
+        said = subprocess.run(["tshark", "-r", self.folder / "t.pcapng", "-T", "fields", "-e", "frame.comment"], capture_output=True, text=True, timeout=PATIENCE).stdout
+        self.assertEqual(said.count("completion fetched by the host: Ok"), 20)
+        self.assertIn("SPI 0x5000 seq 3", said)
+        page = (self.folder / "t.html").read_text()
+        self.assertNotRegex(page, r"(src|href)\s*=|<script|@import|url\(")
+        browser = subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={self.folder / 'chromium'}", "--dump-dom", f"file://{self.folder / 't.html'}"],
+                                 capture_output=True, text=True, timeout=PATIENCE)
+        seen = Seen()
+        seen.feed(browser.stdout)
+        self.assertEqual(seen.tags.count("svg"), 4)
+        self.assertGreaterEqual(seen.tags.count("rect"), 100)
+        for what in ("What passed between scope_host and the card", "20 packets", "Queue depth", "Lane occupancy", "Ok"):
+            self.assertIn(what, seen.text)
+
+    def test_show_filters(self):
+        host = self.recorded("send 5")
+        lines = lambda *a: [json.loads(x) for x in host.scope("show", "field.drec", "--json", *a).splitlines()]
+        everything = lines()
+        self.assertEqual([r["number"] for r in everything], list(range(len(everything))))
+        self.assertEqual({r["kind"] for r in lines("--kind", "ring")}, {"ring"})
+        self.assertTrue(all("SQ_TAIL" in r["name"] for r in lines("--register", "sq_tail")))
+        self.assertEqual(len(lines("--register", "sq_tail")), 5)
+        self.assertEqual(lines("--queue", "3"), [])
+        self.assertTrue(lines("--sa", "1"))
+        self.assertEqual(lines("--sa", "77"), [])
+        middle = everything[len(everything) // 2]["ms"]
+        self.assertEqual(len(lines("--since", middle)) + len(lines("--until", middle)), len(everything) + sum(r["ms"] == middle for r in everything))
+        self.assertEqual({r["thread"] for r in everything}, {r["thread"] for r in lines("--thread", everything[0]["thread"])})
+        entries = [r for r in everything if (r["name"] or "").startswith("SA_ENTRY")]
+        self.assertTrue(entries and all(r["value"] is None and "redacted" in r["text"] for r in entries))
+
+    def test_statistics_add_up(self):
+        host = self.recorded("send 10")
+        stats = json.loads(host.scope("stats", "field.drec", "--json"))
+        self.assertEqual((stats["packets"], stats["statuses"]), (20, {"Ok": 20}))
+        self.assertEqual(sum(stats["submit_to_complete_ns"]["histogram"].values()), 20)
+        self.assertLessEqual(stats["card_cycles"]["p50"], stats["card_cycles"]["max"])
+        self.assertEqual(stats["records"], len(host.scope("show", "field.drec").splitlines()))
+        self.assertIn("20 packets: Ok 20", host.scope("stats", "field.drec"))
+
+    def test_two_runs_of_one_program_are_alike_and_a_fault_is_the_first_difference(self):
+        first = self.recorded("send 10", ESPLANADE_RECORD="one.drec")
+        self.recorded("send 10", ESPLANADE_RECORD="two.drec")
+        self.assertIn("no difference", first.scope("diff", "one.drec", "two.drec"))
+        broken = self.host(ESPLANADE_RECORD="three.drec")
+        broken.tell("send 4")
+        broken.scope("inject", "sa-bit-flip", "address=0", "bit=100")
+        broken.tell("send 6")
+        broken.end()
+        found = json.loads(first.scope("diff", "one.drec", "three.drec", "--json", status=1))
+        self.assertEqual(found["lane"], "completion queue 0")
+        self.assertIn("#8 Encap Ok", found["one"]["text"])
+        self.assertIn("#8 Encap Poisoned", found["other"]["text"])
+
+    def test_invariants_hold_and_a_broken_one_is_found(self):
+        host = self.recorded("send 10")
+        self.assertIn("every invariant holds", host.scope("assert", "--recording", "field.drec"))
+        broken = self.host(ESPLANADE_RECORD="broken.drec")
+        broken.scope("inject", "completion-lost", "--when", "packet=3")
+        broken.tell("send 4")
+        broken.end()
+        found = json.loads(host.scope("assert", "--recording", "broken.drec", "--json", status=1))
+        self.assertIn("packet q0:2 of SA 0 was never completed, and a later one was", found["anomalies"])
+
+    def test_record_runs_a_program(self):
+        host = self.recorded("send 1")
+        done = subprocess.run([BIN / "espscope", "record", "-o", "own.drec", "--", BIN / "scope_host"], cwd=self.folder, input="send 2\nquit\n", capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (0, "ready\nsend 4 good, 0 events\n"))
+        self.assertIn("4 packets: Ok 4", host.scope("stats", "own.drec"))
+        self.assertIn("opened no card", host.scope("record", "-o", "none.drec", "--", "true", status=1))
+        self.assertIn("nonexistent", host.scope("record", "-o", "none.drec", "--", "/nonexistent", status=1))
+
+    def test_the_size_is_bounded(self):
+        host = self.recorded(*["send 64"] * 6, ESPLANADE_RECORD_MIB="1")
+        files = [self.folder / "field.drec", self.folder / "field.drec.1"]
+        self.assertTrue(all(f.stat().st_size < (1 << 19) + 40_000 for f in files))
+        self.assertIn("every invariant holds", host.scope("assert", "--recording", "field.drec"))
+        self.assertIn("scope_host", (self.folder / "field.drec").read_bytes()[:400].decode(errors="replace"))
+
+    def test_a_replay_is_exact_and_waves_come_out(self):
+        host = self.recorded("send 4", ESPLANADE_SIM_RECORD=str(self.folder / "field.rec"))
+        said = host.scope("replay", "field.rec", "--wave", "w.fst:packet=3:500")
+        self.assertRegex(said, r"(\d+) of \1 frames")
+        self.assertGreater((self.folder / "w.fst").stat().st_size, 1000)
+        (self.folder / "slower.toml").write_text("[sim]\nddr_read_latency = 70\n")
+        host.environment["ESPLANADE_SIM_CONFIG"] = str(self.folder / "slower.toml")
+        said = host.scope("replay", "field.rec", "--wave-at-divergence", "d.fst", status=1)
+        self.assertIn("divergence", said)
+        self.assertGreater((self.folder / "d.fst").stat().st_size, 1000)
+        self.assertIn("no packets to replay", host.scope("replay", "field.drec", status=1))
+
+
+class Seen(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text = [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+class Hostile(WithFolder):
+    def test_recordings_that_are_none(self):
+        host = self.recorded("send 3")
+        good = (self.folder / "field.drec").read_bytes()
+        rng = random.Random(SEED)
+        sys.path.insert(0, str((BIN / "espscope").resolve().parent))
+        from scope import recording as rec, report
+        from scope.cardmap import CardMap, ScopeError
+        card = CardMap(CARD)
+        refused = taken = 0
+        bad = self.folder / "bad.drec"
+        for turn in range(600):
+            octets = bytearray(good)
+            for _ in range(rng.randrange(1, 6)):
+                what = rng.randrange(4)
+                at = rng.randrange(len(octets))
+                if what == 0:
+                    octets[at] = rng.randrange(256)
+                elif what == 1:
+                    del octets[at:at + rng.randrange(100)]
+                elif what == 2:
+                    octets[at:at] = bytes(rng.randrange(256) for _ in range(rng.randrange(64)))
+                else:
+                    octets[at:at + 8] = rng.choice((b"\xff" * 8, b"\0" * 8))
+                if not octets:
+                    octets = bytearray(b"\0")
+            bad.write_bytes(octets)
+            try:
+                recording = rec.Recording(bad)
+                journeys = rec.Journeys(card, recording)
+                for record in recording.records:
+                    rec.text_of(card, record)
+                for packet in journeys.packets:
+                    report.as_text(packet, recording.header["clock_hz"])
+                statistics = rec.statistics(card, recording)
+                report.page(journeys, statistics, recording.header, None)
+                report.perfetto(journeys.packets, recording.header["clock_hz"], "x")
+                rec.difference(card, recording, recording)
+                taken += 1
+            except ScopeError as error:
+                self.assertRegex(str(error), r"bad\.drec: ")
+                refused += 1
+        self.assertGreater(refused, 50)
+        self.assertGreater(taken, 50)
+        for octets in (b"", b"ESPDRV1\n", b"ESPDRV1\n{}\n", b"ESPDRV1\n" + b"[" * 60000 + b"\n", b"ESPDRV1\nnull\n", b"ESPREC1\n" + b"\0" * 100):
+            bad.write_bytes(octets)
+            for command in ("show", "stats", "journey"):
+                self.assertIn("bad.drec: octet", host.scope(command, "bad.drec", status=1))
+        self.assertIn("no such file", host.scope("show", "nothing.drec", status=1))
+        page = report.page(rec.Journeys(card, rec.Recording(self.folder / "field.drec")), rec.statistics(card, rec.Recording(self.folder / "field.drec")),
+                           rec.Recording(self.folder / "field.drec").header | {"program": "<script>alert(1)</script>"}, None)
+        self.assertNotIn("<script>", page)
+
+    def test_bundles_that_are_none(self):
+        host = self.recorded("send 3")
+        host.environment["ESPLANADE_SCOPE"] = "gone.sock"
+        self.assertIn("without card", host.scope("bundle", "-o", "b.tgz", "--recording", "field.drec"))
+        self.assertRegex(host.scope("open", "b.tgz", "--extract", "out"), r"recording: \d+ records")
+        self.assertEqual((self.folder / "out/recording").read_bytes(), (self.folder / "field.drec").read_bytes())
+        evil = self.folder / "evil.tgz"
+
+        def make(*members):
+            with tarfile.open(evil, "w:gz") as tar:
+                for info, octets in members:
+                    import io
+                    tar.addfile(info, io.BytesIO(octets))
+
+        def member(name, octets=b"{}", kind=tarfile.REGTYPE):
+            info = tarfile.TarInfo(name)
+            info.size, info.type = len(octets), kind
+            if kind != tarfile.REGTYPE:
+                info.size, info.linkname = 0, "/etc/passwd"
+            return info, octets
+
+        for members in ([member("../../etc/passwd")], [member("/etc/passwd")], [member("espscope/sas.json", kind=tarfile.SYMTYPE)], [member("espscope/other.json")],
+                        [member("espscope/sas.json"), member("espscope/sas.json")], [member("espscope/sas.json", b"{")], [member("espscope/sas.json", b"[" * 100_000)],
+                        [member("espscope/sas.json", b" " * (5 << 20))]):
+            make(*members)
+            self.assertIn("evil.tgz", host.scope("open", "evil.tgz", "--extract", "never", status=1))
+        self.assertFalse((self.folder / "never").exists())
+        make(member("espscope/rings.json", b'[1, [2, "\x1b[31m"]]'.replace(b"\x1b", b"\\u001b")), member("espscope/errors.json", b"[]"), member("espscope/hello.json", b"[]"))
+        self.assertNotIn("\x1b", host.scope("open", "evil.tgz"))
+        rng = random.Random(SEED)
+        good = (self.folder / "b.tgz").read_bytes()
+        for _ in range(100):
+            octets = bytearray(good)
+            octets[rng.randrange(len(octets))] ^= 1 << rng.randrange(8)
+            evil.write_bytes(octets[:rng.randrange(len(octets))] if rng.randrange(2) else octets)
+            done = subprocess.run([BIN / "espscope", "open", evil], capture_output=True, text=True, timeout=PATIENCE)
+            self.assertNotIn("Traceback", done.stderr)
+
+
+class Secrets(WithFolder):
+    def test_no_key_in_anything_that_comes_out(self):
+        at = lambda name: str(self.folder / name)
+        host = self.host(ESPLANADE_SIM_RECORD=at("field.rec"), ESPLANADE_SIM_STATS=at("stats.json"), ESPLANADE_SIM_WAVE=at("w.fst") + ":0:3000000")
+        host.tell("send 12")
+        host.scope("inject", "axi-read-error", "--when", "packet=30")
+        said = [host.scope(*c) for c in (["regs"], ["regs", "--json"], ["regs", "SA_ENTRY", "RNG_SEED"], ["rings"], ["slots"], ["sa", "--json"], ["events"], ["errors"], ["health", "--json"])]
+        host.scope("bundle", "-o", "b.tgz")
+        host.tell("send 6")
+        host.end()
+        said += [host.scope(*c, status=s) for c, s in ((["show", "field.drec"], 0), (["show", "field.drec", "--json"], 0), (["stats", "field.drec"], 0), (["diff", "field.drec", "field.drec"], 0))]
+        said.append(host.scope("journey", "field.drec", "--html", "t.html", "--perfetto", "t.json", "--pcapng", "t.pcapng", "--json"))
+        host.scope("open", "b.tgz", "--extract", "opened")
+        (self.folder / "said").write_text("\n".join(said))
+        files = [f for f in self.folder.rglob("*") if f.is_file()]
+        self.assertTrue({"field.drec", "field.rec", "t.html", "said", "w.fst", "registers.json", "sim.log"} <= {f.name for f in files})
+        # Where a single word of four octets would be no proof (compressed or large files), the whole key in every spelling.
+        for file in files:
+            octets = file.read_bytes()
+            for key in KEYS:
+                for n, spelling in enumerate(spellings(key)):
+                    if len(spelling) < 8 and file.suffix in (".fst", ".rec", ".tgz"):
+                        continue
+                    self.assertNotIn(spelling, octets, f"{file.name} has a key, spelling {n}")
+        waves = subprocess.run(["fst2vcd", self.folder / "w.fst"], capture_output=True, timeout=PATIENCE).stdout if shutil.which("fst2vcd") else b""
+        for key in KEYS:
+            for spelling in spellings(key):
+                self.assertNotIn(bin(int.from_bytes(bytes.fromhex(key), "big"))[2:].encode(), waves)
+                break
+
+
+class Doctor(WithFolder):
+    """Each finding on a machine that has just that."""
+
+    def machine(self):
+        from scope import doctor
+        root = self.folder / "root"
+        lib = root / "usr/lib/x86_64-linux-gnu"
+        lib.mkdir(parents=True)
+        (lib / "libxrt_coreutil.so.2.13.0").touch()
+        (lib / "libxrt_coreutil.so.2").symlink_to("libxrt_coreutil.so.2.13.0")
+        (lib / "libxrt_hwemu.so").touch()
+        for folder in ("bin", "tmp", "dev/shm", "dev/net", "dev/dri", "xclbin"):
+            (root / folder).mkdir(parents=True)
+        (root / "dev/net/tun").touch()
+        (root / "dev/dri/renderD128").touch()
+        for program in ("unzip", "esp-card-sim"):
+            (root / "bin" / program).write_text("#!/bin/sh\n")
+            (root / "bin" / program).chmod(0o755)
+        built = BIN.parent / "share/esplanade"
+        shutil.copy(built / "esp_card.hw_emu.xclbin", root / "xclbin")
+        shutil.copy(built / "emconfig.json", root / "xclbin")
+        board = root / "sys/bus/pci/devices/0000:3b:00.1"
+        (board / "drm/renderD128").mkdir(parents=True)
+        (root / "sys/bus/pci/drivers/xocl").mkdir(parents=True)
+        (board / "driver").symlink_to(root / "sys/bus/pci/drivers/xocl")
+        for name, text in (("vendor", "0x10ee"), ("current_link_width", "16"), ("max_link_width", "16"), ("current_link_speed", "8.0 GT/s PCIe"), ("max_link_speed", "8.0 GT/s PCIe")):
+            (board / name).write_text(text + "\n")
+        self.root, self.board = root, board
+        self.environment = {"PATH": str(root / "bin"), "ESPLANADE_SIM": str(root / "bin/esp-card-sim")}
+        return lambda: [f for f in doctor.examine(doctor.Machine(root, self.environment, root / "xclbin/esp_card.hw_emu.xclbin")) if not f["ok"]]
+
+    def test_each_finding(self):
+        sys.path.insert(0, str((BIN / "espscope").resolve().parent))
+        wrong = self.machine()
+        self.assertEqual(wrong(), [])
+        root, board = self.root, self.board
+        xclbin = root / "xclbin/esp_card.hw_emu.xclbin"
+        whole = xclbin.read_bytes()
+        # (what breaks, what mends, the finding, the mend)
+        cases = [
+            (lambda: (root / "usr/lib/x86_64-linux-gnu/libxrt_coreutil.so.2").rename(root / "away"), lambda: (root / "away").rename(root / "usr/lib/x86_64-linux-gnu/libxrt_coreutil.so.2"),
+             "libxrt_coreutil.so.2 is not there", "libxrt1"),
+            (lambda: (root / "usr/lib/x86_64-linux-gnu/libxrt_hwemu.so").unlink(), lambda: (root / "usr/lib/x86_64-linux-gnu/libxrt_hwemu.so").touch(), "libxrt_hwemu.so is not there", "libxrt1"),
+            (lambda: (root / "bin/unzip").chmod(0o644), lambda: (root / "bin/unzip").chmod(0o755), "unzip: not there", "package unzip"),
+            (lambda: xclbin.rename(root / "away"), lambda: (root / "away").rename(xclbin), "No such file", "esp_card_xclbin"),
+            (lambda: xclbin.write_bytes(whole[:-7]), lambda: xclbin.write_bytes(whole), "header says", "was cut"),
+            (lambda: xclbin.write_bytes(b"xclbin0" + whole[7:]), lambda: xclbin.write_bytes(whole), "no .xclbin", "build it anew"),
+            (lambda: xclbin.write_bytes(whole.replace(b"esp_card", b"esp_c0rd")), lambda: xclbin.write_bytes(whole), "of another kernel", "name the .xclbin of esp_card"),
+            (lambda: (root / "xclbin/emconfig.json").write_text("{}"), lambda: shutil.copy(BIN.parent / "share/esplanade/emconfig.json", root / "xclbin"), "emconfig.json: 'Platform'", "must lie beside"),
+            (lambda: self.environment.update(ESPLANADE_SIM="bin/esp-card-sim"), lambda: self.environment.update(ESPLANADE_SIM=str(root / "bin/esp-card-sim")), "ESPLANADE_SIM=bin", "absolute path"),
+            (lambda: self.environment.update(XCL_EMULATION_MODE="sw_emu"), lambda: self.environment.pop("XCL_EMULATION_MODE"), "XCL_EMULATION_MODE=sw_emu", "unset it"),
+            (lambda: self.environment.update(ESPLANADE_SIM_MODEL="fast"), lambda: self.environment.pop("ESPLANADE_SIM_MODEL"), "ESPLANADE_SIM_MODEL=fast", "rtl or functional"),
+            (lambda: self.environment.update(XRT_INI_PATH="/nonexistent"), lambda: self.environment.pop("XRT_INI_PATH"), "XRT_INI_PATH=/nonexistent", "cannot be read"),
+            (lambda: (board / "current_link_width").write_text("8\n"), lambda: (board / "current_link_width").write_text("16\n"), "link width 8 of 16", "reseat"),
+            (lambda: (board / "current_link_speed").write_text("2.5 GT/s PCIe\n"), lambda: (board / "current_link_speed").write_text("8.0 GT/s PCIe\n"), "link speed 2.5", "reseat"),
+            (lambda: (board / "driver").unlink(), lambda: (board / "driver").symlink_to(root / "sys/bus/pci/drivers/xocl"), "kernel driver none", "load xocl"),
+            (lambda: (root / "dev/dri/renderD128").unlink(), lambda: (root / "dev/dri/renderD128").touch(), "renderD128", "group render"),
+            (lambda: (root / "dev/net/tun").unlink(), lambda: (root / "dev/net/tun").touch(), "tun: not there", "modprobe tun"),
+        ]
+        for breaks, mends, what, mend in cases:
+            with self.subTest(what=what):
+                breaks()
+                found = wrong()
+                self.assertTrue(any(what in f["what"] and mend in f["mend"] for f in found), found)
+                mends()
+                self.assertEqual(wrong(), [])
+
+    def test_this_machine(self):
+        host = self.recorded("send 1")
+        checks = json.loads(host.scope("doctor", "--xclbin", BIN.parent / "share/esplanade/esp_card.hw_emu.xclbin", "--json"))["checks"]
+        self.assertGreater(len(checks), 10)
+
+
+def fits(expected, lines):
+    """Whether the lines are those expected, where "..." in a line stands for any text and a line of "..." for any lines."""
+    if not expected:
+        return not lines
+    if expected[0] == "...":
+        return any(fits(expected[1:], lines[i:]) for i in range(len(lines) + 1))
+    pattern = ".*".join(re.escape(part) for part in expected[0].split("..."))
+    return bool(lines) and re.fullmatch(pattern, lines[0]) is not None and fits(expected[1:], lines[1:])
+
+
+class Debugging(WithFolder):
+    """docs/debugging.md: every command of every case."""
+
+    def test_the_cases(self):
+        page = (DOCS / "debugging.md").read_text()
+        cases = re.split(r"^## ", page, flags=re.M)[1:]
+        self.assertEqual(len(cases), 5)
+        for number, case in enumerate(cases):
+            with self.subTest(case=case.splitlines()[0]):
+                self.folder = self.folder.parent / f"{self.folder.name.split('.')[0]}.{number}"
+                self.folder.mkdir()
+                self.addCleanup(shutil.rmtree, self.folder, True)
+                host, commands = None, 0
+                for directive, block in re.findall(r"<!-- (.*?) -->\n|```console\n(.*?)```", case, flags=re.S):
+                    if directive.startswith("case: "):
+                        host = self.host(ESPLANADE_SIM_RECORD=str(self.folder / "field.rec"))
+                        host.tell(directive.removeprefix("case: "))
+                    elif directive.startswith("then: "):
+                        host.tell(directive.removeprefix("then: "))
+                    elif directive == "end":
+                        host.end()
+                    for text in re.split(r"^\$ ", block, flags=re.M)[1:]:
+                        command, *expected = text.splitlines()
+                        done = subprocess.run(shlex.split(command), cwd=self.folder, env=host.environment, capture_output=True, text=True, timeout=PATIENCE)
+                        said = (done.stdout + done.stderr).splitlines()
+                        self.assertTrue(fits(expected, said), f"{command}\nprinted\n" + "\n".join(said))
+                        commands += not command.startswith("espscope inject")
+                self.assertLess(commands, 5)
+                if host.process.poll() is None:
+                    host.end()
+
+
+if __name__ == "__main__":
+    print(f"ESPLANADE_SEED={SEED}")
+    sys.path.insert(0, str((BIN / "espscope").resolve().parent))
+    result = unittest.main(argv=[sys.argv[0], *sys.argv[4:]], exit=False).result
+    if not result.wasSuccessful():
+        print(f"to repeat: ESPLANADE_SEED={SEED} {' '.join(sys.argv)}", file=sys.stderr)
+    sys.exit(0 if result.wasSuccessful() else 1)
