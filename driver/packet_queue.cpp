@@ -192,6 +192,7 @@ Status PacketQueue::submit(const Submission& s) {
     card::set(d, desc::kHostIv, 1);
     std::ranges::copy(*s.iv, card::octets(d, desc::kIv).begin());
   }
+  device_->note(Device::Moment::kSubmitted, number_, produced_);
   ++produced_;
   return ok();
 }
@@ -341,9 +342,11 @@ Status PacketQueue::reap(const std::function<void(const Completed&)>& done) {
       // Checked again: two completions of one batch could name the same slot.
       ESPLANADE_TRY(c, check(memory_->data().subspan(cq_at_ + slot_of(consumed_) * card::kCompletionBytes, card::kCompletionBytes)));
       Slot& slot = slots_[slot_of(card::get(memory_->data().subspan(cq_at_ + slot_of(consumed_) * card::kCompletionBytes, card::kCompletionBytes), cpl::kCookie))];
+      const std::uint64_t number = slot.number;
       slot.busy = false;
       ++consumed_;
       done(c);
+      device_->note(Device::Moment::kDelivered, number_, number);
     }
     if (count < kLookAhead && slot_of(consumed_) != 0) break;
   }

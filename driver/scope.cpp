@@ -36,8 +36,9 @@ constexpr std::string_view kMagic = "ESPDRV1\n";
 constexpr std::size_t kPayloadMax = 32 * 1024;  // octets of rings in one record
 constexpr std::size_t kClientsMax = 4, kQuestionMax = 8 * 1024, kRegistersMax = 1024, kMemoryMax = 64 * 1024;
 constexpr std::uint64_t kRecordBytesMin = 1 << 20;
+constexpr std::chrono::seconds kFlushEvery{1};
 
-enum class Kind : std::uint8_t { kRead = 1, kWrite, kAllocate, kFree, kToCard, kFromCard, kRing, kError };
+enum class Kind : std::uint8_t { kRead = 1, kWrite, kAllocate, kFree, kToCard, kFromCard, kRing, kError, kSubmitted, kDelivered };
 constexpr std::uint8_t kRedacted = 1;
 
 Error io(const std::string& what) { return Error{Errc::kIo, fmt::format("{}: {}", what, std::strerror(errno))}; }
@@ -167,6 +168,10 @@ class Recorder {
     }
     ++records_;
     written_ += head.size() + payload.size();
+    if (now - flushed_ > kFlushEvery) {
+      flushed_ = now;
+      std::fflush(file_);
+    }
     if (written_ < options_.record_bytes / 2) return;
     std::fclose(file_);
     file_ = nullptr;
@@ -207,6 +212,7 @@ class Recorder {
   const ScopeOptions options_;
   const DeviceInfo info_;
   const Steady::time_point start_ = Steady::now();
+  Steady::time_point flushed_ = start_;
   std::FILE* file_ = nullptr;
   std::uint64_t written_ = 0, records_ = 0;
 };
@@ -290,6 +296,13 @@ class ScopeDevice final : public Device {
     return std::unique_ptr<Buffer>(std::move(made));
   }
 
+  void note(Moment moment, std::uint32_t queue, std::uint64_t number) override {
+    if (!recorder_) return;
+    const auto now = Steady::now();
+    const std::lock_guard lock(mutex_);
+    recorder_->put(moment == Moment::kSubmitted ? Kind::kSubmitted : Kind::kDelivered, 0, now, number, queue);
+  }
+
   void freed(std::uint64_t address) {
     const std::lock_guard lock(mutex_);
     const auto at = buffers_.find(address);
@@ -366,6 +379,10 @@ class ScopeDevice final : public Device {
     }
   }
 
+  void flush() {
+    const std::lock_guard lock(mutex_);
+    if (recorder_) recorder_->flush();
+  }
   void server();
   Json answer(const std::string& question);
   Json read_registers(const Json& offsets);
@@ -455,7 +472,6 @@ Json ScopeDevice::answer(const std::string& text) {
   const std::lock_guard lock(mutex_);
   if (ask == "hello") {
     const DeviceInfo& i = device_->info();
-    if (recorder_) recorder_->flush();
     return {{"program", program_invocation_short_name}, {"pid", ::getpid()}, {"format_version", i.format_version}, {"build", i.build}, {"lanes", i.lanes},
             {"queues", i.queues}, {"slots", i.slots}, {"sa_entries", i.sa_entries}, {"max_packet", i.max_packet}, {"clock_hz", i.clock_hz}, {"simulated", i.simulated},
             {"transactions", transactions_}, {"recording", recorder_ ? Json(recorder_->path()) : Json()}, {"records", recorder_ ? recorder_->records() : 0}};
@@ -489,6 +505,7 @@ void ScopeDevice::server() {
     if (got <= 0) return got < 0 && errno == EAGAIN;
     c.line.append(part, static_cast<std::size_t>(got));
     for (std::size_t end; (end = c.line.find('\n')) != std::string::npos; c.line.erase(0, end + 1)) {
+      flush();  // who asks reads the recording next
       const std::string out = answer(c.line.substr(0, end)).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
       timeval patience{1, 0};
       ::setsockopt(c.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

@@ -164,8 +164,8 @@ class Live(WithFolder):
 
         def connect(to=path):
             s = socket.socket(socket.AF_UNIX)
+            s.connect(str(to))  # waits while others are served
             s.settimeout(5)
-            s.connect(str(to))
             return s
 
         def answer(question):
@@ -228,7 +228,8 @@ class Recordings(WithFolder):
     def test_a_packets_way(self):
         host = self.recorded("send 10")
         text = host.scope("journey", "field.drec", "spi=0x5000,seq=3")
-        for what in ("q0:4: Encap of", "doorbell (SQ_TAIL)", "descriptor fetched", "wait for SA and slot", "cipher", "hash and ICV", "result to memory", "completion fetched by the host: Ok"):
+        for what in ("q0:4: Encap of", "doorbell (SQ_TAIL)", "descriptor fetched", "wait for SA and slot", "cipher", "hash and ICV", "result to memory", "completion fetched by the host: Ok",
+                     "handed to the driver by the program", "result taken by the program"):
             self.assertIn(what, text)
         one, = json.loads(host.scope("journey", "field.drec", "q0:4", "--json"))
         cycles = one["cycles"]

@@ -54,6 +54,10 @@ class Device {
     virtual Status sync_from_card(std::size_t offset, std::size_t size) = 0;
   };
   virtual Result<std::unique_ptr<Buffer>> allocate(std::size_t bytes) = 0;
+
+  /// What happens to a packet outside the card, for those that write it down: nothing else comes of it.
+  enum class Moment : std::uint8_t { kSubmitted, kDelivered };
+  virtual void note(Moment, std::uint32_t /*queue*/, std::uint64_t /*number*/) {}
 };
 
 }  // namespace esplanade

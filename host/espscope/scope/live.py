@@ -14,9 +14,9 @@ class Live:
     def __init__(self, path=None):
         self.path = path or os.environ.get("ESPLANADE_SCOPE") or DEFAULT
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(10)
         try:
-            self.socket.connect(self.path)
+            self.socket.connect(self.path)  # with a timeout it would not wait while others are served
+            self.socket.settimeout(10)
         except OSError as error:
             raise ScopeError(f"{self.path}: {error.strerror or error}; start the program that drives the card with ESPLANADE_SCOPE={self.path}, "
                              "and be the user that it runs as") from error

@@ -11,7 +11,7 @@ from scope.cardmap import ScopeError
 
 MAGIC = b"ESPDRV1\n"
 HEAD = struct.Struct("<QQQIIBBHI")
-KINDS = {1: "read", 2: "write", 3: "allocate", 4: "free", 5: "to-card", 6: "from-card", 7: "ring", 8: "error"}
+KINDS = {1: "read", 2: "write", 3: "allocate", 4: "free", 5: "to-card", 6: "from-card", 7: "ring", 8: "error", 9: "submitted", 10: "delivered"}
 RINGS = {0: ("submission", "Descriptor"), 1: ("completion", "Completion"), 2: ("event", "Event")}
 REDACTED = 1
 FILE_MAX = 4 << 30
@@ -117,6 +117,8 @@ def text_of(card, record):
         return f"{ring:9} queue {record.value}: " + "; ".join(entry_text(card, form, record.payload[i:i + size]) for i in range(0, len(record.payload), size))
     if kind == "error":
         return f"error     at 0x{record.address:x}: {printable(record.payload)}"
+    if kind in ("submitted", "delivered"):
+        return f"{kind:9} queue {record.value}: #{record.address}"
     return f"{kind:9} 0x{record.address:x} {record.value} bytes"
 
 
@@ -143,8 +145,10 @@ class Packet:
     sa_index: int
     bytes: int
     moved_ns: int
+    submitted_ns: int | None = None
     rung_ns: int | None = None
     done_ns: int | None = None
+    delivered_ns: int | None = None
     status: str | None = None
     spi: int = 0
     seq: int = 0
@@ -168,6 +172,7 @@ class Journeys:
         self.card = card
         self.packets, self.wrong, self.depth = [], [], []
         self._open = {}    # (queue, number) -> Packet, not completed
+        self._handed, self._ended = {}, {}  # (queue, number) -> when it was submitted; -> Packet, completed and not yet delivered
         self._rung, self._life, self._order = {}, {}, {}
         self._last_cycle, self._seqs = 0, {}
         self._truncated = Path(f"{recording.path}.1").exists()
@@ -178,6 +183,10 @@ class Journeys:
                 self._completed(record)
             elif record.kind == "write":
                 self._written(record)
+            elif record.kind == "submitted":
+                self._handed[(record.value, record.address)] = record.ns
+            elif record.kind == "delivered" and (packet := self._ended.pop((record.value, record.address), None)) is not None:
+                packet.delivered_ns = record.ns
         self.unfinished = list(self._open.values())
 
     def _entries(self, record, size):
@@ -190,7 +199,8 @@ class Journeys:
             if key in self._open:
                 self.wrong.append((record.number, f"queue {key[0]}: descriptor {key[1]} is there twice"))
                 continue
-            packet = Packet(record.value, self._life.get(record.value, 1), d["Cookie"], self.card.enum("Op", d["Op"]), d["SaIndex"], d["SrcLen"], record.ns)
+            packet = Packet(record.value, self._life.get(record.value, 1), d["Cookie"], self.card.enum("Op", d["Op"]), d["SaIndex"], d["SrcLen"], record.ns,
+                            self._handed.pop(key, None))
             self._open[key] = packet
             self.packets.append(packet)
 
@@ -239,6 +249,7 @@ class Journeys:
                 self._seqs[c["SaIndex"]] = (c["Spi"], c["Seq"])
             packet.status, packet.spi, packet.seq, packet.out_bytes = status, c["Spi"], c["Seq"], c["OutLen"]
             packet.next_header, packet.completion, packet.done_ns = c["NextHeader"], octets, record.ns
+            self._ended[(queue, number)] = packet
             if c["SaIndex"] != 0xffffffff:
                 packet.sa_index = c["SaIndex"]
             for stamp, field in STAMPS:
@@ -289,7 +300,7 @@ def normal(card, recording):
     out = []
     volatile = ("CYCLES", "BUSY_CYCLES", "SECONDS", "BASE", "SA_STATUS", "CQ_TAIL", "EVENT_TAIL", "SQ_HEAD", "BUILD")
     for record in recording.records:
-        if record.kind in ("from-card", "to-card", "allocate", "free"):
+        if record.kind in ("from-card", "to-card", "allocate", "free", "submitted", "delivered"):
             continue
         if record.kind in ("read", "write"):
             name = card.name_at(record.address)

@@ -20,7 +20,8 @@ def stages(packet):
 def steps(packet, clock_hz):
     """Rows of one packet's way: (what, host time in us or None, cycle or None, what it took)."""
     us = lambda ns: None if ns is None else ns / 1e3
-    rows = [("descriptor and packet moved to the card", us(packet.moved_ns), None, "")]
+    rows = [] if packet.submitted_ns is None else [("handed to the driver by the program", us(packet.submitted_ns), None, "")]
+    rows.append(("descriptor and packet moved to the card", us(packet.moved_ns), None, ""))
     if packet.rung_ns is not None:
         rows.append(("doorbell (SQ_TAIL)", us(packet.rung_ns), None, ""))
     if "fetched" in packet.cycles:
@@ -30,7 +31,10 @@ def steps(packet, clock_hz):
     if packet.done_ns is not None:
         took = "" if packet.rung_ns is None else f"{(packet.done_ns - packet.rung_ns) / 1e3:.1f} us since the doorbell"
         rows.append((f"completion fetched by the host: {packet.status}", us(packet.done_ns), None, took))
-    elif packet.status is None:
+    if packet.delivered_ns is not None:
+        took = "" if packet.submitted_ns is None else f"{(packet.delivered_ns - packet.submitted_ns) / 1e3:.1f} us since it was handed over"
+        rows.append(("result taken by the program", us(packet.delivered_ns), None, took))
+    elif packet.done_ns is None and packet.status is None:
         rows.append(("no completion in this recording", None, None, ""))
     return rows
 
