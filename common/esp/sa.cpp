@@ -46,6 +46,40 @@ Status validate_des(ByteView key) {
 }
 }  // namespace
 
+SaParams SaParams::without_keys() const {
+  SaParams out;
+  out.protocol = protocol;
+  out.mode = mode;
+  out.outbound = outbound;
+  out.spi = spi;
+  out.cipher = cipher;
+  out.auth = auth;
+  out.src = src;
+  out.dst = dst;
+  out.natt = natt;
+  out.esn = esn;
+  out.seq = seq;
+  out.replay_window = replay_window;
+  out.check_outer = check_outer;
+  out.inner_v4 = inner_v4;
+  out.inner_v6 = inner_v6;
+  out.ttl = ttl;
+  out.ip_id = ip_id;
+  out.df = df;
+  out.dscp = dscp;
+  out.ecn_copy = ecn_copy;
+  out.soft = soft;
+  out.hard = hard;
+  return out;
+}
+
+SaParams SaParams::clone() const {
+  SaParams out = without_keys();
+  out.enc_key = enc_key.clone();
+  out.auth_key = auth_key.clone();
+  return out;
+}
+
 Status validate(const SaParams& sa) {
   if (sa.spi < 256) return refuse("SPI 0 to 255 are reserved (RFC 4303 s2.1)");
   if (sa.enc_key.size() != key_len(sa.cipher)) return refuse("the encryption key does not have its algorithm's length");

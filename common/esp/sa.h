@@ -72,6 +72,11 @@ struct SaParams {
   bool ecn_copy = true;              // RFC 4301 s5.1.2.1; false: RFC 2401 style, outer ECN 00
   Lifetime soft;
   Lifetime hard;
+
+  /// The same without keys.
+  SaParams without_keys() const;
+  /// The same with keys, where two owners are really wanted.
+  SaParams clone() const;
 };
 
 /// Refuses what no engine may run, with the reason (never the key): key lengths that do not fit, NULL with

@@ -16,32 +16,6 @@ namespace {
 namespace reg = card::reg;
 using Steady = std::chrono::steady_clock;
 
-// All of an SA but its keys: what an update of its entry needs.
-esp::SaParams without_keys(const esp::SaParams& sa) {
-  esp::SaParams out;
-  out.protocol = sa.protocol;
-  out.mode = sa.mode;
-  out.outbound = sa.outbound;
-  out.spi = sa.spi;
-  out.cipher = sa.cipher;
-  out.auth = sa.auth;
-  out.src = sa.src;
-  out.dst = sa.dst;
-  out.natt = sa.natt;
-  out.esn = sa.esn;
-  out.replay_window = sa.replay_window;
-  out.check_outer = sa.check_outer;
-  out.inner_v4 = sa.inner_v4;
-  out.inner_v6 = sa.inner_v6;
-  out.ttl = sa.ttl;
-  out.df = sa.df;
-  out.dscp = sa.dscp;
-  out.ecn_copy = sa.ecn_copy;
-  out.soft = sa.soft;
-  out.hard = sa.hard;
-  return out;
-}
-
 class CardBackend final : public Backend {
  public:
   CardBackend(std::unique_ptr<Device> device, SaTable table, PacketQueue queue, EventQueue events)
@@ -59,7 +33,7 @@ class CardBackend final : public Backend {
     ESPLANADE_TRY(index, table_.install(params));
     const SaHandle handle{index};
     sas_[handle] = {params.spi, params.outbound, soft, hard, Steady::now(), {}};
-    outer_.insert_or_assign(handle, without_keys(params));
+    outer_.insert_or_assign(handle, params.without_keys());
     return handle;
   }
 
@@ -74,7 +48,7 @@ class CardBackend final : public Backend {
               const std::optional<esp::Natt>& natt) override {
     const auto found = outer_.find(sa);
     if (found == outer_.end()) return Error{Errc::kUnknownSpi, "no such SA"};
-    esp::SaParams moved = without_keys(found->second);
+    esp::SaParams moved = found->second.without_keys();
     if (src.version != moved.src.version || natt.has_value() != moved.natt.has_value())
       return Error{Errc::kBadConfig, "a move keeps the IP version and the kind of encapsulation"};
     moved.src = src;

@@ -138,6 +138,25 @@ Policy read_policy(Table t) {
   return p;
 }
 
+/// "card": a name, or a list of names.
+void read_cards(Table& top, Config& c) {
+  const toml::node* node = top.get("card");
+  if (node == nullptr) return;
+  constexpr std::string_view kWrong = "is not \"sim\", \"soft\" or an XRT device, nor a list of 1 to 8 of them";
+  c.cards.clear();
+  const auto take = [&](const toml::node& name) {
+    const auto text = name.value_exact<std::string>();
+    if (!text || text->empty() || text->size() > 64) return top.fail_at(name, "card", kWrong);
+    c.cards.push_back(*text);
+  };
+  if (const toml::array* list = node->as_array()) {
+    if (list->empty() || list->size() > 8) return top.fail("card", kWrong);
+    for (const toml::node& name : *list) take(name);
+  } else {
+    take(*node);
+  }
+}
+
 void read_policies(Table& top, Config& c, const std::string& file, std::optional<Error>& error) {
   const toml::node* node = top.get("policy", true);
   if (node == nullptr) return;
@@ -175,10 +194,8 @@ Result<Config> parse_config(std::string_view text, const std::string& file) {
   std::optional<Error> error;
   Config c;
   Table top(table, file, error);
-  if (auto card = top.text("card")) {
-    if (card->empty() || card->size() > 64) top.fail("card", "is not \"sim\", \"soft\" or an XRT device");
-    c.card = *card;
-  }
+  read_cards(top, c);
+  if (auto i = top.word("on_card_loss", {"recover", "drop"})) c.recover = *i == 0;
   if (auto dir = top.text("run_dir")) {
     c.run_dir = *dir;
     if (dir->empty() || dir->front() != '/') top.fail("run_dir", "is not an absolute path");

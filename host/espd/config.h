@@ -11,7 +11,8 @@
 namespace esplanade::espd {
 
 struct Config {
-  std::string card = "sim";
+  std::vector<std::string> cards{"sim"};  // the first, and those that stand in for it
+  bool recover = true;                    // after a loss: open a card anew; else drop everything
   std::string run_dir = "/run/esplanade";  // of the sockets
   LogLevel log_level = LogLevel::kInfo;
   std::string tun_name = "espl0";

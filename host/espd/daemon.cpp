@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "host/backend/failover_backend.h"
 #include "host/espd/natt_relay.h"
 #include "host/espd/status_report.h"
 
@@ -192,10 +193,11 @@ Status run_daemon(const Config& config) {
   // Privileges and names first: they fail at once. The card may take seconds.
   ESPLANADE_TRY(outside, Outside::open());
   ESPLANADE_TRY(tun, Tun::create(config.tun_name, config.tun_mtu, config.policies));
-  host::BackendOptions options;
-  options.card = config.card;
-  log_info("opening card {}", config.card);
-  ESPLANADE_TRY(backend, host::open_backend(options));
+  const auto open = [](const std::string& card) {
+    log_info("opening card {}", card);
+    return host::open_backend({card, false});
+  };
+  ESPLANADE_TRY(backend, config.recover ? host::open_failover_backend(config.cards, open) : open(config.cards.front()));
   ESPLANADE_TRY(stop, StopSignal::create());
   Daemon daemon(config, *backend, tun, outside);
   return daemon.run(poller, stop);

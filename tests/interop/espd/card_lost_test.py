@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A card that fails under traffic: espd on the simulated card with faults (docs/faults.md), the reference engine on the other host.
+"""A card that fails under traffic, and an espd that shall not replace it (on_card_loss = "drop"): on the simulated card with faults (docs/faults.md), the reference engine on the other host.
 Whatever the card does, no payload leaves in clear, espd stays up, says within seconds that the card is lost and why, counts
 what it drops, and ends when asked. Needs root: exit 77 without."""
 import argparse
@@ -31,7 +31,8 @@ def scenario(build, folder, point, keys, why):
         for name, card, outer, peer, inner, local_ts, remote_ts in (
                 ("a", "sim", "192.0.2.1", "192.0.2.2", "10.1.0.1", "10.1.0.0/16", "10.2.0.0/24"),
                 ("b", "soft", "192.0.2.2", "192.0.2.1", "10.2.0.1", "10.2.0.0/24", "10.1.0.0/24")):
-            gateways.append(Gateway(build, folder / f"{tag}{name}", f"{tag}{name}", card, True, outer, peer, inner, local_ts, remote_ts))
+            gateways.append(Gateway(build, folder / f"{tag}{name}", f"{tag}{name}", card, True, outer, peer, inner, local_ts, remote_ts,
+                                    top='on_card_loss = "drop"\n'))
         a, b = gateways
         join(a.host, "192.0.2.1/24", b.host, "192.0.2.2/24")
         plan = folder / "plan.toml"

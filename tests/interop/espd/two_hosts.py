@@ -20,7 +20,7 @@ from hosts import Host, HostError, join, run, wait_for  # noqa: E402
 
 MARKER = b"ESPLANADE-CLEARTEXT-MARKER"
 CONFIG = """
-card = "{card}"
+card = {card}
 run_dir = "{run_dir}"
 log_level = "debug"
 [tun]
@@ -45,12 +45,12 @@ def check(what, good, told=""):
 class Gateway:
     """A host with espd and a key-socket to it."""
 
-    def __init__(self, build, folder, name, card, udp, outer, peer, inner, local_ts, remote_ts):
+    def __init__(self, build, folder, name, card, udp, outer, peer, inner, local_ts, remote_ts, top=""):
         self.build, self.outer, self.peer, self.inner, self.udp = build, outer, peer, inner, udp
         self.host = Host(name, folder)
         self.config = folder / "espd.toml"
         self.run_dir = folder / "run"
-        self.config.write_text(CONFIG.format(card=card, run_dir=self.run_dir, local_ts=local_ts, remote_ts=remote_ts, local=outer,
+        self.config.write_text(top + CONFIG.format(card=json.dumps(card), run_dir=self.run_dir, local_ts=local_ts, remote_ts=remote_ts, local=outer,
                                              peer=peer, udp_encap="always" if udp else "never"))
 
     def start(self, env=None):

@@ -42,7 +42,7 @@ std::string replaced(const std::string& from, const std::string& to) {
 TEST_CASE("espd/config: a good one is read") {
   const auto c = parse_config(kGood, "f.toml");
   REQUIRE(c);
-  CHECK(c->card == "soft");
+  CHECK(c->cards == std::vector<std::string>{"soft"});
   CHECK(c->status_socket() == "/run/x/espd.sock");
   CHECK(c->log_level == LogLevel::kWarn);
   CHECK(c->tun_name == "t0");
@@ -53,12 +53,25 @@ TEST_CASE("espd/config: a good one is read") {
   CHECK(c->policies[0].udp_encap == UdpEncap::kAlways);
 }
 
+TEST_CASE("espd/config: cards that stand in for each other") {
+  std::string text = kGood;
+  text.replace(text.find("\"soft\""), 6, "[\"0000:3b:00.1\", \"sim\", \"soft\"]\non_card_loss = \"drop\"");
+  const auto c = parse_config(text, "f.toml");
+  REQUIRE(c);
+  CHECK(c->cards == std::vector<std::string>{"0000:3b:00.1", "sim", "soft"});
+  CHECK(!c->recover);
+  CHECK(parse_config(kGood, "f.toml")->recover);
+}
+
 TEST_CASE("espd/config: a wrong one is refused with line, column and reason") {
   struct Case {
     std::string from, to, place, reason;
   };
   const Case cases[] = {
-      {"card = \"soft\"", "card = 3", "f.toml:1:8: card", "not a string"},
+      {"card = \"soft\"", "card = 3", "f.toml:1:8: card", "an XRT device"},
+      {"card = \"soft\"", "card = [\"sim\", 3]", "f.toml:1:16: card", "an XRT device"},
+      {"card = \"soft\"", "card = []", "f.toml:1:8: card", "a list of 1 to 8"},
+      {"card = \"soft\"", "on_card_loss = \"pray\"", "f.toml:1:16: on_card_loss", "recover, drop"},
       {"card = \"soft\"", "card = \"soft", "f.toml:1:", ""},
       {"card = \"soft\"", "cart = \"soft\"", "f.toml:1:8: cart", "not a known key"},
       {"run_dir = \"/run/x\"", "run_dir = \"x\"", "f.toml:2:11: run_dir", "absolute"},
