@@ -83,6 +83,11 @@ class Backend {
   /// the card is gone: then nothing more will come.
   virtual Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) = 0;
   virtual Status poll_events(std::vector<SaEvent>& out) = 0;
+
+  /// Resets what lies below and puts every SA back, as after a loss; kUnsupported where it does not hold the SAs.
+  virtual Status reset() { return Error{Errc::kUnsupported, "this card is not replaced when it is lost (on_card_loss), so it cannot be reset either"}; }
+  /// How often the card was lost, or reset, since it was opened.
+  virtual std::size_t losses() const { return 0; }
 };
 
 struct BackendOptions {

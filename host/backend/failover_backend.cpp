@@ -159,6 +159,16 @@ class FailoverBackend final : public Backend {
     return ok();
   }
 
+  Status reset() override {
+    if (!inner_) return none_left();
+    Card& card = cards_[at_];
+    const auto failures = card.failures;  // a reset is none
+    const Status done = recover(Error{Errc::kState, "reset by an operator"});
+    card.failures = failures;
+    return done;
+  }
+  std::size_t losses() const override { return losses_; }
+
  private:
   struct Card {
     std::string name;

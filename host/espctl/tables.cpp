@@ -79,13 +79,73 @@ std::string status_table(const Json& s) {
   out += line("SAs", text(s, "sas"));
   out += line("SPIs without SA yet", text(s, "larval_spis"));
   out += line("packets waiting for SA", text(s, "packets_waiting"));
+  if (yes_no(s, "drained") == "yes") out += line("drained", "yes: no packet passes");
+  return out + "\n" + policy_table(s);
+}
+
+std::string policy_table(const Json& s) {
   std::vector<Row> rows{{"POLICY", "REQID", "LOCAL", "REMOTE", "THROUGH", "STATE"}};
   for (const Json& p : part(s, "policies")) {
     rows.push_back({text(p, "name"), text(p, "reqid"), text(p, "local_ts"), text(p, "remote_ts"),
                     text(p, "local") + " - " + text(p, "peer"),
                     text(p, "ready") == "true" ? "ready" : "no SA"});
   }
-  return out + "\n" + columns(rows);
+  return columns(rows);
+}
+
+std::string card_table(const Json& s) {
+  std::string configured;
+  for (const Json& name : part(s, "configured")) {
+    if (name.is_string()) configured += (configured.empty() ? "" : ", ") + printable(name.get_ref<const std::string&>(), 64);
+  }
+  std::string out = line("card", text(s, "card")) + line("card state", text(s, "card_state")) + line("configured", configured) + line("on card loss", text(s, "on_card_loss"));
+  for (const char* key : {"losses", "sas", "packets_inside", "clock_hz", "cycles", "busy_cycles"}) out += line(key, grouped(number(s, key)));
+  out += line("drained", yes_no(s, "drained"));
+  return out + "\n" + counters(part(s, "by_status"), "card: ");
+}
+
+std::string health_table(const Json& s) {
+  std::string out;
+  for (const Json& problem : part(s, "problems")) {
+    if (problem.is_string()) out += "! " + printable(problem.get_ref<const std::string&>(), 300) + "\n";
+  }
+  return out.empty() ? "healthy\n" : out;
+}
+
+std::string event_lines(const Json& s) {
+  std::string out;
+  for (const Json& event : part(s, "events")) {
+    if (event.is_string()) out += printable(event.get_ref<const std::string&>(), 500) + "\n";
+  }
+  return out.empty() ? "no events\n" : out;
+}
+
+std::string top_screen(const Json& before, const Json& now, double seconds) {
+  const auto rate = [&](const Json& a, const Json& b, const char* key) {
+    const std::uint64_t from = number(a, key), to = number(b, key);
+    return to >= from && seconds > 0 ? static_cast<double>(to - from) / seconds : 0;
+  };
+  const std::uint64_t cycles = number(now, "cycles") - std::min(number(now, "cycles"), number(before, "cycles"));
+  const std::uint64_t busy = number(now, "busy_cycles") - std::min(number(now, "busy_cycles"), number(before, "busy_cycles"));
+  const double share = cycles == 0 ? 0 : std::min(1.0, static_cast<double>(busy) / static_cast<double>(cycles));
+  constexpr std::size_t kBar = 40;
+  const auto filled = static_cast<std::size_t>(share * kBar + 0.5);
+  std::string out = fmt::format("{}  {}  SAs {}\n\n", text(now, "card"), text(now, "card_state"), text(now, "sas"));
+  out += fmt::format("card busy [{}{}] {:5.1f} %\n\n", std::string(filled, '#'), std::string(kBar - filled, '.'), 100 * share);
+  std::vector<Row> rows{{"", "PACKETS/S", "MB/S"}};
+  for (const auto& [name, packets, bytes] : {std::tuple{"encap", "encap_packets", "encap_bytes"}, {"decap", "decap_packets", "decap_bytes"}}) {
+    rows.push_back({name, fmt::format("{:.0f}", rate(before, now, packets)), fmt::format("{:.3f}", rate(before, now, bytes) / 1e6)});
+  }
+  for (const char* key : {"tun_in", "tun_out", "udp_esp_in", "udp_esp_out", "raw_esp_in", "raw_esp_out", "clear_out"}) {
+    rows.push_back({key, fmt::format("{:.0f}", rate(part(before, "traffic"), part(now, "traffic"), key)), ""});
+  }
+  out += columns(rows);
+  const Json& drops = part(now, "drops");
+  std::vector<Row> lost{{"DROPS", "TOTAL", "/S"}};
+  for (const auto& [key, value] : drops.items()) {
+    if (value.is_number_unsigned()) lost.push_back({printable(key, 40), grouped(value.get<std::uint64_t>()), fmt::format("{:.0f}", rate(part(before, "drops"), drops, key.c_str()))});
+  }
+  return out + "\n" + (lost.size() == 1 ? "no drops\n" : columns(lost));
 }
 
 std::string sa_table(const Json& s) {

@@ -26,5 +26,12 @@ std::string counters(const Json& object, const char* prefix);
 std::string status_table(const Json& status);
 std::string sa_table(const Json& sas);
 std::string stats_table(const Json& stats);
+std::string policy_table(const Json& policies);
+std::string card_table(const Json& card);
+std::string health_table(const Json& health);
+/// The log's newest lines.
+std::string event_lines(const Json& events);
+/// A screen of `top`: rates between two answers of `stats` that are `seconds` apart.
+std::string top_screen(const Json& before, const Json& now, double seconds);
 
 }  // namespace esplanade::espctl

@@ -18,6 +18,8 @@ const char* drop_name(Drop drop) {
       return "card";
     case Drop::kCardLost:
       return "card-lost";
+    case Drop::kDrained:
+      return "drained";
     case Drop::kUdpShort:
       return "udp-short";
     case Drop::kIkeNoDaemon:

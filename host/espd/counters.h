@@ -16,6 +16,7 @@ enum class Drop : std::uint8_t {
   kNegotiationFailed,  // the IKE daemon said that no SA will come
   kCard,               // the card refused it: see its status counters
   kCardLost,           // the card is gone
+  kDrained,            // an operator drained the gateway
   kUdpShort,           // UDP 4500: 0 to 3 octets that are no keepalive (RFC 3948 s2.2)
   kIkeNoDaemon,        // UDP 4500: IKE, but no daemon is connected
   kNotEsp,             // raw socket: not a whole IPv4 packet with ESP

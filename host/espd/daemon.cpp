@@ -9,6 +9,7 @@
 
 #include "host/backend/failover_backend.h"
 #include "host/espd/natt_relay.h"
+#include "host/espd/service_notify.h"
 #include "host/espd/status_report.h"
 
 namespace esplanade::espd {
@@ -83,6 +84,7 @@ class Daemon {
     log_info("ready: card {}, TUN {}, {} policies, sockets in {}", backend_.name(), config_.tun_name,
              config_.policies.size(), config_.run_dir);
 
+    service_notify(fmt::format("READY=1\nSTATUS=card {}, {} policies", backend_.name(), config_.policies.size()));
     auto next_tick = Clock::now() + kTick;
     while (!stopping) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(next_tick - Clock::now());
@@ -92,9 +94,11 @@ class Daemon {
       data_plane_.reap(kCardPatience);
       if (Clock::now() >= next_tick) {
         tick();
+        service_notify(fmt::format("WATCHDOG=1\nSTATUS=card {} ({}), {} SAs", backend_.name(), data_plane_.lost() ? "lost" : data_plane_.drained() ? "drained" : "up", sad_.size()));
         next_tick = Clock::now() + kTick;
       }
     }
+    service_notify("STOPPING=1");
     log_info("stopping: {} SAs are removed", sad_.size());
     sad_.remove_all();
     return ok();

@@ -186,6 +186,7 @@ Status DataPlane::try_submit(std::optional<host::SaHandle> encap, ByteView packe
 
 void DataPlane::submit(std::optional<host::SaHandle> encap, ByteView packet) {
   if (lost_) return counters_.drop(Drop::kCardLost);
+  if (drained_) return counters_.drop(Drop::kDrained);
   if (backlog_.empty()) {
     const Status handed = try_submit(encap, packet);
     if (handed) return;

@@ -39,6 +39,10 @@ class DataPlane {
 
   bool busy() const { return !lost_ && (backend_.in_flight() != 0 || !backlog_.empty()); }
   bool lost() const { return lost_; }
+  /// From now on no packet goes to the card, those inside finish; or again as usual.
+  void drain(bool on) { drained_ = on; }
+  bool drained() const { return drained_; }
+  std::size_t num_inside() const { return backend_.in_flight() + backlog_.size(); }
   /// The card stopped answering: from now on every packet is dropped.
   void set_lost(const std::string& why);
   std::size_t num_waiting() const;
@@ -74,7 +78,7 @@ class DataPlane {
   Outside& outside_;
   Counters& counters_;
   Hooks hooks_;
-  bool lost_ = false;
+  bool lost_ = false, drained_ = false;
   Fallback fallback_;
   std::unordered_map<std::uint32_t, Waiting> waiting_;  // by reqid
   std::deque<Job> backlog_;

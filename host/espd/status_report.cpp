@@ -124,7 +124,16 @@ StatusReport::StatusReport(const Config& config, host::Backend& backend, const S
       sad_(sad),
       pfkey_(pfkey),
       data_plane_(data_plane),
-      counters_(counters) {}
+      counters_(counters) {
+  log_observe([this](std::string_view line) {
+    if (line.find(" debug ") != std::string_view::npos) return;
+    const std::lock_guard lock(events_mutex_);
+    events_.emplace_back(line);
+    if (events_.size() > kEvents) events_.pop_front();
+  });
+}
+
+StatusReport::~StatusReport() { log_observe({}); }
 
 std::string StatusReport::answer(ByteView request) {
   const auto wrong = [](const char* why) { return Json{{"error", why}}.dump(); };
@@ -146,12 +155,39 @@ std::string StatusReport::answer(ByteView request) {
       return wrong("\"offset\" is not a number from 0");
     return sas(sad_, backend_, offset == asked.end() ? 0 : offset->get<std::size_t>()).dump();
   }
+  if (command == "drain" || command == "resume") {
+    data_plane_.drain(command == "drain");
+    log_warn("{} by an operator", command == "drain" ? "drained" : "resumed");
+    return Json{{"drained", data_plane_.drained()}, {"packets_inside", data_plane_.num_inside()}}.dump();
+  }
+  if (command == "reset") {
+    log_warn("reset by an operator");
+    if (const Status done = backend_.reset(); !done) return wrong(done.error().detail.c_str());
+    return Json{{"card", backend_.name()}, {"sas", sad_.size()}}.dump();
+  }
+  if (command == "health") {
+    const std::vector<std::string> found = problems();
+    return Json{{"healthy", found.empty()}, {"problems", found}, {"card", backend_.name()}, {"card_state", state}}.dump();
+  }
+  if (command == "events") {
+    const std::lock_guard lock(events_mutex_);
+    return Json{{"events", events_}}.dump(-1, ' ', true, Json::error_handler_t::replace);
+  }
+  if (command == "policy") return Json{{"num_policies", config_.policies.size()}, {"policies", policies(config_, sad_)}}.dump();
+  if (command == "card") {
+    const host::Totals& t = totals_;
+    return Json{{"card", backend_.name()},         {"card_state", state},       {"configured", config_.cards}, {"on_card_loss", config_.recover ? "recover" : "drop"},
+                {"losses", backend_.losses()},     {"clock_hz", t.clock_hz},    {"cycles", t.cycles},          {"busy_cycles", t.busy_cycles},
+                {"packets_inside", data_plane_.num_inside()}, {"drained", data_plane_.drained()}, {"sas", sad_.size()}, {"by_status", by_status(t)}}
+        .dump();
+  }
   if (command == "status") {
     return Json{
         {"card", backend_.name()},
         {"card_state", state},
         {"uptime_s", std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_).count()},
         {"ike_daemon", pfkey_.has_daemon()},
+        {"drained", data_plane_.drained()},
         {"tun", config_.tun_name},
         {"sas", sad_.size()},
         {"larval_spis", sad_.num_larval()},
@@ -171,7 +207,17 @@ std::string StatusReport::answer(ByteView request) {
                 {"drops", drops(counters_)}}
         .dump();
   }
-  return wrong("unknown command: status, sa and stats are known");
+  return wrong("unknown command: status, sa, stats, card, policy, health, events, drain, resume and reset are known");
+}
+
+/// What an operator should see to, in words.
+std::vector<std::string> StatusReport::problems() const {
+  std::vector<std::string> out;
+  if (data_plane_.lost()) out.emplace_back("the card is lost: all traffic is dropped");
+  if (backend_.losses() != 0) out.push_back(fmt::format("the card was lost or reset {} time(s) since espd started; in use: {}", backend_.losses(), backend_.name()));
+  if (data_plane_.drained()) out.emplace_back("drained by an operator: no packet passes");
+  if (!pfkey_.has_daemon()) out.emplace_back("no IKE daemon is connected: SAs are not renewed");
+  return out;
 }
 
 }  // namespace esplanade::espd

@@ -1,8 +1,11 @@
-// What the status socket tells: JSON in, JSON out, one object a packet. Requests: {"command": "status"},
-// {"command": "stats"}, {"command": "sa", "offset": N} (SAs by pages: "total" says how many there are). A
-// request that is not understood is answered {"error": "..."}. No keys.
+// What the status socket tells and does: JSON in, JSON out, one object a packet. Requests: {"command": "status"},
+// "stats", "card", "policy", "health", "events" (the newest lines of the log); {"command": "sa", "offset": N} (SAs by
+// pages: "total" says how many there are); "drain" and "resume" (no packet goes to the card; again as usual), "reset" (the
+// card, keeping every SA). A request that is not understood is answered {"error": "..."}. No keys.
 #pragma once
 
+#include <deque>
+#include <mutex>
 #include <string>
 
 #include "host/espd/config.h"
@@ -18,9 +21,12 @@ class StatusReport {
  public:
   StatusReport(const Config& config, host::Backend& backend, const Sad& sad, const PfkeyServer& pfkey,
                DataPlane& data_plane, const Counters& counters);
+  ~StatusReport();
   std::string answer(ByteView request);
 
  private:
+  static constexpr std::size_t kEvents = 200;
+  std::vector<std::string> problems() const;
   const Config& config_;
   host::Backend& backend_;
   const Sad& sad_;
@@ -28,6 +34,8 @@ class StatusReport {
   DataPlane& data_plane_;
   const Counters& counters_;
   Clock::time_point started_ = Clock::now();
+  std::mutex events_mutex_;         // a log line may come from any thread
+  std::deque<std::string> events_;  // lines of the log, newest last
   host::Totals totals_{};  // the last ones that the card gave: they stay to be seen when it is lost
 };
 
