@@ -267,6 +267,11 @@ def ike_sections(file, plots):
     return {"ike": "\n".join(lines)}
 
 
+def driver_sections(file, plots):
+    """The driver's rings, apart from a card."""
+    return {"driver": table(["what", "million a second", "ns each"], [[r["name"], f"{r['mops']:.1f}", f"{r['ns_per_op']:.0f}"] for r in file["rows"]])}
+
+
 def sim_sections(file, plots):
     """The simulation's speed."""
     def show(value):
@@ -279,18 +284,20 @@ def main():
     parser.add_argument("--card", type=Path, default=ROOT / "build/release/bench/card.json")
     parser.add_argument("--area", type=Path, default=ROOT / "build/release/bench/area.json")
     parser.add_argument("--ike", type=Path, default=ROOT / "build/release/bench/ike.json")
+    parser.add_argument("--driver", type=Path, default=ROOT / "build/release/bench/driver.json")
     parser.add_argument("--sim", type=Path, default=ROOT / "build/release/bench/sim.json")
     parser.add_argument("--doc", type=Path, default=ROOT / "docs/performance.md")
     options = parser.parse_args()
     try:
         sections, plots = {}, {}
-        for path, make in ((options.card, card_sections), (options.area, area_sections), (options.ike, ike_sections), (options.sim, sim_sections)):
+        for path, make in ((options.card, card_sections), (options.area, area_sections), (options.ike, ike_sections), (options.sim, sim_sections),
+                           (options.driver, driver_sections)):
             if path.exists():
                 sections |= make(json.loads(path.read_text()), plots)
             else:
                 print(f"perf_report: no {path}: its sections stay as they are", file=sys.stderr)
         if not sections:
-            raise ReportError("nothing to report: run bench-card, bench-area, bench-ike or bench-sim")
+            raise ReportError("nothing to report: run bench-card, bench-area, bench-ike, bench-sim or bench-driver")
         text = fill(options.doc.read_text(), sections, options.doc)
         folder = options.doc.with_suffix("")
         folder.mkdir(exist_ok=True)

@@ -103,7 +103,8 @@ def quoted(text):
 
 
 def header(card):
-    out = [f"// {MADE}", "#pragma once", "", "#include <cstddef>", "#include <cstdint>", "#include <span>", "", "namespace esplanade::card {", ""]
+    out = [f"// {MADE}", "#pragma once", "", "#include <bit>", "#include <cstddef>", "#include <cstdint>", "#include <cstring>", "#include <span>", "#include <type_traits>", "",
+           "static_assert(std::endian::native == std::endian::little, \"formats are little-endian, and so must the machine be\");", "", "namespace esplanade::card {", ""]
     for name, limit in card["limits"].items():
         out.append(f"inline constexpr std::uint32_t k{name} = {limit['value']};  // {limit['doc']}")
     for enum in card["enum"]:
@@ -151,6 +152,10 @@ struct Field {
 /// Reads a number field (width up to 64) of an entry. The entry must be whole.
 constexpr std::uint64_t get(std::span<const std::uint8_t> entry, Field f) {
   std::uint64_t value = 0;
+  if (!std::is_constant_evaluated() && f.lsb % 8 == 0 && f.width % 8 == 0 && f.width <= 64) {  // whole octets, most fields: as this machine reads them
+    std::memcpy(&value, entry.data() + f.lsb / 8, f.width / 8);
+    return value;
+  }
   for (std::uint32_t bit = 0; bit < f.width;) {
     const std::uint32_t at = f.lsb + bit;
     const std::uint32_t take = f.width - bit < 8 - at % 8 ? f.width - bit : 8 - at % 8;
@@ -162,6 +167,10 @@ constexpr std::uint64_t get(std::span<const std::uint8_t> entry, Field f) {
 
 /// Writes a number field; bits of `value` above its width must be 0. Other fields stay.
 constexpr void set(std::span<std::uint8_t> entry, Field f, std::uint64_t value) {
+  if (!std::is_constant_evaluated() && f.lsb % 8 == 0 && f.width % 8 == 0 && f.width <= 64) {
+    std::memcpy(entry.data() + f.lsb / 8, &value, f.width / 8);
+    return;
+  }
   for (std::uint32_t bit = 0; bit < f.width;) {
     const std::uint32_t at = f.lsb + bit;
     const std::uint32_t take = f.width - bit < 8 - at % 8 ? f.width - bit : 8 - at % 8;
