@@ -547,6 +547,7 @@ class Doctor(WithFolder):
         host = self.recorded("send 1")
         checks = json.loads(host.scope("doctor", "--xclbin", BIN.parent / "share/esplanade/esp_card.hw_emu.xclbin", "--json"))["checks"]
         self.assertGreater(len(checks), 10)
+        self.assertIn(f"simulator: {BIN / 'esp-card-sim'}", [c["what"] for c in checks if c["ok"]])
 
 
 def fits(expected, lines):

@@ -1,11 +1,15 @@
 """Finds what is wrong with a machine's set-up and says the mend. Each check is a function that yields (ok, what, mend)."""
+import contextlib
 import ctypes.util
+import io
 import json
 import os
 import re
 import shutil
 import struct
 import subprocess
+import zipfile
+import zlib
 from pathlib import Path
 
 XILINX = "0x10ee"
@@ -76,10 +80,13 @@ def simulator(machine, octets):
         good = os.path.isabs(named) and os.access(named, os.X_OK)
         yield good, f"ESPLANADE_SIM={named}", "it must be the absolute path of a simulator that can be run"
         return
-    found = re.findall(rb"(/[\w./+-]*esp-card-sim[\w-]*)", octets)
-    if found:
-        path = found[0].decode()
-        yield os.access(path, os.X_OK), f"simulator: {path}", "the .xclbin starts this program: build or install it there, or set ESPLANADE_SIM"
+    path = None
+    with contextlib.suppress(zipfile.BadZipFile, OSError, zlib.error, NotImplementedError, RuntimeError), zipfile.ZipFile(io.BytesIO(octets)) as archive:
+        for member in archive.infolist()[:20]:  # what XRT unpacks and starts
+            if member.file_size < 64 * 1024 and (found := re.search(rb"(/[\w./+-]*esp-card-sim[\w-]*)", archive.read(member))):
+                path = found[1].decode()
+    good = path is not None and os.access(path, os.X_OK)
+    yield good, f"simulator: {path or 'none is named in the .xclbin'}", "the .xclbin starts this program: build or install it there, or set ESPLANADE_SIM"
 
 
 def environment(machine):
