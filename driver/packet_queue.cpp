@@ -14,8 +14,9 @@ namespace reg = card::reg;
 namespace desc = card::descriptor;
 namespace cpl = card::completion;
 
-// One look at the completion ring fetches at most so many: 2 KiB, little more than a single one costs.
-constexpr std::size_t kLookAhead = 32;
+// One look at the completion ring fetches so many at first: 2 KiB, little more than a single one costs. A look that finds them all doubles the
+// next one, so that a busy queue needs few transfers.
+constexpr std::size_t kLookAhead = 32, kLookAheadMax = 512;
 // How long the card may say nothing before it is asked, and how long a queue that is given up may take to run dry.
 constexpr std::chrono::milliseconds kSilence{100}, kDrainPatience{1000};
 // A full ring of the largest packets is done within 300,000 cycles. Both must pass: a simulated card may be slow, and the
@@ -233,7 +234,7 @@ Status PacketQueue::flush() {
 // Brings the next completions over and counts those that the card has written.
 Result<std::size_t> PacketQueue::fetch_completions() {
   const std::size_t first = slot_of(consumed_);
-  const std::size_t most = std::min({kLookAhead, slots_.size() - first, static_cast<std::size_t>(flushed_ - consumed_)});
+  const std::size_t most = std::min({look_ahead_, slots_.size() - first, static_cast<std::size_t>(flushed_ - consumed_)});
   if (most == 0) return std::size_t{0};
   const std::size_t at = cq_at_ + first * card::kCompletionBytes;
   ESPLANADE_CHECK(memory_->sync_from_card(at, most * card::kCompletionBytes));
@@ -348,7 +349,9 @@ Status PacketQueue::reap(const std::function<void(const Completed&)>& done) {
       done(c);
       device_->note(Device::Moment::kDelivered, number_, number);
     }
-    if (count < kLookAhead && slot_of(consumed_) != 0) break;
+    const bool all = count >= look_ahead_;
+    look_ahead_ = all ? std::min(2 * look_ahead_, kLookAheadMax) : std::max(kLookAhead, look_ahead_ / 2);
+    if (!all && slot_of(consumed_) != 0) break;
   }
   // At most half the ring is in flight, so the card never waits for this.
   if (consumed_ - told_consumed_ < capacity() / 2) return ok();

@@ -29,7 +29,7 @@ Status measure(std::size_t size, std::size_t packets, esp::Cipher cipher, nlohma
   out["startup_ms"] = seconds_since(began) * 1e3;
   out["lanes"] = device->info().lanes;
   ESPLANADE_TRY(table, SaTable::create(*device));
-  ESPLANADE_TRY(queues, PacketQueue::create_all(*device, device->info().lanes, {.log2_size = 12, .in_order = false, .slot_bytes = 2048}));
+  ESPLANADE_TRY(queues, PacketQueue::create_all(*device, device->info().lanes, {.log2_size = 12, .in_order = false, .slot_bytes = size <= 128 ? 256u : 2048u}));
   esp::SaParams sa;
   sa.spi = 0x1000;
   sa.cipher = cipher;
