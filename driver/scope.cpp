@@ -149,7 +149,7 @@ class Recorder {
   }
 
   void put(Kind kind, std::uint8_t flags, Steady::time_point began, std::uint64_t address, std::uint64_t value, ByteView payload = {}) {
-    const auto now = Steady::now();
+    const auto now = kind == Kind::kSubmitted || kind == Kind::kDelivered ? began : Steady::now();  // a moment has no length
     std::array<Byte, 40> head{};
     store_le64(&head[0], static_cast<std::uint64_t>((began - start_).count()));
     store_le64(&head[8], address);
@@ -160,7 +160,8 @@ class Recorder {
     head[33] = flags;
     store_le16(&head[34], static_cast<std::uint16_t>(payload.size()));
     if (file_ == nullptr) return;
-    if (std::fwrite(head.data(), head.size(), 1, file_) != 1 || (!payload.empty() && std::fwrite(payload.data(), payload.size(), 1, file_) != 1)) {
+    // Unlocked: the caller holds the lock of all of this.
+    if (::fwrite_unlocked(head.data(), head.size(), 1, file_) != 1 || (!payload.empty() && ::fwrite_unlocked(payload.data(), payload.size(), 1, file_) != 1)) {
       log_warn("{}: {}; the recording ends here", options_.record, std::strerror(errno));
       std::fclose(file_);
       file_ = nullptr;
