@@ -5,9 +5,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +21,7 @@
 #include <thread>
 
 #include "common/base/log.h"
+#include "common/base/unix_listener.h"
 
 namespace esplanade {
 
@@ -40,8 +39,6 @@ constexpr std::chrono::seconds kFlushEvery{1};
 
 enum class Kind : std::uint8_t { kRead = 1, kWrite, kAllocate, kFree, kToCard, kFromCard, kRing, kError, kSubmitted, kDelivered };
 constexpr std::uint8_t kRedacted = 1;
-
-Error io(const std::string& what) { return Error{Errc::kIo, fmt::format("{}: {}", what, std::strerror(errno))}; }
 
 struct Register {
   const card::Reg* of = nullptr;
@@ -71,7 +68,7 @@ class SaShadow {
     if (r.of == nullptr) return;
     if (r.of->offset == reg::kSaIndex.offset) index_ = value;
     if (r.of->offset == reg::kSaEntry.offset && 32 * r.n < card::sa_entry::kEncKey.lsb) {  // keys come last
-      for (std::size_t i = 0; i < 4; ++i) window_[4 * r.n + i] = static_cast<Byte>(value >> (8 * i));
+      store_le32(&window_[4 * r.n], value);
     }
     if (r.of->offset == reg::kSaCommand.offset) pending_ = static_cast<card::SaCommand>(value);
   }
@@ -191,7 +188,7 @@ class Recorder {
   Status begin() {
     const int fd = ::open(options_.record.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     file_ = fd < 0 ? nullptr : ::fdopen(fd, "wb");
-    if (file_ == nullptr) return io(options_.record);
+    if (file_ == nullptr) return os_error(options_.record, errno);
     std::setvbuf(file_, nullptr, _IOFBF, 1 << 18);
     const std::string head = Json{{"program", program_invocation_short_name}, {"pid", ::getpid()},
         {"unix_ns", std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch() - (Steady::now() - start_)).count()},
@@ -206,9 +203,6 @@ class Recorder {
     static thread_local const auto number = static_cast<std::uint32_t>(::syscall(SYS_gettid));
     return number;
   }
-  static void store_le16(Byte* to, std::uint16_t v) { to[0] = static_cast<Byte>(v), to[1] = static_cast<Byte>(v >> 8); }
-  static void store_le32(Byte* to, std::uint32_t v) { store_le16(to, static_cast<std::uint16_t>(v)), store_le16(to + 2, static_cast<std::uint16_t>(v >> 16)); }
-  static void store_le64(Byte* to, std::uint64_t v) { store_le32(to, static_cast<std::uint32_t>(v)), store_le32(to + 4, static_cast<std::uint32_t>(v >> 32)); }
 
   const ScopeOptions options_;
   const DeviceInfo info_;
@@ -240,15 +234,10 @@ class ScopeDevice final : public Device {
  public:
   ScopeDevice(std::unique_ptr<Device> device, std::unique_ptr<Recorder> recorder) : device_(std::move(device)), recorder_(std::move(recorder)) {}
   ~ScopeDevice() override {
-    if (server_.joinable()) {
-      const std::uint64_t one = 1;
-      static_cast<void>(!::write(stop_, &one, sizeof one));
-      server_.join();
-      ::unlink(socket_path_.c_str());
-    }
-    for (const int fd : {listen_, stop_}) {
-      if (fd >= 0) ::close(fd);
-    }
+    if (!server_.joinable()) return;
+    const std::uint64_t one = 1;
+    static_cast<void>(!::write(stop_.get(), &one, sizeof one));
+    server_.join();
   }
 
   Status serve(const std::string& path);
@@ -398,8 +387,8 @@ class ScopeDevice final : public Device {
   std::vector<Ring> rings_;
   std::uint64_t transactions_ = 0;
 
-  std::string socket_path_;
-  int listen_ = -1, stop_ = -1;
+  std::optional<UnixListener> listener_;
+  Fd stop_;
   std::thread server_;
 };
 
@@ -496,22 +485,22 @@ Json ScopeDevice::answer(const std::string& text) {
 /// Questions of up to kClientsMax clients, a line each; whoever sends rubbish or does not read is cut off.
 void ScopeDevice::server() {
   struct Client {
-    int fd;
+    Fd fd;
     std::string line;
   };
   std::vector<Client> clients;
   const auto serve_client = [this](Client& c) {
     char part[4096];
-    const ssize_t got = ::recv(c.fd, part, sizeof part, MSG_DONTWAIT);
+    const ssize_t got = ::recv(c.fd.get(), part, sizeof part, MSG_DONTWAIT);
     if (got <= 0) return got < 0 && errno == EAGAIN;
     c.line.append(part, static_cast<std::size_t>(got));
     for (std::size_t end; (end = c.line.find('\n')) != std::string::npos; c.line.erase(0, end + 1)) {
       flush();  // who asks reads the recording next
       const std::string out = answer(c.line.substr(0, end)).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
       timeval patience{1, 0};
-      ::setsockopt(c.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+      ::setsockopt(c.fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
       for (std::size_t at = 0; at < out.size();) {
-        const ssize_t sent = ::send(c.fd, out.data() + at, out.size() - at, MSG_NOSIGNAL);
+        const ssize_t sent = ::send(c.fd.get(), out.data() + at, out.size() - at, MSG_NOSIGNAL);
         if (sent <= 0) return false;
         at += static_cast<std::size_t>(sent);
       }
@@ -519,36 +508,24 @@ void ScopeDevice::server() {
     return c.line.size() <= kQuestionMax;
   };
   for (;;) {
-    std::vector<pollfd> waits{{stop_, POLLIN, 0}, {clients.size() < kClientsMax ? listen_ : -1, POLLIN, 0}};
-    for (const Client& c : clients) waits.push_back({c.fd, POLLIN, 0});
+    std::vector<pollfd> waits{{stop_.get(), POLLIN, 0}, {clients.size() < kClientsMax ? listener_->fd() : -1, POLLIN, 0}};
+    for (const Client& c : clients) waits.push_back({c.fd.get(), POLLIN, 0});
     if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR) break;
     if (waits[0].revents != 0) break;
     for (std::size_t i = clients.size(); i-- > 0;) {
-      if (waits[i + 2].revents == 0 || serve_client(clients[i])) continue;
-      ::close(clients[i].fd);
-      clients.erase(clients.begin() + static_cast<std::ptrdiff_t>(i));
+      if (waits[i + 2].revents != 0 && !serve_client(clients[i])) clients.erase(clients.begin() + static_cast<std::ptrdiff_t>(i));
     }
     if (waits[1].revents != 0) {
-      if (const int fd = ::accept4(listen_, nullptr, nullptr, SOCK_CLOEXEC); fd >= 0) clients.push_back({fd, {}});
+      if (Fd fd(::accept4(listener_->fd(), nullptr, nullptr, SOCK_CLOEXEC)); fd) clients.push_back({std::move(fd), {}});
     }
   }
-  for (const Client& c : clients) ::close(c.fd);
 }
 
 Status ScopeDevice::serve(const std::string& path) {
-  sockaddr_un at{};
-  at.sun_family = AF_UNIX;
-  if (path.size() >= sizeof at.sun_path) return Error{Errc::kBadConfig, fmt::format("{}: a socket's path has at most {} octets", path, sizeof at.sun_path - 1)};
-  path.copy(at.sun_path, path.size());
-  struct stat old{};
-  if (::lstat(path.c_str(), &old) == 0 && S_ISSOCK(old.st_mode)) ::unlink(path.c_str());  // of a program that was killed
-  stop_ = ::eventfd(0, EFD_CLOEXEC);
-  listen_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (stop_ < 0 || listen_ < 0 || ::fchmod(listen_, 0600) != 0 || ::bind(listen_, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0 ||
-      ::chmod(path.c_str(), 0600) != 0 || ::listen(listen_, 64) != 0) {
-    return io(path);
-  }
-  socket_path_ = path;
+  stop_ = Fd(::eventfd(0, EFD_CLOEXEC));
+  if (!stop_) return os_error("cannot make an eventfd", errno);
+  ESPLANADE_TRY(listener, UnixListener::create(path, SOCK_STREAM, 64));
+  listener_.emplace(std::move(listener));
   server_ = std::thread([this] { server(); });
   return ok();
 }

@@ -1,10 +1,9 @@
 // A socket on which a person injects faults into a simulated card that runs (ESPLANADE_SIM_CONTROL=PATH; espscope inject).
 #pragma once
 
-#include <memory>
 #include <string>
 
-#include "common/base/result.h"
+#include "common/base/unix_listener.h"
 #include "sim/front.h"
 
 namespace esplanade::sim {
@@ -13,21 +12,17 @@ namespace esplanade::sim {
 /// or why not, and the end.
 class ControlSocket {
  public:
-  /// A socket file that nobody listens on is replaced. kIo, kBadConfig.
-  static Result<std::unique_ptr<ControlSocket>> create(const std::string& path);
-  ~ControlSocket();
-  ControlSocket(const ControlSocket&) = delete;
-  ControlSocket& operator=(const ControlSocket&) = delete;
+  /// As UnixListener::create.
+  static Result<ControlSocket> create(const std::string& path);
 
   /// Readable when a client waits.
-  int fd() const { return fd_; }
+  int fd() const { return listener_.fd(); }
   /// Serves the client that waits; one that is slow is sent away within a fifth of a second.
   void serve(ModelCard& card);
 
  private:
-  ControlSocket(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
-  int fd_;
-  std::string path_;
+  explicit ControlSocket(UnixListener listener) : listener_(std::move(listener)) {}
+  UnixListener listener_;
 };
 
 }  // namespace esplanade::sim

@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
 #include "common/base/log.h"
@@ -243,16 +244,16 @@ int run(const std::string& platform_file) {
     return 1;
   }
   XrtServer xrt(*fd);
-  std::unique_ptr<ControlSocket> control;
+  std::optional<ControlSocket> control;
   if (const std::string path = env("ESPLANADE_SIM_CONTROL"); !path.empty()) {
     auto made = ControlSocket::create(path);
     if (made) {
-      control = std::move(*made);
+      control.emplace(std::move(*made));
     } else {
       log_warn("no faults can be injected: {}", made.error().detail);
     }
   }
-  return serve(xrt, *card, control.get(), host, xrt_host_memory_socket(socket_id));
+  return serve(xrt, *card, control ? &*control : nullptr, host, xrt_host_memory_socket(socket_id));
 }
 
 }  // namespace

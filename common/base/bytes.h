@@ -43,8 +43,16 @@ constexpr void store_be64(Byte* p, std::uint64_t v) {
 constexpr std::uint32_t load_le32(const Byte* p) {
   return p[0] | (std::uint32_t{p[1]} << 8) | (std::uint32_t{p[2]} << 16) | (std::uint32_t{p[3]} << 24);
 }
+constexpr void store_le16(Byte* p, std::uint16_t v) {
+  p[0] = static_cast<Byte>(v);
+  p[1] = static_cast<Byte>(v >> 8);
+}
 constexpr void store_le32(Byte* p, std::uint32_t v) {
   for (int i = 0; i < 4; ++i) p[i] = static_cast<Byte>(v >> (8 * i));
+}
+constexpr void store_le64(Byte* p, std::uint64_t v) {
+  store_le32(p, static_cast<std::uint32_t>(v));
+  store_le32(p + 4, static_cast<std::uint32_t>(v >> 32));
 }
 
 /// Appends `v` in network order.

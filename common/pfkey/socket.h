@@ -7,44 +7,25 @@
 #include <string>
 
 #include "common/base/bytes.h"
+#include "common/base/unix_listener.h"
 
 namespace esplanade::pfkey {
 
-/// Owns a file descriptor.
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& o) noexcept : fd_(o.release()) {}
-  Fd& operator=(Fd&& o) noexcept;
-  ~Fd() { reset(); }
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-  int release();
-  void reset();
+using esplanade::Fd;
 
- private:
-  int fd_ = -1;
-};
-
-/// A listening socket; its file has mode 0600 from the start and goes with the object.
+/// A UnixListener that tells who connects.
 class Listener {
  public:
-  /// Binds `path`. A file left behind by a daemon that died is replaced; one that somebody listens on is not
-  /// (kState). Errors name the path: kBadConfig (too long), kPermission, kIo.
+  /// As UnixListener::create.
   static Result<Listener> create(const std::string& path);
-  Listener(Listener&&) noexcept = default;
-  Listener& operator=(Listener&&) = delete;
-  ~Listener();
-  int fd() const { return fd_.get(); }
+  int fd() const { return socket_.fd(); }
   /// The next waiting connection whose other end may talk to us. nullopt: none is waiting. kPermission: the
   /// one there was came from another user, and is closed. kIo: out of descriptors and the like.
   Result<std::optional<Fd>> accept();
 
  private:
-  Listener(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
-  Fd fd_;
-  std::string path_;
+  explicit Listener(UnixListener socket) : socket_(std::move(socket)) {}
+  UnixListener socket_;
 };
 
 /// Connects to the listener at `path`. kIo: nobody listens there; kPermission: not ours to use, or owned by
