@@ -58,7 +58,7 @@ class Share final : public Device::Buffer {
 PacketQueue::PacketQueue(Device& device, std::uint32_t number, std::unique_ptr<Device::Buffer> memory, std::uint32_t entries, std::uint32_t slot_bytes)
     : device_(&device), number_(number), memory_(std::move(memory)), slots_(entries), slot_bytes_(slot_bytes),
       sq_at_(0), cq_at_(std::size_t{entries} * card::kDescriptorBytes), list_at_(cq_at_ + std::size_t{entries} * card::kCompletionBytes),
-      src_at_(list_at_ + std::size_t{entries} * 2 * kListBytes), dst_at_(src_at_ + std::size_t{entries} * slot_bytes) {}
+      src_at_(list_at_ + std::size_t{entries} * 2 * kListBytes), dst_at_(src_at_ + std::size_t{entries} * slot_bytes), look_ahead_(kLookAhead) {}
 
 PacketQueue::~PacketQueue() {
   if (!memory_) return;

@@ -81,7 +81,7 @@ Result<LinkFrame> Link::receive_new() {
   WireHeader header{};
   ESPLANADE_CHECK(read_exactly(&header, sizeof header));
   if (header.op < static_cast<std::uint32_t>(LinkOp::kReadRegisters) ||
-      header.op > static_cast<std::uint32_t>(LinkOp::kInject) || header.payload > kLinkPayloadMax ||
+      header.op > static_cast<std::uint32_t>(LinkOp::kLast) || header.payload > kLinkPayloadMax ||
       header.size > kLinkPayloadMax) {
     return Error{Errc::kMalformed, "the other process of the simulator sent nonsense"};
   }

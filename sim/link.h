@@ -25,6 +25,7 @@ enum class LinkOp : std::uint32_t {
   kHostAnswer,  // front -> model
   kLastWords,   // model -> front: why it ends; no answer
   kInject,      // front -> model: a plan of faults; answer: one line
+  kLast = kInject,
 };
 
 struct LinkFrame {

@@ -87,7 +87,7 @@ Result<Recording> parse_recording(ByteView in, ByteView key) {
       out.complete = true;
       return out;
     }
-    if ((head[0] & ~(kToModel | kSealed)) != 0 || head[1] < static_cast<Byte>(LinkOp::kReadRegisters) || head[1] > static_cast<Byte>(LinkOp::kInject) ||
+    if ((head[0] & ~(kToModel | kSealed)) != 0 || head[1] < static_cast<Byte>(LinkOp::kReadRegisters) || head[1] > static_cast<Byte>(LinkOp::kLast) ||
         head[2] > 1 || length > kLinkPayloadMax || load64(head + 20) > kLinkPayloadMax) {
       return bad("a frame that makes no sense");
     }

@@ -113,7 +113,6 @@ class FailoverBackend final : public Backend {
       return Error{Errc::kRingFull, "the card was replaced: once more"};
     }
     if (handed && found != held_.end()) {
-      ++found->second.numbers;
       found->second.packets += 1;
       found->second.bytes += packet.size();
     }
@@ -161,11 +160,8 @@ class FailoverBackend final : public Backend {
 
   Status reset() override {
     if (!inner_) return none_left();
-    Card& card = cards_[at_];
-    const auto failures = card.failures;  // a reset is none
-    const Status done = recover(Error{Errc::kState, "reset by an operator"});
-    card.failures = failures;
-    return done;
+    log_warn("card {} is reset by an operator", cards_[at_].name);
+    return replace(Error{Errc::kState, "reset by an operator"});
   }
   std::size_t losses() const override { return losses_; }
 
@@ -178,9 +174,8 @@ class FailoverBackend final : public Backend {
   struct Held {
     esp::SaParams params;
     SaHandle inner{};
-    std::uint64_t numbers = 0;              // outbound: sequence numbers that may be used up since params.seq
     std::uint64_t highest = 0;              // inbound: highest number accepted
-    std::uint64_t packets = 0, bytes = 0;   // since the SA was installed on the present card
+    std::uint64_t packets = 0, bytes = 0;   // since the SA was installed on the present card; each outbound one may have used a number
     esp::Lifetime before{};                 // and before that
     Steady::time_point born{};
   };
@@ -221,8 +216,6 @@ class FailoverBackend final : public Backend {
   Status recover(const Error& why) {
     const auto began = Steady::now();
     Card& card = cards_[at_];
-    const std::size_t inside = inner_->in_flight();
-    lost_packets_ += inside;
     log_error("card {} is lost: {}", card.name, why.detail);
     std::erase_if(card.failures, [&](Steady::time_point t) { return began - t > kFlapping; });
     card.failures.push_back(began);
@@ -230,6 +223,14 @@ class FailoverBackend final : public Backend {
       card.rests_until = began + kRest;
       log_error("card {} failed {} times within a minute: it is left alone for an hour", card.name, card.failures.size());
     }
+    return replace(why);
+  }
+
+  /// Opens the present card anew, or the next one that can be opened, and puts every SA back there.
+  Status replace(const Error& why) {
+    const auto began = Steady::now();
+    const std::size_t inside = inner_->in_flight();
+    lost_packets_ += inside;
     before_ = sum(before_, totals_);
     totals_ = {};
     inner_.reset();
@@ -271,7 +272,7 @@ class FailoverBackend final : public Backend {
     const std::uint64_t last = p.esn ? std::numeric_limits<std::uint64_t>::max() : std::numeric_limits<std::uint32_t>::max();
     const auto add = [last](std::uint64_t a, std::uint64_t b) { return b > last - std::min(a, last) ? last : a + b; };
     if (p.outbound) {
-      p.seq = add(p.seq, std::exchange(held.numbers, 0));
+      p.seq = add(p.seq, held.packets);
     } else if (p.replay_window != 0 && held.highest != 0) {
       // The window ends where the numbers not yet seen begin.
       p.seq = add(held.highest, p.replay_window);

@@ -128,7 +128,7 @@ class PacketQueue {
   std::size_t sq_at_, cq_at_, list_at_, src_at_, dst_at_;
   // Free-running counts.
   std::uint64_t produced_ = 0, flushed_ = 0, consumed_ = 0, told_consumed_ = 0;
-  std::size_t look_ahead_ = 32;  // completions that the next look fetches
+  std::size_t look_ahead_;  // completions that the next look fetches
   std::chrono::steady_clock::time_point heard_{};  // when the card last gave a sign of life
   struct Silence {
     std::chrono::steady_clock::time_point since;
