@@ -193,7 +193,7 @@ Status PacketQueue::submit(const Submission& s) {
     card::set(d, desc::kHostIv, 1);
     std::ranges::copy(*s.iv, card::octets(d, desc::kIv).begin());
   }
-  device_->note(Device::Moment::kSubmitted, number_, produced_);
+  if (produced_ == flushed_) device_->note(Device::Moment::kSubmitted, number_, produced_, 1);
   ++produced_;
   return ok();
 }
@@ -339,16 +339,30 @@ Status PacketQueue::reap(const std::function<void(const Completed&)>& done) {
     heard_ = Steady::now();
     silent_.reset();
     ESPLANADE_CHECK(fetch_results(consumed_, count));
+    std::uint64_t first = 0;  // of a run of packets that the program has
+    std::uint32_t run = 0;
+    const auto note = [&] {
+      if (run != 0) device_->note(Device::Moment::kDelivered, number_, first, run);
+    };
     for (std::size_t i = 0; i < count; ++i) {
-      // Checked again: two completions of one batch could name the same slot.
-      ESPLANADE_TRY(c, check(memory_->data().subspan(cq_at_ + slot_of(consumed_) * card::kCompletionBytes, card::kCompletionBytes)));
-      Slot& slot = slots_[slot_of(card::get(memory_->data().subspan(cq_at_ + slot_of(consumed_) * card::kCompletionBytes, card::kCompletionBytes), cpl::kCookie))];
-      const std::uint64_t number = slot.number;
-      slot.busy = false;
+      const ByteView entry = memory_->data().subspan(cq_at_ + slot_of(consumed_) * card::kCompletionBytes, card::kCompletionBytes);
+      const auto c = check(entry);  // again: two completions of one batch could name the same slot
+      if (!c) {
+        note();
+        return c.error();
+      }
+      const std::uint64_t number = card::get(entry, cpl::kCookie);
+      slots_[slot_of(number)].busy = false;
       ++consumed_;
-      done(c);
-      device_->note(Device::Moment::kDelivered, number_, number);
+      done(*c);
+      if (number != first + run) {
+        note();
+        first = number;
+        run = 0;
+      }
+      ++run;
     }
+    note();
     const bool all = count >= look_ahead_;
     look_ahead_ = all ? std::min(2 * look_ahead_, kLookAheadMax) : std::max(kLookAhead, look_ahead_ / 2);
     if (!all && slot_of(consumed_) != 0) break;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -35,6 +37,8 @@ constexpr std::string_view kMagic = "ESPDRV1\n";
 constexpr std::size_t kPayloadMax = 32 * 1024;  // octets of rings in one record
 constexpr std::size_t kClientsMax = 4, kQuestionMax = 8 * 1024, kRegistersMax = 1024, kMemoryMax = 64 * 1024;
 constexpr std::uint64_t kRecordBytesMin = 1 << 20;
+constexpr std::size_t kWaitingMax = 4 << 20;  // octets that the disk may be behind
+constexpr std::size_t kAtOnceMax = 16, kFormerMax = 4;
 constexpr std::chrono::seconds kFlushEvery{1};
 
 enum class Kind : std::uint8_t { kRead = 1, kWrite, kAllocate, kFree, kToCard, kFromCard, kRing, kError, kSubmitted, kDelivered };
@@ -47,11 +51,15 @@ struct Register {
 
 /// The register at `offset`.
 Register register_at(std::uint32_t offset) {
-  for (const card::Reg& r : reg::kAll) {
-    if (offset < r.offset || (offset - r.offset) % r.stride != 0) continue;
-    if (const std::uint32_t n = (offset - r.offset) / r.stride; n < r.count) return {&r, n};
-  }
-  return {};
+  static const std::vector<Register> all = [] {
+    std::vector<Register> out;
+    for (const card::Reg& r : reg::kAll) {
+      if (r.at(r.count - 1) / 4 >= out.size()) out.resize(r.at(r.count - 1) / 4 + 1);
+      for (std::uint32_t n = 0; n < r.count; ++n) out[r.at(n) / 4] = {&r, n};
+    }
+    return out;
+  }();
+  return offset % 4 == 0 && offset / 4 < all.size() ? all[offset / 4] : Register{};
 }
 
 /// Values that go into no recording: write-only registers but for the SA command.
@@ -132,73 +140,144 @@ constexpr const char* name_of(Ring::Kind kind) {
   return kind == Ring::Kind::kSubmission ? "submission" : kind == Ring::Kind::kCompletion ? "completion" : "event";
 }
 
-/// The recording: a file of half the limit, and the one before it with ".1" behind its name.
+/// The recording: a file of half the limit, and the one before it with ".1" behind its name. A thread of its own writes it, so that who drives the card
+/// copies a record and goes on; it waits only when it is far ahead of the disk.
 class Recorder {
  public:
   static Result<std::unique_ptr<Recorder>> create(const ScopeOptions& options, const DeviceInfo& info) {
     std::unique_ptr<Recorder> made(new Recorder(options, info));
-    std::remove((options.record + ".1").c_str());
+    ESPLANADE_CHECK(made->choose_path());
     ESPLANADE_CHECK(made->begin());
+    made->writer_ = std::thread([r = made.get()] { r->write_all(); });
     return made;
   }
   ~Recorder() {
-    if (file_ != nullptr) std::fclose(file_);
+    if (!writer_.joinable()) return;
+    {
+      const std::lock_guard lock(mutex_);
+      ending_ = true;
+    }
+    more_.notify_one();
+    writer_.join();
   }
 
   void put(Kind kind, std::uint8_t flags, Steady::time_point began, std::uint64_t address, std::uint64_t value, ByteView payload = {}) {
-    const auto now = kind == Kind::kSubmitted || kind == Kind::kDelivered ? began : Steady::now();  // a moment has no length
+    const bool is_moment = kind == Kind::kSubmitted || kind == Kind::kDelivered || kind == Kind::kRing;  // has no length
+    const auto took = is_moment ? Steady::duration::zero() : Steady::now() - began;
     std::array<Byte, 40> head{};
     store_le64(&head[0], static_cast<std::uint64_t>((began - start_).count()));
     store_le64(&head[8], address);
     store_le64(&head[16], value);
-    store_le32(&head[24], static_cast<std::uint32_t>(std::min<std::uint64_t>(static_cast<std::uint64_t>((now - began).count()), 0xffff'ffff)));
+    store_le32(&head[24], static_cast<std::uint32_t>(std::min<std::uint64_t>(static_cast<std::uint64_t>(took.count()), 0xffff'ffff)));
     store_le32(&head[28], thread_number());
     head[32] = static_cast<Byte>(kind);
     head[33] = flags;
     store_le16(&head[34], static_cast<std::uint16_t>(payload.size()));
-    if (file_ == nullptr) return;
-    // Unlocked: the caller holds the lock of all of this.
-    if (::fwrite_unlocked(head.data(), head.size(), 1, file_) != 1 || (!payload.empty() && ::fwrite_unlocked(payload.data(), payload.size(), 1, file_) != 1)) {
-      log_warn("{}: {}; the recording ends here", options_.record, std::strerror(errno));
-      std::fclose(file_);
-      file_ = nullptr;
-      return;
-    }
+    std::unique_lock lock(mutex_);
+    less_.wait(lock, [this] { return !file_ || filling_.size() < most_waiting_; });
+    if (!file_) return;
+    filling_.insert(filling_.end(), head.begin(), head.end());
+    filling_.insert(filling_.end(), payload.begin(), payload.end());
     ++records_;
-    written_ += head.size() + payload.size();
-    if (now - flushed_ > kFlushEvery) {
-      flushed_ = now;
-      std::fflush(file_);
-    }
-    if (written_ < options_.record_bytes / 2) return;
-    std::fclose(file_);
-    file_ = nullptr;
-    std::rename(options_.record.c_str(), (options_.record + ".1").c_str());
-    if (const Status next = begin(); !next) log_warn("{}; the recording ends here", next.error().detail);
+    if (filling_.size() - head.size() - payload.size() < worth_writing_ && filling_.size() >= worth_writing_) more_.notify_one();
   }
+  /// All that was put is in the file.
   void flush() {
-    if (file_ != nullptr) std::fflush(file_);
+    std::unique_lock lock(mutex_);
+    flushing_ = true;
+    more_.notify_one();
+    less_.wait(lock, [this] { return !file_ || !flushing_; });
   }
-  std::uint64_t records() const { return records_; }
-  const std::string& path() const { return options_.record; }
+  std::uint64_t records() {
+    const std::lock_guard lock(mutex_);
+    return records_;
+  }
+  const std::string& path() const { return path_; }
 
  private:
-  Recorder(ScopeOptions options, const DeviceInfo& info) : options_(std::move(options)), info_(info) {}
+  Recorder(ScopeOptions options, const DeviceInfo& info)
+      : options_(std::move(options)), info_(info), most_waiting_(std::min<std::size_t>(kWaitingMax, options_.record_bytes / 8)), worth_writing_(most_waiting_ / 8) {}
+
+  /// The file of the options, or with "@2" and so on where another card has it; a recording that is there is kept under another name.
+  Status choose_path() {
+    for (std::size_t n = 1; n <= kAtOnceMax; ++n) {
+      path_ = n == 1 ? options_.record : fmt::format("{}@{}", options_.record, n);
+      ESPLANADE_TRY(former, open_file(O_WRONLY | O_CREAT));
+      if (::flock(former.get(), LOCK_EX | LOCK_NB) != 0) continue;
+      if (::lseek(former.get(), 0, SEEK_END) == 0) return ok();
+      const auto kept = [this](std::size_t age) { return age == 0 ? path_ : fmt::format("{}-{}", path_, age); };
+      for (std::size_t age = kFormerMax; age-- > 0;) {
+        for (const char* part : {"", ".1"}) {
+          std::remove((kept(age + 1) + part).c_str());
+          std::rename((kept(age) + part).c_str(), (kept(age + 1) + part).c_str());
+        }
+      }
+      return ok();
+    }
+    return Error{Errc::kState, fmt::format("{}: {} recordings are being made there at once", options_.record, kAtOnceMax)};
+  }
+
+  Result<Fd> open_file(int flags) const {
+    Fd fd(::open(path_.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd) return os_error(path_, errno);
+    return fd;
+  }
 
   Status begin() {
-    const int fd = ::open(options_.record.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    file_ = fd < 0 ? nullptr : ::fdopen(fd, "wb");
-    if (file_ == nullptr) return os_error(options_.record, errno);
-    std::setvbuf(file_, nullptr, _IOFBF, 1 << 18);
-    const std::string head = Json{{"program", program_invocation_short_name}, {"pid", ::getpid()},
+    ESPLANADE_TRY(fd, open_file(O_WRONLY | O_CREAT | O_TRUNC));
+    static_cast<void>(::flock(fd.get(), LOCK_EX | LOCK_NB));  // says that it is in use; a race for it harms nobody
+    const std::string head = std::string(kMagic) + Json{{"program", program_invocation_short_name}, {"pid", ::getpid()},
         {"unix_ns", std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch() - (Steady::now() - start_)).count()},
         {"format_version", info_.format_version}, {"build", info_.build}, {"caps", info_.caps}, {"lanes", info_.lanes}, {"queues", info_.queues},
         {"slots", info_.slots}, {"sa_entries", info_.sa_entries}, {"max_packet", info_.max_packet}, {"clock_hz", info_.clock_hz}, {"simulated", info_.simulated}}.dump() + "\n";
-    std::fwrite(kMagic.data(), kMagic.size(), 1, file_);
-    std::fwrite(head.data(), head.size(), 1, file_);
-    written_ = head.size();
+    file_ = std::move(fd);
+    written_ = 0;
+    return write_out({reinterpret_cast<const Byte*>(head.data()), head.size()});
+  }
+
+  Status write_out(ByteView octets) {
+    written_ += octets.size();
+    while (!octets.empty()) {
+      const ssize_t n = ::write(file_.get(), octets.data(), octets.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return os_error(path_, errno);
+      octets = octets.subspan(static_cast<std::size_t>(n));
+    }
     return ok();
   }
+
+  /// `octets`, in the next file where this one would grow above half the limit.
+  Status store(ByteView octets) {
+    if (written_ + octets.size() > options_.record_bytes / 2) {
+      std::rename(path_.c_str(), (path_ + ".1").c_str());
+      ESPLANADE_CHECK(begin());
+    }
+    return write_out(octets);
+  }
+
+  void write_all() {
+    Bytes writing;
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      more_.wait_for(lock, kFlushEvery, [this] { return ending_ || flushing_ || filling_.size() >= worth_writing_; });
+      std::swap(writing, filling_);
+      const bool flushes = std::exchange(flushing_, false);
+      flushing_ = flushes && !writing.empty();
+      const bool last = ending_;
+      lock.unlock();
+      const Status stored = writing.empty() ? ok() : store(writing);
+      writing.clear();
+      lock.lock();
+      if (!stored) {
+        log_warn("{}; the recording ends here", stored.error().detail);
+        file_.reset();
+      }
+      if (flushes) flushing_ = false;
+      less_.notify_all();
+      if (last || !stored) return;
+    }
+  }
+
   static std::uint32_t thread_number() {
     static thread_local const auto number = static_cast<std::uint32_t>(::syscall(SYS_gettid));
     return number;
@@ -207,9 +286,16 @@ class Recorder {
   const ScopeOptions options_;
   const DeviceInfo info_;
   const Steady::time_point start_ = Steady::now();
-  Steady::time_point flushed_ = start_;
-  std::FILE* file_ = nullptr;
-  std::uint64_t written_ = 0, records_ = 0;
+  const std::size_t most_waiting_, worth_writing_;  // octets
+  std::string path_;
+  std::uint64_t written_ = 0;  // of the present file; the writer's alone
+  std::thread writer_;
+  std::mutex mutex_;  // of all below
+  std::condition_variable more_, less_;
+  Fd file_;  // none: it could not be written
+  Bytes filling_;
+  std::uint64_t records_ = 0;
+  bool flushing_ = false, ending_ = false;
 };
 
 class ScopeDevice;
@@ -286,11 +372,11 @@ class ScopeDevice final : public Device {
     return std::unique_ptr<Buffer>(std::move(made));
   }
 
-  void note(Moment moment, std::uint32_t queue, std::uint64_t number) override {
+  void note(Moment moment, std::uint32_t queue, std::uint64_t first, std::uint32_t count) override {
     if (!recorder_) return;
     const auto now = Steady::now();
     const std::lock_guard lock(mutex_);
-    recorder_->put(moment == Moment::kSubmitted ? Kind::kSubmitted : Kind::kDelivered, 0, now, number, queue);
+    recorder_->put(moment == Moment::kSubmitted ? Kind::kSubmitted : Kind::kDelivered, 0, now, first, std::uint64_t{count} << 32 | queue);
   }
 
   void freed(std::uint64_t address) {

@@ -55,9 +55,10 @@ class Device {
   };
   virtual Result<std::unique_ptr<Buffer>> allocate(std::size_t bytes) = 0;
 
-  /// What happens to a packet outside the card, for those that write it down: nothing else comes of it.
+  /// What happens to packets outside the card, for those that write it down: nothing else comes of it. kSubmitted: number `first` of the queue begins a
+  /// batch for the next doorbell; kDelivered: the program has taken the results of `count` packets from `first` on.
   enum class Moment : std::uint8_t { kSubmitted, kDelivered };
-  virtual void note(Moment, std::uint32_t /*queue*/, std::uint64_t /*number*/) {}
+  virtual void note(Moment, std::uint32_t /*queue*/, std::uint64_t /*first*/, std::uint32_t /*count*/) {}
 };
 
 }  // namespace esplanade

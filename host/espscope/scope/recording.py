@@ -13,6 +13,8 @@ MAGIC = b"ESPDRV1\n"
 HEAD = struct.Struct("<QQQIIBBHI")
 KINDS = {1: "read", 2: "write", 3: "allocate", 4: "free", 5: "to-card", 6: "from-card", 7: "ring", 8: "error", 9: "submitted", 10: "delivered"}
 RINGS = {0: ("submission", "Descriptor"), 1: ("completion", "Completion"), 2: ("event", "Event")}
+MOMENTS = (9, 10)
+RUN_MAX = 1 << 16  # packets of one moment
 REDACTED = 1
 FILE_MAX = 4 << 30
 HEAD_MAX = 64 * 1024
@@ -71,6 +73,8 @@ def parse(octets, name):
                 raise bad(at, f"record {len(records)} is of a ring of kind {flags}")
             if length % (32 if flags == 2 else 64) or not length:
                 raise bad(at, f"record {len(records)} has {length} octets of a {RINGS[flags][0]} ring")
+        elif kind in MOMENTS and not 0 < value >> 32 <= RUN_MAX:
+            raise bad(at, f"record {len(records)} is of {value >> 32} packets")
         elif length and KINDS[kind] != "error":
             raise bad(at, f"record {len(records)} is a {KINDS[kind]} with {length} octets")
         payload = octets[at + HEAD.size:at + HEAD.size + length]
@@ -118,7 +122,8 @@ def text_of(card, record):
     if kind == "error":
         return f"error     at 0x{record.address:x}: {printable(record.payload)}"
     if kind in ("submitted", "delivered"):
-        return f"{kind:9} queue {record.value}: #{record.address}"
+        queue, count = record.value & 0xffffffff, record.value >> 32
+        return f"{kind:9} queue {queue}: #{record.address}" + (" and on" if kind == "submitted" else f" to #{record.address + count - 1}" if count > 1 else "")
     return f"{kind:9} 0x{record.address:x} {record.value} bytes"
 
 
@@ -172,7 +177,7 @@ class Journeys:
         self.card = card
         self.packets, self.wrong, self.depth = [], [], []
         self._open = {}    # (queue, number) -> Packet, not completed
-        self._handed, self._ended = {}, {}  # (queue, number) -> when it was submitted; -> Packet, completed and not yet delivered
+        self._handed, self._ended = {}, {}  # queue -> when its present batch began; (queue, number) -> Packet, completed and not yet delivered
         self._rung, self._life, self._order = {}, {}, {}
         self._last_cycle, self._seqs = 0, {}
         self._truncated = Path(f"{recording.path}.1").exists()
@@ -184,9 +189,11 @@ class Journeys:
             elif record.kind == "write":
                 self._written(record)
             elif record.kind == "submitted":
-                self._handed[(record.value, record.address)] = record.ns
-            elif record.kind == "delivered" and (packet := self._ended.pop((record.value, record.address), None)) is not None:
-                packet.delivered_ns = record.ns
+                self._handed[record.value & 0xffffffff] = record.ns
+            elif record.kind == "delivered":
+                for number in range(record.address, record.address + (record.value >> 32)):
+                    if (packet := self._ended.pop((record.value & 0xffffffff, number), None)) is not None:
+                        packet.delivered_ns = record.ns
         self.unfinished = list(self._open.values())
 
     def _entries(self, record, size):
@@ -200,7 +207,7 @@ class Journeys:
                 self.wrong.append((record.number, f"queue {key[0]}: descriptor {key[1]} is there twice"))
                 continue
             packet = Packet(record.value, self._life.get(record.value, 1), d["Cookie"], self.card.enum("Op", d["Op"]), d["SaIndex"], d["SrcLen"], record.ns,
-                            self._handed.pop(key, None))
+                            self._handed.get(record.value))
             self._open[key] = packet
             self.packets.append(packet)
 
