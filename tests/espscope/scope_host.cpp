@@ -1,5 +1,5 @@
 // A program for espscope to look at: opens the simulated card, then obeys lines on standard input: "send N" (packets protected and
-// unprotected), "hold N" (submits, and reaps nothing), "quit". Answers each with one line. Usage: scope_host
+// unprotected), "hold N" (submits, and reaps nothing), "again N" (removes the outbound SA and installs it anew), "quit". Answers each with one line. Usage: scope_host
 #include <fmt/format.h>
 
 #include <iostream>
@@ -56,6 +56,11 @@ Status go() {
     std::size_t count = 0, good = 0;
     std::string trouble;
     std::cin >> count;
+    if (verb == "again") {
+      ESPLANADE_CHECK(table.remove(out));
+      ESPLANADE_TRY(anew, table.install(params(true, 0x5000)));
+      out = anew;
+    }
     for (std::size_t i = 0; i < count && trouble.empty(); ++i) {
       const Bytes plain = packet_of(rng);
       ESPLANADE_CHECK(queue.submit({card::Op::kEncap, out, plain, cookie++}));

@@ -140,11 +140,10 @@ def check(options):
     """assert: invariants, live or of a recording."""
     card = CardMap()
     if options.recording:
-        recording = rec.Recording(options.recording)
-        journeys = rec.Journeys(card, recording)
+        journeys = rec.Journeys(card, rec.Recording(options.recording))
         wrong = [f"record {n}: {t}" for n, t in journeys.wrong]
         wrong += [f"packet {p.name} of SA {p.sa_index} was never completed, and a later one was" for p in journeys.overtaken()]
-        return tell(options, {"packets": len(journeys.packets)}, f"{len(journeys.packets)} packets, {len(recording.records)} records: "
+        return tell(options, {"packets": len(journeys.packets)}, f"{len(journeys.packets)} packets, {journeys.records} records: "
                     + ("every invariant holds" if not wrong else f"{len(wrong)} broken"), wrong)
     live = Live(options.socket)
     wrong = []
@@ -226,9 +225,7 @@ def chosen(card, options):
         if options.sa is not None:
             if r.kind != "ring":
                 continue
-            form = rec.RINGS[r.flags][1]
-            size = card.formats[form][0]
-            if all(card.decode(form, r.payload[i:i + size])["SaIndex"] != options.sa for i in range(0, len(r.payload), size)):
+            if all(card.decode(form, octets)["SaIndex"] != options.sa for form, octets in rec.entries(card, r)):
                 continue
         yield r
 
@@ -301,7 +298,7 @@ def journey(options):
     if options.pcapng:
         Path(options.pcapng).write_bytes(report.pcapng(packets, recording.header))
     if options.html:
-        Path(options.html).write_text(report.page(journeys, rec.statistics(card, recording), recording.header, packet))
+        Path(options.html).write_text(report.page(journeys, rec.statistics(card, recording), recording.header, packet), "utf-8", "replace")
     if options.json:
         print(json.dumps([report.as_dict(p, clock) for p in packets], indent=1))
     elif packet or not (options.perfetto or options.pcapng or options.html):
@@ -383,8 +380,7 @@ def open_bundle(options):
     for text in wrong.get("anomalies", []) if isinstance(wrong, dict) and isinstance(wrong.get("anomalies"), list) else []:
         print(f"  ! {rec.printable(str(text).encode())}")
     if "recording" in members:
-        _, records = rec.parse(members["recording"], "recording")
-        print(f"  recording: {len(records)} records")
+        print(f"  recording: {bundle.count(members['recording'])} records")
     for name, why in (load("missing.json") or {}).items() if isinstance(load("missing.json"), dict) else []:
         print(f"  without {rec.printable(str(name).encode())}: {rec.printable(str(why).encode())}")
     return 0
@@ -491,6 +487,7 @@ def parser():
 
 def main():
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.stdout.reconfigure(errors="backslashreplace")  # names from elsewhere may hold anything
     options = parser().parse_args()
     try:
         sys.exit(options.function(options))

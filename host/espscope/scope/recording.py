@@ -2,7 +2,11 @@
 
 File: the magic, a line of JSON, records. A record, little-endian: u64 nanoseconds since the card was opened, u64 address, u64 value, u32 duration in
 nanoseconds, u32 thread, u8 kind, u8 flags, u16 length of the payload behind it, u32 0."""
+import array
+import collections
+import contextlib
 import dataclasses
+import itertools
 import json
 import struct
 from pathlib import Path
@@ -16,7 +20,6 @@ RINGS = {0: ("submission", "Descriptor"), 1: ("completion", "Completion"), 2: ("
 MOMENTS = (9, 10)
 RUN_MAX = 1 << 16  # packets of one moment
 REDACTED = 1
-FILE_MAX = 4 << 30
 HEAD_MAX = 64 * 1024
 SIZES = {"lanes": 64, "queues": 64, "clock_hz": 1 << 32, "max_packet": 1 << 16, "sa_entries": 1 << 20, "slots": 1 << 16, "unix_ns": 1 << 64}
 
@@ -38,19 +41,16 @@ class Record:
         return self.kind == "write" and bool(self.flags & REDACTED)
 
 
-def parse(octets, name):
-    """(header, records) of one file; ScopeError names file, offset and what is wrong. A file that ends inside a record is one whose program
-    was killed: what is whole counts."""
-    def bad(at, what):
-        return ScopeError(f"{name}: octet {at}: {what}")
-
-    if octets[:len(MAGIC)] != MAGIC:
+def begin(stream, name):
+    """The header of one file, which is an open stream. ScopeError, here and in records_of(), names file, offset and what is wrong."""
+    bad = lambda at, what: ScopeError(f"{name}: octet {at}: {what}")
+    if stream.read(len(MAGIC)) != MAGIC:
         raise bad(0, "no recording of a driver (those of the simulator begin with ESPREC1; esp-card-sim --replay reads them)")
-    end = octets.find(b"\n", len(MAGIC), len(MAGIC) + HEAD_MAX)
-    if end < 0:
+    line = stream.readline(HEAD_MAX)
+    if not line.endswith(b"\n"):
         raise bad(len(MAGIC), "the header has no end")
     try:
-        header = json.loads(octets[len(MAGIC):end])
+        header = json.loads(line)
     except ValueError as error:
         raise bad(len(MAGIC), f"the header is no JSON: {error}") from error
     except RecursionError as error:
@@ -63,47 +63,72 @@ def parse(octets, name):
             raise bad(len(MAGIC), f"{key} is {value!r}, not a number below {most}")
     if header["clock_hz"] < 1_000_000:
         raise bad(len(MAGIC), f"clock_hz is {header['clock_hz']}")
-    records, at = [], end + 1
-    while at + HEAD.size <= len(octets):
-        ns, address, value, duration, thread, kind, flags, length, zero = HEAD.unpack_from(octets, at)
+    return header
+
+
+def records_of(stream, name, number=0):
+    """The records behind the header, counted from `number` on. A file that ends inside a record is one whose program was killed: what is whole counts."""
+    at = stream.tell()
+    bad = lambda what: ScopeError(f"{name}: octet {at}: record {number} {what}")
+    while len(head := stream.read(HEAD.size)) == HEAD.size:
+        ns, address, value, duration, thread, kind, flags, length, zero = HEAD.unpack(head)
         if kind not in KINDS or zero:
-            raise bad(at, f"record {len(records)} has kind {kind}")
+            raise bad(f"has kind {kind}")
         if KINDS[kind] == "ring":
             if flags not in RINGS:
-                raise bad(at, f"record {len(records)} is of a ring of kind {flags}")
+                raise bad(f"is of a ring of kind {flags}")
             if length % (32 if flags == 2 else 64) or not length:
-                raise bad(at, f"record {len(records)} has {length} octets of a {RINGS[flags][0]} ring")
+                raise bad(f"has {length} octets of a {RINGS[flags][0]} ring")
         elif kind in MOMENTS and not 0 < value >> 32 <= RUN_MAX:
-            raise bad(at, f"record {len(records)} is of {value >> 32} packets")
+            raise bad(f"is of {value >> 32} packets")
         elif length and KINDS[kind] != "error":
-            raise bad(at, f"record {len(records)} is a {KINDS[kind]} with {length} octets")
-        payload = octets[at + HEAD.size:at + HEAD.size + length]
+            raise bad(f"is a {KINDS[kind]} with {length} octets")
+        payload = stream.read(length)
         if len(payload) < length:
-            break
-        records.append(Record(len(records), ns, address, value, duration, thread, KINDS[kind], flags, payload))
+            return
+        yield Record(number, ns, address, value, duration, thread, KINDS[kind], flags, payload)
+        number += 1
         at += HEAD.size + length
-    return header, records
 
 
 class Recording:
-    """One recording: FILE, and FILE.1 before it where the limit was reached."""
+    """One recording: FILE, and FILE.1 before it where the limit was reached. Its records are read from the disk each time that they are asked for."""
 
     def __init__(self, path):
         self.path = Path(path)
-        self.records = []
         former = Path(f"{path}.1")
-        for file in ([former] if former.exists() else []) + [self.path]:
-            try:
-                if not file.is_file():
-                    raise ScopeError(f"{file}: no such file")
-                if file.stat().st_size > FILE_MAX:
-                    raise ScopeError(f"{file}: larger than {FILE_MAX >> 30} GiB")
-                self.header, part = parse(file.read_bytes(), file)
-            except OSError as error:
-                raise ScopeError(f"{file}: {error.strerror}") from error
-            self.records += part
-        for number, record in enumerate(self.records):
-            record.number = number
+        self.files = ([former] if former.exists() else []) + [self.path]
+        for file in self.files:
+            with self._open(file) as stream:
+                self.header = begin(stream, file)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _open(file):
+        try:
+            if not file.is_file():
+                raise ScopeError(f"{file}: no such file")
+            with open(file, "rb") as stream:
+                yield stream
+        except OSError as error:
+            raise ScopeError(f"{file}: {error.strerror}") from error
+
+    @property
+    def records(self):
+        number = 0
+        for file in self.files:
+            with self._open(file) as stream:
+                begin(stream, file)
+                for record in records_of(stream, file, number):
+                    yield record
+                    number = record.number + 1
+
+
+def entries(card, record):
+    """The entries of a record of a ring: (name of the format, octets) of each."""
+    form = RINGS[record.flags][1]
+    size = card.formats[form][0]
+    return ((form, record.payload[i:i + size]) for i in range(0, len(record.payload), size))
 
 
 def text_of(card, record):
@@ -116,9 +141,7 @@ def text_of(card, record):
             value += " " + " ".join(f"{f.name}={f.get(record.value)}" for f in register.fields if f.get(record.value))
         return f"{kind:9} {card.name_at(record.address)} {value}".rstrip()
     if kind == "ring":
-        ring, form = RINGS[record.flags]
-        size = card.formats[form][0]
-        return f"{ring:9} queue {record.value}: " + "; ".join(entry_text(card, form, record.payload[i:i + size]) for i in range(0, len(record.payload), size))
+        return f"{RINGS[record.flags][0]:9} queue {record.value}: " + "; ".join(entry_text(card, form, octets) for form, octets in entries(card, record))
     if kind == "error":
         return f"error     at 0x{record.address:x}: {printable(record.payload)}"
     if kind in ("submitted", "delivered"):
@@ -170,18 +193,69 @@ class Packet:
 STAMPS = (("fetched", "CycleFetched"), ("started", "CycleStarted"), ("ciphered", "CycleCiphered"), ("hashed", "CycleHashed"), ("done", "CycleDone"))
 
 
+class OpenPackets:
+    """Packets of one queue that have no completion, in the order of submission."""
+
+    def __init__(self):
+        self.all = collections.OrderedDict()     # number -> Packet
+        self.by_sa = {}                          # (operation, SA) -> the same, of these alone
+        self.unrung = collections.OrderedDict()  # of those no doorbell has rung for
+
+    def add(self, packet):
+        for those in (self.all, self.by_sa.setdefault((packet.op, packet.sa_index), collections.OrderedDict()), self.unrung):
+            those[packet.number] = packet
+
+    def take(self, number):
+        packet = self.all.pop(number, None)
+        if packet is not None:
+            self.by_sa[(packet.op, packet.sa_index)].pop(number)
+            self.unrung.pop(number, None)
+        return packet
+
+    def ring(self, tail, ns):
+        """The doorbell: those before `tail` are the card's."""
+        while self.unrung and (tail - next(iter(self.unrung)) - 1) & 0xffffffff < 1 << 16:
+            self.unrung.popitem(last=False)[1].rung_ns = ns
+        return len(self.all) - len(self.unrung)
+
+    def oldest(self, packet=None):
+        """The number of the oldest, or of the oldest that is of the same SA as `packet`."""
+        return next(iter(self.all if packet is None else self.by_sa[(packet.op, packet.sa_index)]), None)
+
+
+class Numbers:
+    """Sequence numbers of one outbound SA since it was installed. Its packets may take several queues, each of which keeps their order."""
+
+    def __init__(self):
+        self.queues = set()  # that were given packets of it
+        self.last, self.seen = {}, set()
+
+    def wrong(self, queue, spi, seq):
+        """What is wrong with the next number that a queue completes; None."""
+        before, self.last[queue] = self.last.get(queue), (spi, seq)
+        if (spi, seq) in self.seen:
+            return f"sequence number {seq} is there twice"
+        self.seen.add((spi, seq))
+        if before is None or before[0] != spi:
+            return None
+        if seq <= before[1] or (len(self.queues) == 1 and seq != before[1] + 1):
+            return f"sequence number {seq} follows {before[1]}"
+        return None
+
+
 class Journeys:
     """Every packet of a recording, and what breaks the rules. `wrong`: (record number, text)."""
 
     def __init__(self, card, recording):
         self.card = card
-        self.packets, self.wrong, self.depth = [], [], []
-        self._open = {}    # (queue, number) -> Packet, not completed
+        self.packets, self.wrong, self.depth, self.records = [], [], [], 0
+        self._open = collections.defaultdict(OpenPackets)  # queue -> its packets
         self._handed, self._ended = {}, {}  # queue -> when its present batch began; (queue, number) -> Packet, completed and not yet delivered
-        self._rung, self._life, self._order = {}, {}, {}
-        self._last_cycle, self._seqs = 0, {}
-        self._truncated = Path(f"{recording.path}.1").exists()
+        self._life, self._order = {}, {}
+        self._last_cycle, self._numbers, self._sa_index = 0, collections.defaultdict(Numbers), 0
+        self._truncated = len(recording.files) > 1
         for record in recording.records:
+            self.records += 1
             if record.kind == "ring" and record.flags == 0:
                 self._submitted(record)
             elif record.kind == "ring" and record.flags == 1:
@@ -194,47 +268,50 @@ class Journeys:
                 for number in range(record.address, record.address + (record.value >> 32)):
                     if (packet := self._ended.pop((record.value & 0xffffffff, number), None)) is not None:
                         packet.delivered_ns = record.ns
-        self.unfinished = list(self._open.values())
-
-    def _entries(self, record, size):
-        return (record.payload[i:i + size] for i in range(0, len(record.payload), size))
+        self.unfinished = [p for queue in self._open.values() for p in queue.all.values()]
 
     def _submitted(self, record):
-        for octets in self._entries(record, 64):
-            d = self.card.decode("Descriptor", octets)
-            key = (record.value, d["Cookie"])
-            if key in self._open:
-                self.wrong.append((record.number, f"queue {key[0]}: descriptor {key[1]} is there twice"))
+        queue = record.value
+        for form, octets in entries(self.card, record):
+            d = self.card.decode(form, octets)
+            if d["Cookie"] in self._open[queue].all:
+                self.wrong.append((record.number, f"queue {queue}: descriptor {d['Cookie']} is there twice"))
                 continue
-            packet = Packet(record.value, self._life.get(record.value, 1), d["Cookie"], self.card.enum("Op", d["Op"]), d["SaIndex"], d["SrcLen"], record.ns,
-                            self._handed.get(record.value))
-            self._open[key] = packet
+            packet = Packet(queue, self._life.get(queue, 1), d["Cookie"], self.card.enum("Op", d["Op"]), d["SaIndex"], d["SrcLen"], record.ns, self._handed.get(queue))
+            self._open[queue].add(packet)
             self.packets.append(packet)
+            if packet.op == "Encap":
+                self._numbers[packet.sa_index].queues.add(queue)
 
     def _written(self, record):
         register = self.card.by_offset.get(record.address)
         if register is None:
             return
         if register.array == "SQ_TAIL":
-            queue, tail = register.n, record.value
-            for packet in self._open.values():
-                if packet.queue == queue and packet.rung_ns is None and (tail - packet.number - 1) & 0xffffffff < 1 << 16:
-                    packet.rung_ns = record.ns
-            self.depth.append((record.ns, queue, sum(p.queue == queue and p.rung_ns is not None for p in self._open.values())))
+            self.depth.append((record.ns, register.n, self._open[register.n].ring(record.value, record.ns)))
         elif register.array == "Q_CONTROL" and record.value & 1:
             queue = register.n
             self._life[queue] = self._life.get(queue, 0) + 1
             self._order[queue] = bool(record.value & 2)
-            for key in [k for k in self._open if k[0] == queue]:
-                packet = self._open.pop(key)
+            for packet in self._open.pop(queue, OpenPackets()).all.values():
                 if packet.rung_ns is not None:
                     packet.status = "(queue switched off)"
+        elif register.array == "SA_INDEX":
+            self._sa_index = record.value
+        elif register.array == "SA_COMMAND":
+            command = self.card.enum("SaCommand", record.value)
+            if command in ("Install", "Remove"):
+                self._numbers.pop(self._sa_index, None)
+            elif command == "Clear":
+                self._numbers.clear()
 
     def _completed(self, record):
-        for octets in self._entries(record, 64):
-            c = self.card.decode("Completion", octets)
-            queue, number = record.value, c["Cookie"]
-            packet = self._open.pop((queue, number), None)
+        queue = record.value
+        waiting = self._open[queue]
+        for form, octets in entries(self.card, record):
+            c = self.card.decode(form, octets)
+            number = c["Cookie"]
+            packet = waiting.take(number)
             status = self.card.enum("Status", c["Status"])
             if packet is None:
                 if not self._truncated or number in (p.number for p in self.packets[-4096:] if p.queue == queue):
@@ -242,18 +319,15 @@ class Journeys:
                 continue
             if packet.rung_ns is None:
                 self.wrong.append((record.number, f"queue {queue}: packet {number} is complete, and no doorbell rang for it"))
-            same = [p for p in self._open.values() if p.queue == queue and p.number < number]
-            if self._order.get(queue) and same:
-                self.wrong.append((record.number, f"queue {queue}: packet {number} is complete before {min(p.number for p in same)}, in a queue that keeps the order"))
-            elif any(p.op == packet.op == "Encap" and p.sa_index == packet.sa_index for p in same):
+            oldest, of_sa = waiting.oldest(), waiting.oldest(packet)
+            if self._order.get(queue) and oldest is not None and oldest < number:
+                self.wrong.append((record.number, f"queue {queue}: packet {number} is complete before {oldest}, in a queue that keeps the order"))
+            elif packet.op == "Encap" and of_sa is not None and of_sa < number:
                 self.wrong.append((record.number, f"queue {queue}: packet {number} of SA {packet.sa_index} is complete before an older one of the same SA"))
             if c["Op"] != {v[0]: k for k, v in self.card.enums["Op"].items()}.get(packet.op):
                 self.wrong.append((record.number, f"queue {queue}: packet {number} was {packet.op}, its completion says {self.card.enum('Op', c['Op'])}"))
-            if packet.op == "Encap" and status == "Ok":
-                before = self._seqs.get(c["SaIndex"])
-                if before is not None and before[0] == c["Spi"] and c["Seq"] != before[1] + 1 and len(self._life) <= 1:
-                    self.wrong.append((record.number, f"SA {c['SaIndex']}: sequence number {c['Seq']} follows {before[1]}"))
-                self._seqs[c["SaIndex"]] = (c["Spi"], c["Seq"])
+            if packet.op == "Encap" and status == "Ok" and (what := self._numbers[packet.sa_index].wrong(queue, c["Spi"], c["Seq"])):
+                self.wrong.append((record.number, f"SA {packet.sa_index}: {what}"))
             packet.status, packet.spi, packet.seq, packet.out_bytes = status, c["Spi"], c["Seq"], c["OutLen"]
             packet.next_header, packet.completion, packet.done_ns = c["NextHeader"], octets, record.ns
             self._ended[(queue, number)] = packet
@@ -318,10 +392,8 @@ def normal(card, recording):
                 continue  # when it is told depends on how many came at once
             out.append((record, f"{record.kind} {name}{value}"))
         elif record.kind == "ring":
-            form = RINGS[record.flags][1]
-            size = card.formats[form][0]
-            for i in range(0, len(record.payload), size):
-                text = entry_text(card, form, record.payload[i:i + size])
+            for form, octets in entries(card, record):
+                text = entry_text(card, form, octets)
                 out.append((record, f"{RINGS[record.flags][0]} queue {record.value} {text.split(' cycle ')[0]}"))
         else:
             out.append((record, text_of(card, record)))
@@ -353,39 +425,41 @@ def difference(card, one, other):
     return min(found, key=lambda f: f[0])[1:] if found else None
 
 
-def percentile(values, share):
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
-
-
 def summary(values):
     """Median, 90th, 99th percentile, largest; and a histogram by powers of two."""
+    values = sorted(values)
+    percentile = lambda share: values[min(len(values) - 1, int(share * len(values)))]
     bins = {}
     for v in values:
         bins[max(0, int(v)).bit_length()] = bins.get(max(0, int(v)).bit_length(), 0) + 1
-    return {"count": len(values), "p50": percentile(values, 0.5), "p90": percentile(values, 0.9), "p99": percentile(values, 0.99), "max": max(values),
+    return {"count": len(values), "p50": percentile(0.5), "p90": percentile(0.9), "p99": percentile(0.99), "max": values[-1],
             "histogram": {str((1 << b) >> 1): n for b, n in sorted(bins.items())}}
 
 
 def statistics(card, recording):
     journeys = Journeys(card, recording)
-    by_kind, registers = {}, {}
+    by_kind, registers, statuses, threads, errors = {}, {}, {}, set(), []
+    times, polls, fruit = array.array("Q"), 0, 0
     for r in recording.records:
-        by_kind.setdefault(r.kind, []).append(r.duration)
+        times.append(r.ns)
+        threads.add(r.thread)
+        if r.kind in ("read", "write", "to-card", "from-card"):
+            by_kind.setdefault(r.kind, array.array("I")).append(r.duration)
         if r.kind in ("read", "write"):
             key = f"{r.kind} {card.by_offset[r.address].array if r.address in card.by_offset else card.name_at(r.address)}"
             registers[key] = registers.get(key, 0) + 1
+        elif r.kind == "error" and len(errors) < 100:
+            errors.append(printable(r.payload))
+        polls += r.kind == "from-card"
+        fruit += r.kind == "ring" and r.flags == 1
     done = [p for p in journeys.packets if p.done_ns is not None and p.rung_ns is not None]
     inside = [p.cycles["done"] - p.cycles["fetched"] for p in done if {"done", "fetched"} <= p.cycles.keys()]
-    times = sorted(r.ns for r in recording.records)
-    gaps = [b - a for a, b in zip(times, times[1:])]
-    polls = sum(r.kind == "from-card" for r in recording.records)
-    fruit = sum(r.kind == "ring" and r.flags == 1 for r in recording.records)
-    statuses = {}
+    times = sorted(times)
     for p in journeys.packets:
         statuses[p.status or "(not completed)"] = statuses.get(p.status or "(not completed)", 0) + 1
-    return {"records": len(recording.records), "seconds": (times[-1] - times[0]) / 1e9 if times else 0, "threads": len({r.thread for r in recording.records}),
-            "duration_ns": {k: summary(v) for k, v in by_kind.items() if k in ("read", "write", "to-card", "from-card")}, "registers": registers,
+    return {"records": journeys.records, "seconds": (times[-1] - times[0]) / 1e9 if times else 0, "threads": len(threads),
+            "duration_ns": {k: summary(v) for k, v in by_kind.items()}, "registers": registers,
             "packets": len(journeys.packets), "statuses": statuses,
             "submit_to_complete_ns": summary([p.done_ns - p.rung_ns for p in done]) if done else None, "card_cycles": summary(inside) if inside else None,
-            "largest_gap_ns": max(gaps) if gaps else 0, "polls": polls, "polls_in_vain": max(0, polls - fruit),
-            "errors": [printable(r.payload) for r in recording.records if r.kind == "error"][:100]}
+            "largest_gap_ns": max((b - a for a, b in itertools.pairwise(times)), default=0), "polls": polls, "polls_in_vain": max(0, polls - fruit),
+            "errors": errors}
