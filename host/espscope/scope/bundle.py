@@ -1,4 +1,5 @@
 """One archive for a bug report, and a careful look into one from elsewhere."""
+import functools
 import io
 import json
 import tarfile
@@ -24,8 +25,9 @@ def collect(card, connect, machine, recording):
         hello = live.ask("hello")
         put("hello.json", hello)
         recording = recording or hello.get("recording")
-        for name, look in (("registers.json", lambda: live.read(card.registers)), ("rings.json", lambda: state.queue_report(card, live)),
-                           ("sas.json", lambda: state.sas(card, live)), ("slots.json", lambda: state.slots(card, live)),
+        looks = functools.cache(lambda: state.TwoLooks(card, live))
+        for name, look in (("registers.json", lambda: live.read(card.registers)), ("rings.json", lambda: state.queue_report(looks())),
+                           ("sas.json", lambda: state.sas(card, live)), ("slots.json", lambda: state.slots(looks())),
                            ("events.json", lambda: state.events(card, live)), ("errors.json", lambda: state.errors(card, live))):
             try:
                 put(name, look())

@@ -77,14 +77,14 @@ def regs(options):
 
 def rings(options):
     card, live = connected(options)
-    rows, wrong = state.queue_report(card, live)
+    rows, wrong = state.queue_report(state.TwoLooks(card, live))
     text = table(rows, [(k.replace("_", " "), lambda r, k=k: r[k]) for k in ("queue", "entries", "sq_head", "sq_tail", "cq_tail", "cq_head", "to_fetch", "inside", "stopped")])
     return tell(options, {"queues": rows}, text, wrong)
 
 
 def slots(options):
     card, live = connected(options)
-    rows, wrong = state.slots(card, live)
+    rows, wrong = state.slots(state.TwoLooks(card, live))
     text = table(rows, [("queue", lambda r: r["queue"]), ("packet", lambda r: r["number"]), ("operation", lambda r: r["op"]), ("SA", lambda r: r["sa_index"]),
                         ("bytes", lambda r: r["bytes"]), ("stays", lambda r: "yes" if r["stays"] else "")]) if rows else "no packet is inside"
     return tell(options, {"slots": rows}, text, wrong)
@@ -118,8 +118,9 @@ def errors(options):
 
 def everything_wrong(card, live):
     found = list(state.errors(card, live)["anomalies"])
-    for look in (state.queue_report, state.slots, state.sas, state.events):
-        found += look(card, live)[1]
+    looks = state.TwoLooks(card, live)
+    for _, wrong in (state.queue_report(looks), state.slots(looks), state.sas(card, live), state.events(card, live)):
+        found += wrong
     return found + state.counters(card, live)
 
 

@@ -7,6 +7,7 @@ import socket
 from scope.cardmap import ScopeError
 
 ANSWER_MAX = 16 << 20
+RUN_BYTES = 64 * 1024  # of a ring in one answer
 DEFAULT = "/run/esplanade/scope.sock"
 
 
@@ -41,18 +42,32 @@ class Live:
             raise ScopeError(f"{self.path}: {answer.get('error') if isinstance(answer, dict) else 'an answer that is none'}")
         return answer
 
+    def _values(self, registers):
+        """Of these registers in this order, one look after another; None for one that a look would change."""
+        return [v for at in range(0, len(registers), 1024) for v in self.ask("registers", offsets=[r.offset for r in registers[at:at + 1024]])["values"]]
+
     def read(self, registers):
         """Values of the registers that a look does not change, by name."""
         wanted = [r for r in registers if not r.why_not_read()]
-        values = {}
-        for at in range(0, len(wanted), 1024):
-            part = wanted[at:at + 1024]
-            values |= {r.name: v for r, v in zip(part, self.ask("registers", offsets=[r.offset for r in part])["values"]) if v is not None}
-        return values
+        return {r.name: v for r, v in zip(wanted, self._values(wanted)) if v is not None}
 
     def read_names(self, card, *names):
-        values = self.read([card.by_name[n] for n in names])
-        return [values[n] for n in names]
+        return self._values([card.by_name[n] for n in names])
 
-    def ring(self, number, first, count):
-        return bytes.fromhex(self.ask("ring", ring=number, first=first, count=count)["octets"])
+    def entries(self, card, ring, form, first, count):
+        """Decoded entries of `ring`, one of the answer to "rings", with the free-running numbers [first, first + count); no more than it has places."""
+        size, places = card.formats[form][0], ring["entries"]
+        count = min(count, places)
+        octets = b""
+        while len(octets) < count * size:
+            at = (first + len(octets) // size) % places
+            run = min(count - len(octets) // size, places - at, RUN_BYTES // size)
+            part = bytes.fromhex(self.ask("ring", ring=ring["number"], first=at, count=run)["octets"])
+            if len(part) != run * size:
+                raise ScopeError(f"{self.path}: {len(part)} octets of a ring where {run * size} were asked for")
+            octets += part
+        return [card.decode(form, octets[i:i + size]) for i in range(0, len(octets), size)]
+
+    def rings(self):
+        """The rings that are on, each with its number."""
+        return [ring | {"number": n} for n, ring in enumerate(self.ask("rings")["rings"])]

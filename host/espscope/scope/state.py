@@ -10,7 +10,7 @@ STATUSES_EACH = 32  # Q_PACKETS_BY_STATUS: queue n starts at 32 n
 def wide(card, live, low, high):
     """A counter of two registers; HI, LO, HI until stable."""
     while True:
-        first, lo, hi = live.read_names(card, high, low, high)[0], *live.read_names(card, low, high)
+        first, lo, hi = live.read_names(card, high, low, high)
         if first == hi:
             return hi << 32 | lo
 
@@ -37,31 +37,17 @@ class QueueState:
     """One queue: what the card says of it and what the host has in its rings."""
 
     def __init__(self, card, live, sq, cq):
-        self.card, self.live, self.sq, self.cq = card, live, sq, cq
-        self.queue, self.size = sq["queue"], sq["entries"]
-        self.look()
-
-    def look(self):
-        n = self.queue
-        (self.sq_head, self.sq_tail, self.cq_head, self.cq_tail, status) = self.live.read_names(
-            self.card, f"SQ_HEAD[{n}]", f"SQ_TAIL[{n}]", f"CQ_HEAD[{n}]", f"CQ_TAIL[{n}]", f"Q_STATUS[{n}]")
-        self.stopped = bool(self.card.by_name[f"Q_STATUS[{n}]"].fields[0].get(status))
-
-    def entries(self, ring, first, count):
-        """Decoded entries of free-running numbers [first, first + count)."""
-        out = []
-        size = ring["entries"]
-        name = "Descriptor" if ring is self.sq else "Completion"
-        for number in range(first, first + min(count, size)):
-            out.append(self.card.decode(name, self.live.ring(ring["number"], number % size, 1)))
-        return out
-
-    def inside(self):
-        """Descriptors that the card has and whose completion it has not written, oldest first: (number, descriptor)."""
+        n = self.queue = sq["queue"]
+        self.size = sq["entries"]
+        self.sq_head, self.sq_tail, self.cq_head, self.cq_tail, status = live.read_names(card, f"SQ_HEAD[{n}]", f"SQ_TAIL[{n}]", f"CQ_HEAD[{n}]", f"CQ_TAIL[{n}]", f"Q_STATUS[{n}]")
+        self.stopped = bool(card.by_name[f"Q_STATUS[{n}]"].fields[0].get(status))
+        # Descriptors that the card has and whose completion it has not written, oldest first: (number, descriptor).
         count = (self.sq_tail - self.cq_tail) & 0xffffffff
-        if count > self.size:
-            return []
-        return list(zip(range(self.cq_tail, self.cq_tail + count), self.entries(self.sq, self.cq_tail, count)))
+        self.inside = list(enumerate(live.entries(card, sq, "Descriptor", self.cq_tail, count), self.cq_tail)) if count <= self.size else []
+        # A completion that the card says it wrote, whose place in the host's ring still has the phase of the lap before. The host may
+        # not have fetched it yet: only one that stays so is lost.
+        written = enumerate(live.entries(card, cq, "Completion", self.cq_head, (self.cq_tail - self.cq_head) & 0xffffffff), self.cq_head)
+        self.lost = next((number for number, entry in written if entry["Phase"] != phase_of(number, self.size)), None)
 
     def anomalies(self, again):
         """`again`: the same queue a moment later."""
@@ -80,21 +66,14 @@ class QueueState:
             out.append(f"{name}: CQ_TAIL {self.cq_tail} and SQ_HEAD {self.sq_head} do not fit together")
         return out
 
-    def lost(self):
-        """A completion that the card says it wrote, whose place in the host's ring still has the phase of the lap before. The host may
-        not have fetched it yet: only one that stays so is lost."""
-        pending = (self.cq_tail - self.cq_head) & 0xffffffff
-        for number in range(self.cq_head, self.cq_head + min(pending, self.size)):
-            entry = self.entries(self.cq, number, 1)[0]
-            if entry["Phase"] != (1 if number // self.size % 2 == 0 else 0):
-                return number
-        return None
+
+def phase_of(number, size):
+    """The phase that the entry with this free-running number has once it is written: 1 on the first lap."""
+    return 1 - number // size % 2
 
 
 def queues(card, live):
-    rings = live.ask("rings")["rings"]
-    for number, ring in enumerate(rings):
-        ring["number"] = number
+    rings = live.rings()
     found = []
     for sq in (r for r in rings if r["kind"] == "submission"):
         cq = next((r for r in rings if r["kind"] == "completion" and r["queue"] == sq["queue"]), None)
@@ -104,43 +83,44 @@ def queues(card, live):
     return found
 
 
-def queue_report(card, live):
+class TwoLooks:
+    """Every queue twice, a moment apart: what did not move in between is stuck."""
+
+    def __init__(self, card, live):
+        self.card = card
+        self.first = queues(card, live)
+        before = live.ask("hello")["transactions"]
+        if self.first:
+            time.sleep(STUCK_SECONDS)
+        self.host_lives = live.ask("hello")["transactions"] != before
+        self.again = queues(card, live)
+
+
+def queue_report(looks):
     """Every queue and what is wrong with it: (list of dictionaries, anomalies)."""
-    first = queues(card, live)
-    lost = {q.queue: q.lost() for q in first}
-    before = live.ask("hello")["transactions"]
-    if first:
-        time.sleep(STUCK_SECONDS)
-    host_lives = live.ask("hello")["transactions"] != before
     rows, wrong = [], []
-    for q, again in zip(first, queues(card, live)):
+    for q, again in zip(looks.first, looks.again):
         mine = q.anomalies(again)
-        if lost[q.queue] is not None and again.lost() == lost[q.queue]:
-            why = "and the host looks for it in vain: it got lost" if host_lives else "and the host does not look for it"
-            mine.append(f"queue {q.queue}: phase mismatch: completion {lost[q.queue]} was written (CQ_TAIL {q.cq_tail}), is not in the host's ring, {why}")
+        if q.lost is not None and again.lost == q.lost:
+            why = "and the host looks for it in vain: it got lost" if looks.host_lives else "and the host does not look for it"
+            mine.append(f"queue {q.queue}: phase mismatch: completion {q.lost} was written (CQ_TAIL {q.cq_tail}), is not in the host's ring, {why}")
         wrong += mine
         rows.append({"queue": q.queue, "entries": q.size, "sq_head": q.sq_head, "sq_tail": q.sq_tail, "cq_head": q.cq_head, "cq_tail": q.cq_tail,
                      "to_fetch": (q.sq_tail - q.sq_head) & 0xffffffff, "inside": (q.sq_head - q.cq_tail) & 0xffffffff, "stopped": q.stopped, "anomalies": mine})
     return rows, wrong
 
 
-def slots(card, live):
+def slots(looks):
     """Packets that the card has and has not completed, and what is wrong: (rows, anomalies)."""
-    first = {(q.queue, n): d for q in queues(card, live) for n, d in q.inside()}
-    if first:
-        time.sleep(STUCK_SECONDS)
-    states = queues(card, live) if first else []
-    still = {(q.queue, n) for q in states for n, _ in q.inside()}
-    newest = {q.queue: q.cq_tail for q in states}
+    still = {(q.queue, n) for q in looks.again for n, _ in q.inside}
     rows, wrong = [], []
-    for (queue, number), d in first.items():
-        row = {"queue": queue, "number": number, "op": card.enum("Op", d["Op"]), "sa_index": d["SaIndex"], "bytes": d["SrcLen"]}
-        row["stays"] = (queue, number) in still
-        if d["Cookie"] != number:
-            wrong.append(f"queue {queue}: the descriptor of packet {number} has the number {d['Cookie']}")
-        rows.append(row)
+    for q in looks.first:
+        for number, d in q.inside:
+            if d["Cookie"] != number:
+                wrong.append(f"queue {q.queue}: the descriptor of packet {number} has the number {d['Cookie']}")
+            rows.append({"queue": q.queue, "number": number, "op": looks.card.enum("Op", d["Op"]), "sa_index": d["SaIndex"], "bytes": d["SrcLen"], "stays": (q.queue, number) in still})
     if rows and all(r["stays"] for r in rows):
-        wrong.append(f"{len(rows)} packets hold slots and none leaves (CQ_TAIL {', '.join(f'{q}: {t}' for q, t in sorted(newest.items()))})")
+        wrong.append(f"{len(rows)} packets hold slots and none leaves (CQ_TAIL {', '.join(f'{q.queue}: {q.cq_tail}' for q in looks.again)})")
     return rows, wrong
 
 
@@ -156,17 +136,15 @@ def sas(card, live):
 
 
 def events(card, live):
-    rings = live.ask("rings")["rings"]
-    number = next((i for i, r in enumerate(rings) if r["kind"] == "event"), None)
-    if number is None:
+    ring = next((r for r in live.rings() if r["kind"] == "event"), None)
+    if ring is None:
         return [], []
-    size = rings[number]["entries"]
+    size = ring["entries"]
     head, tail = live.read_names(card, "EVENT_HEAD", "EVENT_TAIL")
-    count = min((tail - 0) & 0xffffffff, size)
+    first = max(0, tail - size)
     out = []
-    for n in range(tail - count, tail):
-        e = card.decode("Event", live.ring(number, n % size, 1))
-        if e["Phase"] != (1 if n // size % 2 == 0 else 0):
+    for n, e in enumerate(live.entries(card, ring, "Event", first, tail - first), first):
+        if e["Phase"] != phase_of(n, size):
             continue  # the host has not fetched it
         out.append({"number": n, "type": card.enum("EventType", e["Type"]), "sa_index": None if e["SaIndex"] == 0xffffffff else e["SaIndex"], "spi": e["Spi"],
                     "arg": e["Arg"], "cycle": e["Cycle"]})
