@@ -7,6 +7,8 @@ import socket
 from scope.cardmap import ScopeError
 
 ANSWER_MAX = 16 << 20
+REGISTERS_MAX, RING_OCTETS_MAX = 1024, 64 << 10  # what the driver answers at once
+FORMATS = {"submission": "Descriptor", "completion": "Completion", "event": "Event"}
 DEFAULT = "/run/esplanade/scope.sock"
 
 
@@ -41,18 +43,26 @@ class Live:
             raise ScopeError(f"{self.path}: {answer.get('error') if isinstance(answer, dict) else 'an answer that is none'}")
         return answer
 
+    def values(self, registers):
+        """One value each, in this order, a register as often as it is named; None where a look would change something."""
+        out = []
+        for at in range(0, len(registers), REGISTERS_MAX):
+            out += self.ask("registers", offsets=[r.offset for r in registers[at:at + REGISTERS_MAX]])["values"]
+        return out
+
     def read(self, registers):
         """Values of the registers that a look does not change, by name."""
         wanted = [r for r in registers if not r.why_not_read()]
-        values = {}
-        for at in range(0, len(wanted), 1024):
-            part = wanted[at:at + 1024]
-            values |= {r.name: v for r, v in zip(part, self.ask("registers", offsets=[r.offset for r in part])["values"]) if v is not None}
-        return values
+        return {r.name: v for r, v in zip(wanted, self.values(wanted)) if v is not None}
 
     def read_names(self, card, *names):
-        values = self.read([card.by_name[n] for n in names])
-        return [values[n] for n in names]
+        return self.values([card.by_name[n] for n in names])
 
-    def ring(self, number, first, count):
-        return bytes.fromhex(self.ask("ring", ring=number, first=first, count=count)["octets"])
+    def entries(self, card, ring, first, count):
+        """(number, entry decoded) of the free-running numbers [first, first + count) of a ring."""
+        size = ring["entries"]
+        while count > 0:
+            run = min(count, size - first % size, RING_OCTETS_MAX // ring["entry_bytes"])
+            octets = bytes.fromhex(self.ask("ring", ring=ring["number"], first=first % size, count=run)["octets"])
+            yield from enumerate(card.entries(FORMATS[ring["kind"]], octets), first)
+            first, count = first + run, count - run
