@@ -225,6 +225,85 @@ class Live(WithFolder):
         self.assertEqual(functional.tell("send 2"), "send 4 good, 0 events")
 
 
+class Questions(unittest.TestCase):
+    """What is asked of the driver, by one that answers for it."""
+
+    def live(self, answers):
+        from scope.live import Live as Real
+
+        class Scripted(Real):
+            def __init__(self):
+                self.asked = []
+
+            def ask(self, ask, **more):
+                self.asked.append((ask, more))
+                return answers(ask, more)
+        return Scripted()
+
+    def test_a_counter_of_two_registers_is_read_in_one_question(self):
+        from scope import cardmap, state
+        card = cardmap.CardMap(CARD)
+        high, low = card.by_name["CYCLES_HI"].offset, card.by_name["CYCLES_LO"].offset
+        turns = iter([[1, 0xffffffff, 2], [2, 5, 2]])
+        live = self.live(lambda ask, more: {"values": next(turns)})
+        self.assertEqual(state.wide(card, live, "CYCLES"), 2 << 32 | 5)
+        self.assertEqual([more["offsets"] for _, more in live.asked], [[high, low, high]] * 2)
+
+    def a_queue(self, card, entries, tail, cq_tail):
+        """A driver whose queue 0 stands still."""
+        base = {"SQ_HEAD[0]": tail, "SQ_TAIL[0]": tail, "CQ_HEAD[0]": cq_tail, "CQ_TAIL[0]": cq_tail}
+
+        def answers(ask, more):
+            if ask == "hello":
+                return {"transactions": 1}
+            if ask == "rings":
+                return {"rings": [{"kind": kind, "queue": 0, "entries": entries, "entry_bytes": 64} for kind in ("submission", "completion")]}
+            if ask == "sas":
+                return {"sas": []}
+            if ask == "registers":
+                return {"values": [base.get(card.name_at(o), 0) for o in more["offsets"]]}
+            self.assertLessEqual(more["first"] + more["count"], entries)
+            self.assertLessEqual(64 * more["count"], 64 << 10)
+            newest = lambda place: place + (tail - 1 - place) // entries * entries
+            return {"octets": b"".join(struct.pack("<QQ48x", 1, newest(more["first"] + i)) for i in range(more["count"])).hex()}
+        return self.live(answers)
+
+    def test_a_run_of_entries_is_one_question(self):
+        from scope import cardmap, state
+        card = cardmap.CardMap(CARD)
+        slept = []
+        self.addCleanup(setattr, state.time, "sleep", state.time.sleep)
+        state.time.sleep = slept.append
+        for entries, tail, cq_tail, questions in ((64, 70, 60, 2), (64, 60, 20, 1), (64, 20, 20, 0), (4096, 4100, 1500, 4)):
+            live = self.a_queue(card, entries, tail, cq_tail)
+            looks = state.looks(card, live)
+            (rows, wrong), (ring,) = looks["slots"](), looks["rings"]()[0]
+            self.assertEqual([r["number"] for r in rows], list(range(cq_tail, tail)))
+            self.assertFalse(any("has the number" in w for w in wrong), wrong)
+            self.assertEqual(ring["inside"], tail - cq_tail)
+            self.assertEqual(sum(ask == "ring" for ask, _ in live.asked), questions)
+        self.assertEqual(slept, [state.STUCK_SECONDS] * 4)  # one pair of looks each
+
+    def test_a_card_at_work_is_no_anomaly(self):
+        from scope import cardmap, state
+        card = cardmap.CardMap(CARD)
+        count = iter(range(10_000))  # every read of a register finds one more packet done
+
+        def answers(ask, more):
+            if ask == "hello":
+                return {"transactions": next(count)}
+            if ask == "rings":
+                return {"rings": [{"kind": kind, "queue": 0, "entries": 64, "entry_bytes": 64} for kind in ("submission", "completion")]}
+            names = [card.name_at(o) for o in more.get("offsets", [])]
+            works = ("SQ_HEAD[0]", "SQ_TAIL[0]", "CQ_HEAD[0]", "CQ_TAIL[0]", "PACKETS_BY_STATUS[0]", "Q_PACKETS_BY_STATUS[0]")
+            values = [next(count) if n in works else 0 for n in names]
+            if ask == "ring":
+                return {"octets": ((1).to_bytes(64, "little") * more["count"]).hex()}
+            return {"values": values}
+        looks = state.looks(card, self.live(answers))
+        self.assertEqual(looks["counters"]()[1] + looks["rings"]()[1], [])
+
+
 class Recordings(WithFolder):
     def test_a_packets_way(self):
         host = self.recorded("send 10")
@@ -416,7 +495,6 @@ class Hostile(WithFolder):
         host = self.recorded("send 3")
         good = (self.folder / "field.drec").read_bytes()
         rng = random.Random(SEED)
-        sys.path.insert(0, str((BIN / "espscope").resolve().parent))
         from scope import recording as rec, report
         from scope.cardmap import CardMap, ScopeError
         card = CardMap(CARD)
@@ -568,7 +646,6 @@ class Doctor(WithFolder):
         return lambda: [f for f in doctor.examine(doctor.Machine(root, self.environment, root / "xclbin/esp_card.hw_emu.xclbin")) if not f["ok"]]
 
     def test_each_finding(self):
-        sys.path.insert(0, str((BIN / "espscope").resolve().parent))
         wrong = self.machine()
         self.assertEqual(wrong(), [])
         root, board = self.root, self.board

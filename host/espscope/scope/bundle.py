@@ -1,5 +1,4 @@
 """One archive for a bug report, and a careful look into one from elsewhere."""
-import functools
 import io
 import json
 import tarfile
@@ -9,8 +8,8 @@ from pathlib import Path
 from scope import doctor, recording as rec, state
 from scope.cardmap import ScopeError
 
-MEMBERS = ("versions.json", "doctor.json", "hello.json", "registers.json", "rings.json", "sas.json", "slots.json", "events.json", "errors.json", "missing.json",
-           "recording", "recording.1")
+MEMBERS = ("versions.json", "doctor.json", "hello.json", "registers.json", "rings.json", "sas.json", "slots.json", "events.json", "errors.json", "counters.json",
+           "missing.json", "recording", "recording.1")
 MEMBER_MAX, RECORDING_MAX = 4 << 20, 256 << 20
 
 
@@ -25,14 +24,11 @@ def collect(card, connect, machine, recording):
         hello = live.ask("hello")
         put("hello.json", hello)
         recording = recording or hello.get("recording")
-        looks = functools.cache(lambda: state.TwoLooks(card, live))
-        for name, look in (("registers.json", lambda: live.read(card.registers)), ("rings.json", lambda: state.queue_report(looks())),
-                           ("sas.json", lambda: state.sas(card, live)), ("slots.json", lambda: state.slots(looks())),
-                           ("events.json", lambda: state.events(card, live)), ("errors.json", lambda: state.errors(card, live))):
+        for name, look in ({"registers": lambda: live.read(card.registers)} | state.looks(card, live)).items():
             try:
-                put(name, look())
+                put(f"{name}.json", look())
             except ScopeError as error:
-                missing[name] = str(error)
+                missing[f"{name}.json"] = str(error)
     except ScopeError as error:
         missing["card"] = str(error)
     if recording:

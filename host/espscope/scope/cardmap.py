@@ -68,6 +68,11 @@ class CardMap:
         number = int.from_bytes(octets, "little")
         return {f.name: octets[f.lsb // 8:(f.lsb + f.width) // 8].hex() if f.octets else f.get(number) for f in fields}
 
+    def entries(self, name, octets):
+        """The entries of format `name` that lie there one behind the other."""
+        size = self.formats[name][0]
+        return (self.decode(name, octets[i:i + size]) for i in range(0, len(octets), size))
+
     def matching(self, names):
         """Registers whose name, or whose array's name, is among `names`; all if there are none."""
         if not names:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from scope import bundle, doctor, recording as rec, report, state
@@ -16,8 +17,8 @@ from scope.live import Live
 
 
 def table(rows, columns):
-    """Lines of a table; `columns`: (title, function of a row)."""
-    cells = [[str(f(r)) for _, f in columns] for r in rows]
+    """Lines of a table; `columns`: (title, key or function of a row)."""
+    cells = [[str(f(r) if callable(f) else r[f]) for _, f in columns] for r in rows]
     widths = [max([len(t)] + [len(c[i]) for c in cells]) for i, (t, _) in enumerate(columns)]
     line = lambda parts: "  ".join(p.ljust(w) for p, w in zip(parts, widths)).rstrip()
     return "\n".join([line([t for t, _ in columns])] + [line(c) for c in cells])
@@ -75,53 +76,32 @@ def regs(options):
             print(f"-- {time.strftime('%H:%M:%S')}")
 
 
-def rings(options):
-    card, live = connected(options)
-    rows, wrong = state.queue_report(state.TwoLooks(card, live))
-    text = table(rows, [(k.replace("_", " "), lambda r, k=k: r[k]) for k in ("queue", "entries", "sq_head", "sq_tail", "cq_tail", "cq_head", "to_fetch", "inside", "stopped")])
-    return tell(options, {"queues": rows}, text, wrong)
+SPI = ("SPI", lambda r: f"0x{r['spi']:08x}")
+TABLES = {  # what `look` looks at: name in the JSON, text when there is nothing, columns
+    "rings": ("queues", "no rings", [(k.replace("_", " "), k) for k in ("queue", "entries", "sq_head", "sq_tail", "cq_tail", "cq_head", "to_fetch", "inside", "stopped")]),
+    "slots": ("slots", "no packet is inside", [("queue", "queue"), ("packet", "number"), ("operation", "op"), ("SA", "sa_index"), ("bytes", "bytes"),
+                                               ("stays", lambda r: "yes" if r["stays"] else "")]),
+    "sas": ("sas", "no SA", [("index", "index"), SPI, ("direction", lambda r: "out" if r["outbound"] else "in"), ("from", "src"), ("to", "dst"), ("cipher", "cipher"), ("auth", "auth"),
+                             ("", lambda r: " ".join(k for k in ("ah", "transport", "natt", "esn") if r[k]))]),
+    "events": ("events", "no events", [("event", "type"), ("SA", lambda r: "" if r["sa_index"] is None else r["sa_index"]), SPI, ("argument", "arg"), ("cycle", "cycle")])}
 
 
-def slots(options):
-    card, live = connected(options)
-    rows, wrong = state.slots(state.TwoLooks(card, live))
-    text = table(rows, [("queue", lambda r: r["queue"]), ("packet", lambda r: r["number"]), ("operation", lambda r: r["op"]), ("SA", lambda r: r["sa_index"]),
-                        ("bytes", lambda r: r["bytes"]), ("stays", lambda r: "yes" if r["stays"] else "")]) if rows else "no packet is inside"
-    return tell(options, {"slots": rows}, text, wrong)
-
-
-def sa(options):
-    card, live = connected(options)
-    rows, wrong = state.sas(card, live)
-    flags = lambda r: " ".join(k for k in ("ah", "transport", "natt", "esn") if r[k])
-    text = table(rows, [("index", lambda r: r["index"]), ("SPI", lambda r: f"0x{r['spi']:08x}"), ("direction", lambda r: "out" if r["outbound"] else "in"),
-                        ("from", lambda r: r["src"]), ("to", lambda r: r["dst"]), ("cipher", lambda r: r["cipher"]), ("auth", lambda r: r["auth"]), ("", flags)])
-    return tell(options, {"sas": rows}, text, wrong)
-
-
-def events(options):
-    card, live = connected(options)
-    rows, wrong = state.events(card, live)
-    text = table(rows, [("event", lambda r: r["type"]), ("SA", lambda r: "" if r["sa_index"] is None else r["sa_index"]), ("SPI", lambda r: f"0x{r['spi']:08x}"),
-                        ("argument", lambda r: r["arg"]), ("cycle", lambda r: r["cycle"])]) if rows else "no events"
-    return tell(options, {"events": rows}, text, wrong)
+def look(name, options):
+    rows, wrong = state.looks(*connected(options))[name]()
+    key, nothing, columns = TABLES[name]
+    return tell(options, {key: rows}, table(rows, columns) if rows else nothing, wrong)
 
 
 def errors(options):
-    card, live = connected(options)
-    found = state.errors(card, live)
+    found, wrong = state.errors(*connected(options))
     lines = [f"{name:16} {s['packets']:>10}  {s['doc']}" for name, s in found["statuses"].items()]
     if found["causes"] and found["bus_error_address"]:
         lines.append(f"first bus error at 0x{found['bus_error_address']:x}")
-    return tell(options, found, "\n".join(lines) or "no packet ended with an error", found.pop("anomalies"))
+    return tell(options, found, "\n".join(lines) or "no packet ended with an error", wrong)
 
 
 def everything_wrong(card, live):
-    found = list(state.errors(card, live)["anomalies"])
-    looks = state.TwoLooks(card, live)
-    for _, wrong in (state.queue_report(looks), state.slots(looks), state.sas(card, live), state.events(card, live)):
-        found += wrong
-    return found + state.counters(card, live)
+    return [anomaly for look_at in state.looks(card, live).values() for anomaly in look_at()[1]]
 
 
 def health(options):
@@ -162,10 +142,10 @@ def top(options):
     hello = live.ask("hello")
     names = ("CYCLES", "BUSY_CYCLES", "ENCAP_BYTES", "DECAP_BYTES")
     def sample():
-        out = {n: state.wide(card, live, f"{n}_LO", f"{n}_HI") for n in names}
+        out = {n: state.wide(card, live, n) for n in names}
         out |= dict(zip(("ENCAP_PACKETS", "DECAP_PACKETS", "SA_VALID_COUNT"), live.read_names(card, "ENCAP_PACKETS", "DECAP_PACKETS", "SA_VALID_COUNT")))
-        return out | {"at": time.monotonic(), "queues": [(q.queue, q.size, (q.sq_tail - q.sq_head) & 0xffffffff, (q.sq_head - q.cq_tail) & 0xffffffff, q.stopped)
-                                                         for q in state.queues(card, live)]}
+        return out | {"at": time.monotonic(), "queues": [{k: getattr(q, k) for k in ("queue", "entries", "to_fetch", "inside", "stopped")} for q in state.queues(card, live).values()]}
+
     before = sample()
     for turn in range(options.count) if options.count else iter(int, 1):
         time.sleep(options.interval)
@@ -175,8 +155,7 @@ def top(options):
         rate = lambda n: ((now[n] - before[n]) & 0xffffffff) / seconds
         rows = {"busy": (now["BUSY_CYCLES"] - before["BUSY_CYCLES"]) / cycles, "cycles_per_second": cycles / seconds, "encap_packets_per_second": rate("ENCAP_PACKETS"),
                 "decap_packets_per_second": rate("DECAP_PACKETS"), "bits_per_cycle": (bits("ENCAP_BYTES") + bits("DECAP_BYTES")) / cycles, "sas": now["SA_VALID_COUNT"],
-                "queues": [{"queue": q, "entries": size, "to_fetch": fetch, "inside": inside, "stopped": stopped} for q, size, fetch, inside, stopped in now["queues"]],
-                "buffers": live.ask("buffers")["buffers"]}
+                "queues": now["queues"], "buffers": live.ask("buffers")["buffers"]}
         if options.json:
             print(json.dumps(rows), flush=True)
         else:
@@ -373,13 +352,10 @@ def open_bundle(options):
     for f in checks if isinstance(checks, list) else []:
         if isinstance(f, dict) and not f.get("ok"):
             print(f"  ! {rec.printable(str(f.get('what')).encode())}")
-    for name in ("rings.json", "slots.json", "sas.json", "events.json"):
+    for name in ("errors.json", "rings.json", "slots.json", "sas.json", "events.json", "counters.json"):
         pair = load(name)
         for text in pair[1] if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], list) else []:
             print(f"  ! {rec.printable(str(text).encode())}")
-    wrong = load("errors.json")
-    for text in wrong.get("anomalies", []) if isinstance(wrong, dict) and isinstance(wrong.get("anomalies"), list) else []:
-        print(f"  ! {rec.printable(str(text).encode())}")
     if "recording" in members:
         print(f"  recording: {bundle.count(members['recording'])} records")
     for name, why in (load("missing.json") or {}).items() if isinstance(load("missing.json"), dict) else []:
@@ -428,10 +404,10 @@ def parser():
     p.add_argument("names", nargs="*", metavar="REGISTER")
     p.add_argument("--watch", action="store_true", help="again and again, what has changed")
     p.add_argument("--interval", type=float, default=1.0)
-    add("rings", rings, "submission and completion rings: heads, tails, what is stuck or lost")
-    add("slots", slots, "packets inside the card, and those that do not leave")
-    add("sa", sa, "SAs as the host installed them, against the card's count")
-    add("events", events, "the newest events")
+    add("rings", partial(look, "rings"), "submission and completion rings: heads, tails, what is stuck or lost")
+    add("slots", partial(look, "slots"), "packets inside the card, and those that do not leave")
+    add("sa", partial(look, "sas"), "SAs as the host installed them, against the card's count")
+    add("events", partial(look, "events"), "the newest events")
     add("errors", errors, "sticky causes, the first bus error, statuses other than Ok")
     add("health", health, "all of these in a few lines")
     p = add("assert", check, "invariants of a card at work or, with --recording, of a recording")

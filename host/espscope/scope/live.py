@@ -7,7 +7,8 @@ import socket
 from scope.cardmap import ScopeError
 
 ANSWER_MAX = 16 << 20
-RUN_BYTES = 64 * 1024  # of a ring in one answer
+REGISTERS_MAX, RING_OCTETS_MAX = 1024, 64 << 10  # what the driver answers at once
+FORMATS = {"submission": "Descriptor", "completion": "Completion", "event": "Event"}
 DEFAULT = "/run/esplanade/scope.sock"
 
 
@@ -42,32 +43,26 @@ class Live:
             raise ScopeError(f"{self.path}: {answer.get('error') if isinstance(answer, dict) else 'an answer that is none'}")
         return answer
 
-    def _values(self, registers):
-        """Of these registers in this order, one look after another; None for one that a look would change."""
-        return [v for at in range(0, len(registers), 1024) for v in self.ask("registers", offsets=[r.offset for r in registers[at:at + 1024]])["values"]]
+    def values(self, registers):
+        """One value each, in this order, a register as often as it is named; None where a look would change something."""
+        out = []
+        for at in range(0, len(registers), REGISTERS_MAX):
+            out += self.ask("registers", offsets=[r.offset for r in registers[at:at + REGISTERS_MAX]])["values"]
+        return out
 
     def read(self, registers):
         """Values of the registers that a look does not change, by name."""
         wanted = [r for r in registers if not r.why_not_read()]
-        return {r.name: v for r, v in zip(wanted, self._values(wanted)) if v is not None}
+        return {r.name: v for r, v in zip(wanted, self.values(wanted)) if v is not None}
 
     def read_names(self, card, *names):
-        return self._values([card.by_name[n] for n in names])
+        return self.values([card.by_name[n] for n in names])
 
-    def entries(self, card, ring, form, first, count):
-        """Decoded entries of `ring`, one of the answer to "rings", with the free-running numbers [first, first + count); no more than it has places."""
-        size, places = card.formats[form][0], ring["entries"]
-        count = min(count, places)
-        octets = b""
-        while len(octets) < count * size:
-            at = (first + len(octets) // size) % places
-            run = min(count - len(octets) // size, places - at, RUN_BYTES // size)
-            part = bytes.fromhex(self.ask("ring", ring=ring["number"], first=at, count=run)["octets"])
-            if len(part) != run * size:
-                raise ScopeError(f"{self.path}: {len(part)} octets of a ring where {run * size} were asked for")
-            octets += part
-        return [card.decode(form, octets[i:i + size]) for i in range(0, len(octets), size)]
-
-    def rings(self):
-        """The rings that are on, each with its number."""
-        return [ring | {"number": n} for n, ring in enumerate(self.ask("rings")["rings"])]
+    def entries(self, card, ring, first, count):
+        """(number, entry decoded) of the free-running numbers [first, first + count) of a ring."""
+        size = ring["entries"]
+        while count > 0:
+            run = min(count, size - first % size, RING_OCTETS_MAX // ring["entry_bytes"])
+            octets = bytes.fromhex(self.ask("ring", ring=ring["number"], first=first % size, count=run)["octets"])
+            yield from enumerate(card.entries(FORMATS[ring["kind"]], octets), first)
+            first, count = first + run, count - run
