@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -229,6 +230,8 @@ int replay(const std::string& path, const std::string& wave_text) {
 
 int run(const std::string& platform_file) {
   outlive_group_signals();
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);  // the card's registers hold keys
   open_log();
   ::close_range(STDERR_FILENO + 1, ~0U, 0);  // XRT's descriptors: a socket kept open here would hide its end
   const std::string socket_id = env("EMULATION_SOCKETID");

@@ -6,8 +6,10 @@ import json
 import os
 import random
 import re
+import resource
 import shlex
 import shutil
+import signal
 import socket
 import stat
 import struct
@@ -612,6 +614,24 @@ class Secrets(WithFolder):
             for spelling in spellings(key):
                 self.assertNotIn(bin(int.from_bytes(bytes.fromhex(key), "big"))[2:].encode(), waves)
                 break
+
+
+    def test_a_crash_of_the_simulated_card_leaves_no_core_file(self):
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+        host = self.host()
+        host.tell("send 1")
+        parents = {int(f.parent.name): int(re.sub(r"^\d+ \(.*\) \S ", "", f.read_text(), flags=re.S).split()[0]) for f in Path("/proc").glob("[0-9]*/stat") if f.exists()}
+        family = {host.process.pid}
+        for _ in range(8):
+            family |= {pid for pid, parent in parents.items() if parent in family}
+        cards = [pid for pid in family if "esp-card-sim" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()]
+        self.assertEqual(len(cards), 2)  # front and model
+        folders = [Path(os.readlink(f"/proc/{pid}/cwd")) for pid in cards]
+        for pid in cards:
+            self.assertRegex(Path(f"/proc/{pid}/limits").read_text(), r"Max core file size +0 +0 ")
+            os.kill(pid, signal.SIGSEGV)
+        self.assertRegex(host.tell("send 1"), "error|^$")
+        self.assertEqual([f for folder in [self.folder, *folders] for f in folder.rglob("core*")], [])
 
 
 class Doctor(WithFolder):

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -77,6 +78,17 @@ def drain_and_reset(a, b):
     after = {s["spi"]: s["seq"] for s in json.loads(a.espctl("sa", "--json"))["sas"] if s["direction"] == "out"}
     check("sequence numbers go on", after.keys() == before.keys() and all(after[k] > before[k] for k in after), (before, after))
     check("B saw no replay", b.stats()["by_status"].get("Replay", 0) == 0, b.stats())
+
+
+def crash(b, folder):
+    """A crash leaves no core file, for keys would be in it."""
+    pid = b.espd.pid
+    check("it is espd", Path(f"/proc/{pid}/comm").read_text() == "espd\n")
+    status, where = Path(f"/proc/{pid}/limits").read_text(), Path(os.readlink(f"/proc/{pid}/cwd"))
+    check("espd may leave no core file", re.search(r"Max core file size +0 +0 ", status) is not None, status)
+    os.kill(pid, signal.SIGSEGV)
+    check("it crashed", b.espd.wait(10) in (-signal.SIGSEGV, 128 + signal.SIGSEGV), b.espd.returncode)
+    check("no core file", not [*folder.rglob("core*"), *where.glob("core*")])
 
 
 def request(a, octets):
@@ -221,6 +233,7 @@ def main():
             check("SIGTERM ends espd with 0", a.host.stop(a.espd, 10) == 0)
             heard = hear_all()
             check("systemd hears STOPPING last", heard[-1] == b"STOPPING=1", heard[-3:])
+            crash(b, folder)
         except (HostError, OSError, subprocess.SubprocessError, KeyError, TypeError) as error:
             for gateway in gateways:
                 log = gateway.host.folder / "espd.log"
