@@ -92,6 +92,7 @@ class Daemon {
           data_plane_.busy() ? std::chrono::milliseconds(0) : std::max(left, std::chrono::milliseconds(0));
       ESPLANADE_CHECK(poller.run_once(wait));
       data_plane_.reap(kCardPatience);
+      expire(sad_.take_reached());
       if (Clock::now() >= next_tick) {
         tick();
         service_notify(fmt::format("WATCHDOG=1\nSTATUS=card {} ({}), {} SAs", backend_.name(), data_plane_.lost() ? "lost" : data_plane_.drained() ? "drained" : "up", sad_.size()));
@@ -127,6 +128,10 @@ class Daemon {
     std::vector<Expiry> expiries;
     collect_events(expiries);
     sad_.tick(now, expiries);
+    expire(expiries);
+  }
+
+  void expire(const std::vector<Expiry>& expiries) {
     for (const Expiry& expiry : expiries) {
       const Sa* sa = sad_.find(expiry.sa);
       if (sa == nullptr) continue;

@@ -82,9 +82,15 @@ void DataPlane::from_tun(ByteView packet) {
   const Policy* policy = policies_.match_outbound(*flow);
   if (policy == nullptr) return counters_.drop(Drop::kNoPolicy);
   if (lost_) return counters_.drop(Drop::kCardLost);
-  const Sa* sa = sad_.outbound(policy->reqid);
+  const Sa* sa = sad_.outbound(policy->reqid, packet.size());
   if (sa == nullptr) return without_sa(*policy, packet);
-  submit(sa->handle, packet);
+  protect(*policy, *sa, packet);
+}
+
+/// A packet that its SA may no longer carry waits for the next one.
+void DataPlane::protect(const Policy& policy, const Sa& sa, ByteView packet) {
+  if (!sad_.reserve(sa.handle, packet.size())) return wait_for_sa(policy, packet);
+  submit(sa.handle, packet);
 }
 
 void DataPlane::from_udp(MutableBytes packet, const UdpPath& path) {
@@ -143,8 +149,9 @@ void DataPlane::outbound_ready(std::uint32_t reqid) {
   const auto found = waiting_.find(reqid);
   const Sa* sa = sad_.outbound(reqid);
   if (found == waiting_.end() || sa == nullptr) return;
-  for (const auto& [since, packet] : found->second.packets) submit(sa->handle, packet);
+  const auto packets = std::move(found->second.packets);
   waiting_.erase(found);
+  for (const auto& [since, packet] : packets) protect(*policies_.by_reqid(reqid), *sa, packet);
 }
 
 void DataPlane::acquire_failed(std::uint32_t reqid, bool silent) {

@@ -60,6 +60,7 @@ class DataPlane {
   void read_batch(Receive receive);
   void from_tun(ByteView packet);
   void from_udp(MutableBytes packet, const UdpPath& path);
+  void protect(const Policy& policy, const Sa& sa, ByteView packet);
   void without_sa(const Policy& policy, ByteView packet);
   void send_clear(const Policy& policy, ByteView packet);
   void wait_for_sa(const Policy& policy, ByteView packet);

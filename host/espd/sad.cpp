@@ -15,11 +15,19 @@ namespace {
 constexpr std::size_t kMaxLarval = 4096;
 // An exchange that answers is done in seconds; five retransmissions that double from one second take 31.
 constexpr std::chrono::seconds kLarvalLife{120};
+// For so long the peer of a new SA may still be busy with it.
+constexpr std::chrono::seconds kOverlap{1};
+
+bool used_up(const esp::Lifetime& limit, const Sa& sa) {
+  return (limit.bytes != 0 && sa.bytes >= limit.bytes) || (limit.packets != 0 && sa.packets >= limit.packets);
+}
 
 bool reached(const esp::Lifetime& limit, const Sa& sa, Clock::time_point now) {
-  return (limit.bytes != 0 && sa.bytes >= limit.bytes) ||
-         (limit.packets != 0 && sa.packets >= limit.packets) ||
-         (limit.seconds != 0 && now - sa.installed >= std::chrono::seconds(limit.seconds));
+  return used_up(limit, sa) || (limit.seconds != 0 && now - sa.installed >= std::chrono::seconds(limit.seconds));
+}
+
+bool can_carry(const Sa& sa, std::uint64_t bytes) {
+  return (sa.hard.bytes == 0 || sa.reserved_bytes + bytes <= sa.hard.bytes) && (sa.hard.packets == 0 || sa.reserved_packets < sa.hard.packets);
 }
 
 }  // namespace
@@ -88,7 +96,14 @@ Result<host::SaHandle> Sad::install(esp::SaParams params, std::uint32_t reqid, C
   record.handle = handle;
   if (larval != larval_.end()) larval_.erase(larval);
   by_id_[record.id] = handle;
-  if (record.outbound) outbound_[reqid].push_back(handle);
+  if (record.outbound) {
+    const auto inbound = inbound_.find(reqid);
+    record.proven = inbound == inbound_.end() || !sas_.contains(inbound->second);
+    if (!record.proven) record.sibling = inbound->second;
+    outbound_[reqid].push_back(handle);
+  } else {
+    inbound_[reqid] = handle;
+  }
   sas_.emplace(handle, std::move(record));
   return handle;
 }
@@ -171,9 +186,13 @@ const Sa* Sad::find(const SaId& id) const {
   return found == by_id_.end() ? nullptr : find(found->second);
 }
 
-const Sa* Sad::outbound(std::uint32_t reqid) const {
+const Sa* Sad::outbound(std::uint32_t reqid, std::size_t bytes) const {
   const auto found = outbound_.find(reqid);
-  return found == outbound_.end() || found->second.empty() ? nullptr : find(found->second.back());
+  if (found == outbound_.end() || found->second.empty()) return nullptr;
+  const Sa* newest = find(found->second.back());
+  if (newest->proven || found->second.size() == 1 || Clock::now() - newest->installed >= kOverlap) return newest;
+  const Sa* before = find(found->second[found->second.size() - 2]);
+  return !before->hard_told && can_carry(*before, bytes) ? before : newest;
 }
 
 std::vector<const Sa*> Sad::all() const {
@@ -186,8 +205,30 @@ std::vector<const Sa*> Sad::all() const {
 void Sad::count(host::SaHandle handle, std::uint64_t bytes) {
   const auto found = sas_.find(handle);
   if (found == sas_.end()) return;
-  found->second.bytes += bytes;
-  ++found->second.packets;
+  Sa& sa = found->second;
+  sa.bytes += bytes;
+  ++sa.packets;
+  if (!sa.outbound && !sa.proven) {
+    sa.proven = true;
+    for (const host::SaHandle other : outbound_[sa.reqid]) {
+      if (Sa& out = sas_.at(other); out.sibling == handle) out.proven = true;
+    }
+  }
+  if (used_up(sa.hard, sa)) {
+    if (tell(handle, true)) reached_.push_back({handle, true});
+  } else if (used_up(sa.soft, sa)) {
+    if (tell(handle, false)) reached_.push_back({handle, false});
+  }
+}
+
+bool Sad::reserve(host::SaHandle handle, std::uint64_t bytes) {
+  const auto found = sas_.find(handle);
+  if (found == sas_.end()) return false;
+  Sa& sa = found->second;
+  if (!can_carry(sa, bytes)) return false;
+  sa.reserved_bytes += bytes;
+  ++sa.reserved_packets;
+  return true;
 }
 
 void Sad::tick(Clock::time_point now, std::vector<Expiry>& out) {
@@ -197,6 +238,8 @@ void Sad::tick(Clock::time_point now, std::vector<Expiry>& out) {
     backend_.release_spi(entry.first.spi);
     return true;
   });
+  out.insert(out.end(), reached_.begin(), reached_.end());
+  reached_.clear();
   for (const auto& [handle, sa] : sas_) {
     if (reached(sa.hard, sa, now)) {
       if (tell(handle, true)) out.push_back({handle, true});

@@ -1,13 +1,15 @@
 // The security associations that the card holds, as the host knows them (no keys): found by handle, by
 // (protocol, SPI, destination) and, outbound, by policy. Also SPIs that were allotted and wait for their SA
-// (larval, RFC 2367 s3.1.1). Lifetimes are counted here too, once a tick: a card that counts them is exact,
-// this one holds with any.
+// (larval, RFC 2367 s3.1.1). Lifetimes are counted here too: bytes and packets as packets come back, so that a
+// renewal begins at once, seconds once a tick. What an SA may still carry is counted as packets are handed to
+// it, so that none meets an SA that is used up.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <map>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "host/backend/backend.h"
@@ -46,6 +48,10 @@ struct Sa {
   bool soft_told = false;  // each limit is told once, whoever saw it first
   bool hard_told = false;
   std::uint64_t bytes = 0, packets = 0;  // since installation, inside the tunnel
+  std::uint64_t reserved_bytes = 0, reserved_packets = 0;  // outbound: handed to the card
+  // Inbound: a packet came. Outbound: one came on the inbound SA that was installed with it, so the peer has both.
+  bool proven = false;
+  host::SaHandle sibling{};  // outbound: that inbound SA
 };
 
 struct Larval {
@@ -87,14 +93,20 @@ class Sad {
 
   const Sa* find(host::SaHandle handle) const;
   const Sa* find(const SaId& id) const;
-  /// The newest outbound SA of a policy; nullptr: none.
-  const Sa* outbound(std::uint32_t reqid) const;
+  /// The outbound SA of a policy that shall carry a packet of `bytes`; nullptr: none. It is the newest, but while the peer
+  /// may not have that yet (the responder of a quick mode installs it only when the third message has come, RFC 2409 s5.5)
+  /// the one before goes on, as far as its limits let it.
+  const Sa* outbound(std::uint32_t reqid, std::size_t bytes = 0) const;
   std::vector<const Sa*> all() const;  // in order of installation
   std::size_t size() const { return sas_.size(); }
   std::size_t num_larval() const { return larval_.size(); }
 
+  /// Takes a packet of `bytes` out of what an outbound SA may still carry; false: it may not carry that.
+  bool reserve(host::SaHandle handle, std::uint64_t bytes);
   /// Counts a packet; `bytes` of it inside the tunnel.
   void count(host::SaHandle handle, std::uint64_t bytes);
+  /// Limits that count() saw reached and that nobody was told of; tick() gives them too.
+  std::vector<Expiry> take_reached() { return std::exchange(reached_, {}); }
   /// Notes that the card told of a limit; false: it was told before, or the SA is gone.
   bool tell(host::SaHandle handle, bool hard);
   /// Time passes: larval SPIs run out; limits that were reached and not told yet go to `out`.
@@ -108,7 +120,9 @@ class Sad {
   std::map<host::SaHandle, Sa> sas_;
   std::map<SaId, host::SaHandle> by_id_;
   std::unordered_map<std::uint32_t, std::vector<host::SaHandle>> outbound_;  // by reqid, newest last
+  std::unordered_map<std::uint32_t, host::SaHandle> inbound_;                // by reqid, the newest
   std::map<SaId, Larval> larval_;
+  std::vector<Expiry> reached_;
 };
 
 }  // namespace esplanade::espd

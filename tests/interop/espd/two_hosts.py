@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -194,8 +195,9 @@ def wrong_selector(a, b):
 
 
 def lifetimes(a, b):
-    """A new pair is used at once; its packet limits are told, soft then hard, and hard removes the SA."""
+    """A new pair takes over after a second, while which the peer may still be busy with it; its packet limits are told, soft then hard, and hard removes the SA."""
     spi_a, spi_b, _ = connect_with_sas(a, b, pfkey.lifetime(pfkey.EXT_SOFT, packets=3), pfkey.lifetime(pfkey.EXT_HARD, packets=6))
+    time.sleep(1.1)
     ping(a, b, count=4)
     soft = a.key.wait_unasked(pfkey.EXPIRE)
     check("EXPIRE tells the soft limit", soft.spi() == spi_b and pfkey.EXT_SOFT in soft.ext and pfkey.EXT_HARD not in soft.ext)
