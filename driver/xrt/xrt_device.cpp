@@ -117,7 +117,8 @@ fs::path default_xclbin(bool simulated) {
 /// The kernel's name in the file: esp_card, or with several lanes esp_card_xN. Throws as XRT does.
 std::string kernel_name(const fs::path& xclbin) {
   const std::string name = "esp_card";
-  for (const auto& ip : xrt::xclbin(xclbin.string()).get_ips()) {
+  const xrt::xclbin file(xclbin.string());  // its IPs point into it
+  for (const auto& ip : file.get_ips()) {
     const std::string full = ip.get_name();  // kernel:instance
     const std::string kernel = full.substr(0, full.find(':'));
     if (kernel == name || kernel.starts_with(name + "_x")) return kernel;
