@@ -408,6 +408,41 @@ TEST_CASE("C API: queues are opened once each, and outlive the handle of their c
   }
 }
 
+TEST_CASE("C API: events are told once, oldest first; those before one that makes no sense, too") {
+  namespace event = card::event;
+  Card card;
+  StubDevice::Memory& ring = *card.device->last;
+  const auto happen = [&ring](std::size_t n, std::uint64_t type) {
+    const MutableBytes e = ring.data().subspan(n * card::kEventBytes, card::kEventBytes);
+    card::set(e, event::kType, type);
+    card::set(e, event::kSaIndex, 5);
+    card::set(e, event::kSpi, 0x1000 + n);
+    card::set(e, event::kArg, 7);
+    card::set(e, event::kCycle, 0x123456789);
+    card::set(e, event::kPhase, 1);
+  };
+  std::vector<esplanade_event> told;
+  const auto poll = [&card, &told] {
+    return esplanade_card_events(card.handle, [](void* context, const esplanade_event* e) { static_cast<std::vector<esplanade_event>*>(context)->push_back(*e); }, &told);
+  };
+  CHECK(poll() == ESPLANADE_OK);
+  CHECK(told.empty());
+  happen(0, ESPLANADE_EVENT_SOFT_BYTES);
+  happen(1, ESPLANADE_EVENT_HARD_SECONDS);
+  CHECK(poll() == ESPLANADE_OK);
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].type == ESPLANADE_EVENT_SOFT_BYTES);
+  CHECK(told[0].spi == 0x1000);
+  CHECK(told[0].sa_index == 5);
+  CHECK(told[0].arg == 7);
+  CHECK(told[0].cycle == 0x123456789);
+  CHECK(told[1].type == ESPLANADE_EVENT_HARD_SECONDS);
+  happen(2, ESPLANADE_EVENT_ERROR);
+  happen(3, 99);
+  CHECK(poll() == ESPLANADE_E_MALFORMED);
+  CHECK(told.size() == 3);
+}
+
 TEST_CASE("C API: a lost card is an error of every call") {
   Card card;
   esplanade_queue* queue = open_queue(card);
