@@ -1,4 +1,5 @@
 // The card over XRT's native C++ API. XRT's exceptions end here.
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -94,18 +95,30 @@ class ChatterKeeper {
   int saved_[2] = {-1, -1};
 };
 
-/// The .xclbin of the build or installation that this program belongs to.
+/// The .xclbin of the build or installation that this program belongs to, else the one of this library (PREFIX/lib or below it).
 fs::path default_xclbin(bool simulated) {
   if (const char* given = std::getenv("ESPLANADE_XCLBIN")) return given;
   std::error_code error;
+  const fs::path file = fs::path("share/esplanade") / (simulated ? "esp_card.hw_emu.xclbin" : "esp_card.xclbin");
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  return program.parent_path().parent_path() / "share/esplanade" / (simulated ? "esp_card.hw_emu.xclbin" : "esp_card.xclbin");
+  const fs::path of_program = program.parent_path().parent_path() / file;
+  if (fs::exists(of_program, error)) return of_program;
+  Dl_info self{};
+  if (::dladdr(reinterpret_cast<void*>(&default_xclbin), &self) != 0 && self.dli_fname != nullptr) {
+    fs::path prefix = fs::canonical(self.dli_fname, error).parent_path();
+    for (int i = 0; i < 2; ++i) {
+      prefix = prefix.parent_path();
+      if (fs::exists(prefix / file, error)) return prefix / file;
+    }
+  }
+  return of_program;
 }
 
 /// The kernel's name in the file: esp_card, or with several lanes esp_card_xN. Throws as XRT does.
 std::string kernel_name(const fs::path& xclbin) {
   const std::string name = "esp_card";
-  for (const auto& ip : xrt::xclbin(xclbin.string()).get_ips()) {
+  const xrt::xclbin file(xclbin.string());  // its IPs point into it
+  for (const auto& ip : file.get_ips()) {
     const std::string full = ip.get_name();  // kernel:instance
     const std::string kernel = full.substr(0, full.find(':'));
     if (kernel == name || kernel.starts_with(name + "_x")) return kernel;

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 BUILD = Path(sys.argv[1]).resolve()
-OURS = ("esplanade", "esplanade-keyd", "esplanade-sim")
+OURS = ("esplanade", "esplanade-keyd", "esplanade-sim", "libesplanade1", "libesplanade-dev")
 MIRROR = "http://deb.debian.org/debian"
 
 
@@ -45,7 +45,7 @@ def main():
         top = Path(name)
         run("cpack", "--config", BUILD / "CPackConfig.cmake", "-B", top / "deb", cwd=top)
         packages = sorted((top / "deb").glob("*.deb"))
-        check("four packages", [p.name.split("_")[0] for p in packages] == ["esplanade-emulation-dev", *sorted(OURS)] or len(packages) == 4, packages)
+        check("six packages", sorted(p.name.split("_")[0] for p in packages) == sorted(["esplanade-emulation-dev", *OURS]), packages)
         root = top / "root"
         made = subprocess.run(["debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", str(root), MIRROR], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if made.returncode:
@@ -76,17 +76,20 @@ def main():
             check("the simulator is found where its package put it", '"simulator: /usr/bin/esp-card-sim"' in doctor and "esp_card.hw_emu.xclbin: an .xclbin" in doctor, doctor)
             capture = inside("sh", "-c", "cd /tmp && espcap --help")
             check("espcap", "encrypt" in capture)
+            version = "import ctypes; f = ctypes.CDLL('libesplanade.so.1').esplanade_version; f.restype = ctypes.c_char_p; print(f().decode())"
+            check("libesplanade1 is found by the linker's cache", inside("python3", "-c", version) == "0.1.0\n")
+            check("libesplanade-dev", all((root / "usr" / f).exists() for f in ("include/esplanade/esplanade.h", "lib/libesplanade.so", "lib/pkgconfig/esplanade.pc")))
             newer = top / "newer"
             newer.mkdir()
             for package in ours:
                 tree = newer / package.stem
                 run("dpkg-deb", "-R", package, tree)
                 control = tree / "DEBIAN/control"
-                control.write_text(control.read_text().replace("Version: 0.1.0", "Version: 0.1.1"))
+                control.write_text(control.read_text().replace("Version: 0.1.0", "Version: 0.1.1").replace("(= 0.1.0)", "(= 0.1.1)"))
                 run("dpkg-deb", "--root-owner-group", "-b", tree, root / "tmp" / package.name)
             (root / "etc/esplanade/espd.toml").write_text("# of the administrator\n")
             inside("apt-get", "install", "-y", "--no-install-recommends", *places)
-            check("upgraded, configuration untouched", inside("dpkg-query", "-W", "-f", "${Version} ", *OURS).split() == ["0.1.1"] * 3 and
+            check("upgraded, configuration untouched", inside("dpkg-query", "-W", "-f", "${Version} ", *OURS).split() == ["0.1.1"] * len(OURS) and
                   (root / "etc/esplanade/espd.toml").read_text() == "# of the administrator\n")
             inside("apt-get", "remove", "-y", *OURS)
             check("removed, configuration stays", not (root / "usr/sbin/espd").exists() and (root / "etc/esplanade/espd.toml").exists())
