@@ -146,6 +146,9 @@ Status transform(std::span<const BitsliceJob> jobs, BitsliceWidth width, bool de
   }
   return ok();
 }
+
+/// What a pass costs, in blocks of OpenSSL: 11 to 15 were measured, by width.
+constexpr std::size_t kPassBlocks = 12;
 }  // namespace
 
 BitsliceKey::BitsliceKey(BlockCipher cipher, ByteView key) : cipher_(cipher), key_(key) {
@@ -166,5 +169,29 @@ std::span<const BitsliceWidth> bitslice_widths() {
 
 Status encrypt(std::span<const BitsliceJob> jobs, BitsliceWidth width) { return transform(jobs, width, false); }
 Status decrypt(std::span<const BitsliceJob> jobs, BitsliceWidth width) { return transform(jobs, width, true); }
+
+std::size_t encrypt_alone(std::span<const std::size_t> octets, BitsliceWidth width) {
+  const std::size_t lanes = static_cast<std::size_t>(width);
+  std::size_t rest = 0;
+  for (const std::size_t n : octets) rest += n / kBlockLen;
+  std::size_t best = 0, best_cost = rest + 1, alone = 0;
+  for (std::size_t i = 0; i <= octets.size(); ++i) {
+    const std::size_t longest = i < octets.size() ? octets[i] / kBlockLen : 0;
+    const std::size_t cost = alone + kPassBlocks * std::max(longest, (rest + lanes - 1) / lanes);
+    if (cost < best_cost) {
+      best = i;
+      best_cost = cost;
+    }
+    alone += longest;
+    rest -= longest;
+  }
+  return best;
+}
+
+std::size_t decrypt_alone(std::span<const std::size_t> octets) {
+  std::size_t blocks = 0;
+  for (const std::size_t n : octets) blocks += n / kBlockLen;
+  return blocks < kPassBlocks ? octets.size() : 0;
+}
 
 }  // namespace esplanade::crypto

@@ -47,4 +47,9 @@ std::span<const BitsliceWidth> bitslice_widths();
 Status encrypt(std::span<const BitsliceJob> jobs, BitsliceWidth width = bitslice_widths().back());
 Status decrypt(std::span<const BitsliceJob> jobs, BitsliceWidth width = bitslice_widths().back());
 
+/// Of packets with so many octets, longest first: how many at the front Cbc had better do one by one, and only the rest go side by
+/// side. A long packet to encrypt keeps a whole pass going for each of its blocks, and a few blocks to decrypt do not fill one.
+std::size_t encrypt_alone(std::span<const std::size_t> octets, BitsliceWidth width = bitslice_widths().back());
+std::size_t decrypt_alone(std::span<const std::size_t> octets);
+
 }  // namespace esplanade::crypto

@@ -127,3 +127,15 @@ TEST_CASE("CBC, bitsliced: a part of a block is refused, and then no packet is t
   CHECK(whole == Bytes(16, 7));
   CHECK(encrypt({}));
 }
+
+TEST_CASE("CBC, bitsliced: what pays") {
+  using Octets = std::vector<std::size_t>;
+  CHECK(encrypt_alone({}, BitsliceWidth::k128) == 0);
+  CHECK(encrypt_alone(Octets{1504}, BitsliceWidth::k128) == 1);                     // one packet fills one lane
+  CHECK(encrypt_alone(Octets(100, 1504), BitsliceWidth::k128) == 0);                // a hundred fill a pass
+  Octets mixed(100, 64);
+  mixed.insert(mixed.begin(), 8000);
+  CHECK(encrypt_alone(mixed, BitsliceWidth::k128) == 1);                            // the long one would be alone at the end
+  CHECK(decrypt_alone(Octets{80}) == 1);
+  CHECK(decrypt_alone(Octets{1504}) == 0);
+}
