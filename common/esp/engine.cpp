@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "common/crypto/cbc.h"
+#include "common/crypto/des_bitslice.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/random.h"
 #include "common/esp/ip.h"
@@ -25,16 +26,20 @@ std::uint64_t monotonic_seconds() {
   return static_cast<std::uint64_t>(duration_cast<seconds>(steady_clock::now().time_since_epoch()).count());
 }
 
-std::optional<crypto::Cbc> make_cipher(const SaParams& sa) {
+/// crypto::Cbc or crypto::BitsliceKey of the SA.
+template <class T>
+std::optional<T> make_cipher(const SaParams& sa) {
   if (sa.cipher == Cipher::kNull) return std::nullopt;
-  return crypto::Cbc(sa.cipher == Cipher::kDesCbc ? crypto::BlockCipher::kDes : crypto::BlockCipher::kTripleDes,
-                     sa.enc_key.reveal());
+  return T(sa.cipher == Cipher::kDesCbc ? crypto::BlockCipher::kDes : crypto::BlockCipher::kTripleDes, sa.enc_key.reveal());
 }
+
+/// Octets of ESP around what the cipher works on.
+std::size_t esp_overhead(const SaParams& sa) { return kEspHeader + iv_len(sa.cipher) + icv_len(sa.auth); }
 
 std::size_t esp_len(const SaParams& sa, std::size_t payload) {
   const std::size_t align = sa.cipher == Cipher::kNull ? 4 : crypto::kBlockLen;  // RFC 4303 s2.4
   const std::size_t padded = (payload + kTrailer + align - 1) / align * align;
-  return kEspHeader + iv_len(sa.cipher) + padded + icv_len(sa.auth);
+  return esp_overhead(sa) + padded;
 }
 
 std::optional<crypto::Hmac> make_hmac(const SaParams& sa) {
@@ -48,6 +53,8 @@ struct SoftSa::State {
   Clock clock;
   std::uint64_t born;
   std::optional<crypto::Cbc> cipher;
+  std::optional<crypto::BitsliceKey> sliced;  // its key, for what is worked out ahead
+  const CipherAhead* ahead = nullptr;         // for the packet under way
   std::optional<crypto::Hmac> hmac;
   std::optional<ReplayWindow> window;  // inbound with a check
   std::size_t room = 0;                // for the result of the decap under way
@@ -60,7 +67,8 @@ struct SoftSa::State {
   std::vector<Limit> limits;
 
   State(SaParams p, Clock c)
-      : sa(std::move(p)), clock(std::move(c)), born(clock()), cipher(make_cipher(sa)), hmac(make_hmac(sa)), seq(sa.seq) {
+      : sa(std::move(p)), clock(std::move(c)), born(clock()), cipher(make_cipher<crypto::Cbc>(sa)), sliced(make_cipher<crypto::BitsliceKey>(sa)),
+        hmac(make_hmac(sa)), seq(sa.seq) {
     // Without an ICV anybody can mark numbers: no check then (RFC 4303 s3.4.3).
     if (!sa.outbound && sa.replay_window != 0 && sa.auth != Auth::kNone) window.emplace(sa.replay_window, sa.esn, sa.seq);
   }
@@ -110,6 +118,9 @@ struct SoftSa::State {
     hmac->digest({first, rest, ByteView(high, sa.esn ? 4 : 0)}, out);
   }
 
+  /// Enciphers or deciphers `body` in place, unless that is worked out already.
+  Status transform(bool decrypt, const crypto::Iv& iv, MutableBytes body);
+  Result<ByteView> esp_part(ByteView packet, const IpPacket& ip) const;
   void seal(ByteView payload, std::uint8_t next_header, std::uint64_t number, const crypto::Iv& iv, MutableBytes out);
   Result<Bytes> open(ByteView esp, std::uint64_t number, std::uint8_t& next_header);
 
@@ -123,6 +134,33 @@ struct SoftSa::State {
   Result<Decapsulated> deliver(ByteView outer, const IpPacket& ip, Bytes payload, std::uint8_t next_header, std::uint64_t number);
 };
 
+Status SoftSa::State::transform(bool decrypt, const crypto::Iv& iv, MutableBytes body) {
+  if (ahead != nullptr && ahead->key == &*sliced && ahead->decrypt == decrypt && ahead->iv == iv && ahead->out.size() == body.size() &&
+      std::ranges::equal(ahead->in, body)) {
+    std::ranges::copy(ahead->out, body.begin());
+    return ok();
+  }
+  return decrypt ? cipher->decrypt(iv, body, body) : cipher->encrypt(iv, body, body);
+}
+
+namespace {
+// Payload | padding | pad length | next header, into `body` of the size that esp_len gives it: RFC 4303 s2.
+void fill_body(ByteView payload, std::uint8_t next_header, MutableBytes body) {
+  std::ranges::copy(payload, body.begin());
+  const std::size_t pad = body.size() - payload.size() - kTrailer;
+  for (std::size_t i = 0; i < pad; ++i) body[payload.size() + i] = static_cast<Byte>(i + 1);
+  body[body.size() - 2] = static_cast<Byte>(pad);
+  body[body.size() - 1] = next_header;
+}
+
+// What ESP protects of a packet, and the next header that says so.
+ByteView payload_of(const SaParams& sa, ByteView packet, const IpPacket& ip, std::uint8_t& next_header) {
+  const bool tunnel = sa.mode == Mode::kTunnel;
+  next_header = tunnel ? (ip.version == 4 ? kProtoIpv4 : kProtoIpv6) : ip.protocol;
+  return tunnel ? packet : packet.subspan(ip.upper_at);
+}
+}  // namespace
+
 // SPI | seq | IV | payload | padding | pad length | next header | ICV, into `out` of esp_len octets: RFC 4303 s2.
 void SoftSa::State::seal(ByteView payload, std::uint8_t next_header, std::uint64_t number, const crypto::Iv& iv, MutableBytes out) {
   const std::size_t body_at = kEspHeader + iv_len(sa.cipher);
@@ -131,13 +169,9 @@ void SoftSa::State::seal(ByteView payload, std::uint8_t next_header, std::uint64
   store_be32(&out[4], static_cast<std::uint32_t>(number));
   std::copy_n(iv.begin(), iv_len(sa.cipher), &out[kEspHeader]);
   const MutableBytes body = out.subspan(body_at, icv_at - body_at);
-  std::ranges::copy(payload, body.begin());
-  const std::size_t pad = body.size() - payload.size() - kTrailer;
-  for (std::size_t i = 0; i < pad; ++i) body[payload.size() + i] = static_cast<Byte>(i + 1);
-  body[body.size() - 2] = static_cast<Byte>(pad);
-  body[body.size() - 1] = next_header;
+  fill_body(payload, next_header, body);
   // Whole blocks by construction: the length is padded to them.
-  if (cipher) static_cast<void>(cipher->encrypt(iv, body, body));
+  if (cipher) static_cast<void>(transform(false, iv, body));
   if (hmac) icv(out.first(icv_at), {}, number, out.subspan(icv_at));
 }
 
@@ -158,7 +192,7 @@ Result<Bytes> SoftSa::State::open(ByteView esp, std::uint64_t number, std::uint8
   if (cipher) {
     crypto::Iv iv;
     std::ranges::copy(esp.subspan(kEspHeader, crypto::kBlockLen), iv.begin());
-    ESPLANADE_CHECK(cipher->decrypt(iv, body, body));
+    ESPLANADE_CHECK(transform(true, iv, body));
   }
   const std::size_t pad = body[body.size() - 2];
   next_header = authentic_next_header = body[body.size() - 1];
@@ -176,7 +210,8 @@ Result<Encapsulated> SoftSa::State::encap_esp(ByteView packet, const IpPacket& i
   const bool tunnel = sa.mode == Mode::kTunnel;
   const std::size_t head = tunnel ? outer_len(sa) : ip.upper_at;
   const std::size_t udp = sa.natt ? kUdpHeader : 0;
-  const ByteView payload = tunnel ? packet : packet.subspan(ip.upper_at);
+  std::uint8_t next_header = 0;
+  const ByteView payload = payload_of(sa, packet, ip, next_header);
   const std::size_t esp = esp_len(sa, payload.size());
   if (head + udp + esp > kMaxPacket) return Error{Errc::kBadLength, "the protected packet would exceed 65,535 octets"};
   ESPLANADE_TRY(number, next_seq());
@@ -193,7 +228,6 @@ Result<Encapsulated> SoftSa::State::encap_esp(ByteView packet, const IpPacket& i
     store_be16(&out[head + 2], sa.natt->dst_port);
     store_be16(&out[head + 4], static_cast<std::uint16_t>(udp + esp));  // checksum stays 0: RFC 3948 s2.1
   }
-  const std::uint8_t next_header = tunnel ? (ip.version == 4 ? kProtoIpv4 : kProtoIpv6) : ip.protocol;
   seal(payload, next_header, number, iv, MutableBytes(out).subspan(head + udp));
   return Encapsulated{std::move(out), number};
 }
@@ -264,7 +298,8 @@ Result<Decapsulated> SoftSa::State::deliver(ByteView outer, const IpPacket& ip, 
   return Decapsulated{std::move(payload), next_header, number};
 }
 
-Result<Decapsulated> SoftSa::State::decap_esp(ByteView packet, const IpPacket& ip) {
+// The ESP packet inside an outer one, long enough and in whole blocks.
+Result<ByteView> SoftSa::State::esp_part(ByteView packet, const IpPacket& ip) const {
   ByteView esp = packet.subspan(ip.upper_at);
   if (sa.natt) {
     if (ip.protocol != kProtoUdp) return Error{Errc::kWrongProtocol, "not UDP, but the SA is UDP-encapsulated", ip.protocol_at};
@@ -275,11 +310,16 @@ Result<Decapsulated> SoftSa::State::decap_esp(ByteView packet, const IpPacket& i
   } else if (ip.protocol != kProtoEsp) {
     return Error{Errc::kWrongProtocol, "not ESP", ip.protocol_at};
   }
-  const std::size_t fixed = kEspHeader + iv_len(sa.cipher) + icv_len(sa.auth);
+  const std::size_t fixed = esp_overhead(sa);
   const std::size_t align = sa.cipher == Cipher::kNull ? 4 : crypto::kBlockLen;
   if (esp.size() >= kEspHeader && load_be32(esp.data()) != sa.spi) return Error{Errc::kUnknownSpi, "the packet's SPI is not this SA's"};
   if (esp.size() < fixed + kTrailer) return Error{Errc::kBadLength, "ESP packet ends early", packet.size()};
   if ((esp.size() - fixed) % align != 0) return Error{Errc::kBadLength, "ESP payload is not a multiple of the block", packet.size()};
+  return esp;
+}
+
+Result<Decapsulated> SoftSa::State::decap_esp(ByteView packet, const IpPacket& ip) {
+  ESPLANADE_TRY(esp, esp_part(packet, ip));
   ESPLANADE_TRY(number, check_spi_and_seq(esp.data()));
   std::uint8_t next_header = 0;
   ESPLANADE_TRY(payload, open(esp, number, next_header));
@@ -370,12 +410,14 @@ T counted(T result, SaCounters& counters) {
 }
 }  // namespace
 
-Result<Encapsulated> SoftSa::encap(ByteView packet, std::optional<std::array<Byte, 8>> iv) {
+Result<Encapsulated> SoftSa::encap(ByteView packet, std::optional<std::array<Byte, 8>> iv, const CipherAhead* ahead) {
+  state_->ahead = ahead;
   return counted(state_->encap(packet, iv), state_->counters);
 }
-Result<Decapsulated> SoftSa::decap(ByteView packet, std::size_t room) {
+Result<Decapsulated> SoftSa::decap(ByteView packet, std::size_t room, const CipherAhead* ahead) {
   State& s = *state_;
   s.room = room;
+  s.ahead = ahead;
   s.authentic.reset();
   s.authentic_next_header = 0;
   auto out = counted(s.decap(packet), s.counters);
@@ -384,6 +426,50 @@ Result<Decapsulated> SoftSa::decap(ByteView packet, std::size_t room) {
     s.seq = s.window ? s.window->top() : std::max(s.seq, *s.authentic);
   }
   return out;
+}
+
+std::optional<CipherAhead> SoftSa::foresee_encap(ByteView given, const std::array<Byte, 8>& iv) const {
+  const State& s = *state_;
+  const auto ip = parse_ip(given);
+  if (!s.sliced || !s.sa.outbound || s.sa.protocol != Protocol::kEsp || !ip) return std::nullopt;
+  std::uint8_t next_header = 0;
+  const ByteView payload = payload_of(s.sa, given.first(ip->total_len), *ip, next_header);
+  Bytes body(esp_len(s.sa, payload.size()) - esp_overhead(s.sa));
+  fill_body(payload, next_header, body);
+  return CipherAhead{&*s.sliced, false, iv, std::move(body), {}};
+}
+
+std::optional<CipherAhead> SoftSa::foresee_decap(ByteView given) const {
+  const State& s = *state_;
+  const auto ip = parse_ip(given);
+  if (!s.sliced || s.sa.outbound || s.sa.protocol != Protocol::kEsp || !ip || ip->fragment) return std::nullopt;
+  const auto esp = s.esp_part(given.first(ip->total_len), *ip);
+  if (!esp) return std::nullopt;
+  CipherAhead out{&*s.sliced, true, {}, {}, {}};
+  std::ranges::copy(esp->subspan(kEspHeader, crypto::kBlockLen), out.iv.begin());
+  const ByteView body = esp->subspan(kEspHeader + crypto::kBlockLen, esp->size() - esp_overhead(s.sa));
+  out.in.assign(body.begin(), body.end());
+  return out;
+}
+
+void work_out(std::span<CipherAhead> ahead) {
+  for (const bool decrypt : {false, true}) {
+    std::vector<CipherAhead*> longest_first;
+    for (CipherAhead& one : ahead) {
+      if (one.decrypt == decrypt) longest_first.push_back(&one);
+    }
+    std::ranges::stable_sort(longest_first, std::ranges::greater{}, [](const CipherAhead* one) { return one->in.size(); });
+    std::vector<std::size_t> octets;
+    for (const CipherAhead* one : longest_first) octets.push_back(one->in.size());
+    const std::size_t alone = decrypt ? crypto::decrypt_alone(octets) : crypto::encrypt_alone(octets);
+    std::vector<crypto::BitsliceJob> jobs;
+    for (CipherAhead* one : std::span(longest_first).subspan(alone)) {
+      one->out.resize(one->in.size());
+      jobs.push_back({one->key, one->iv, one->in, one->out});
+    }
+    // Whole blocks by construction.
+    static_cast<void>(decrypt ? crypto::decrypt(jobs) : crypto::encrypt(jobs));
+  }
 }
 
 Status SoftSa::move(const IpAddress& src, const IpAddress& dst, const std::optional<Natt>& natt) {

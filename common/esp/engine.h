@@ -14,6 +14,10 @@
 #include "common/esp/replay_window.h"
 #include "common/esp/sa.h"
 
+namespace esplanade::crypto {
+class BitsliceKey;
+}
+
 namespace esplanade::esp {
 
 struct SaCounters {
@@ -34,6 +38,18 @@ struct Encapsulated {
   Bytes packet;  // whole outer IP packet
   std::uint64_t seq;
 };
+
+/// What a packet's cipher will do, worked out ahead of encap() or decap(), so that many packets' can be done side by side.
+/// It is a guess: who gets it compares key, IV and octets, and works for itself where another packet came.
+struct CipherAhead {
+  const crypto::BitsliceKey* key = nullptr;  // the SA's, while it lives
+  bool decrypt = false;
+  std::array<Byte, 8> iv{};
+  Bytes in, out;  // whole blocks; `out` is empty until it is worked out
+};
+/// Works out those that are faster side by side than each for itself (common/crypto/des_bitslice.h); the others keep an
+/// empty `out`. They may be of any SAs.
+void work_out(std::span<CipherAhead> ahead);
 
 /// A limit that the SA reached. Soft ones are told once; at a hard one the SA is closed.
 enum class Limit : std::uint8_t {
@@ -57,13 +73,20 @@ class SoftSa {
   /// Protects one whole IP packet (RFC 4303 s3.3, RFC 4302 s3.3). `iv` replaces the random IV: for test vectors
   /// only. Errors: kTruncated, kMalformed, kBadLength (not a whole IP packet), kFragment (transport mode; a tunnel
   /// takes inner fragments), kWrongAddress, kWrongDirection, kSeqOverflow, kExpired.
-  Result<Encapsulated> encap(ByteView packet, std::optional<std::array<Byte, 8>> iv = std::nullopt);
+  /// `ahead`: see foresee_encap.
+  Result<Encapsulated> encap(ByteView packet, std::optional<std::array<Byte, 8>> iv = std::nullopt, const CipherAhead* ahead = nullptr);
 
   /// Unprotects one whole outer IP packet, in the order of RFC 4303 s3.4: replay check, ICV, window, decrypt,
   /// padding, next header, inner header. Errors: kTruncated, kMalformed, kBadLength, kFragment, kWrongProtocol,
   /// kWrongAddress, kUnknownSpi, kReplayed, kBadIcv, kBadPadding, kDummy, kBadNextHeader, kBadInner, kExpired; kNoRoom
   /// when the result is larger than `room` octets: then the packet does not count as received and may come again.
-  Result<Decapsulated> decap(ByteView packet, std::size_t room = std::numeric_limits<std::size_t>::max());
+  /// `ahead`: see foresee_decap.
+  Result<Decapsulated> decap(ByteView packet, std::size_t room = std::numeric_limits<std::size_t>::max(), const CipherAhead* ahead = nullptr);
+
+  /// What the cipher would do in encap(packet, iv) or decap(packet), not yet worked out. It changes nothing and does not say that the packet will be
+  /// taken; nothing where there is no cipher to run, or where the packet is too broken to have one.
+  std::optional<CipherAhead> foresee_encap(ByteView packet, const std::array<Byte, 8>& iv) const;
+  std::optional<CipherAhead> foresee_decap(ByteView packet) const;
 
   /// The peer is reached elsewhere now (RFC 3947 s7): other outer addresses and UDP ports; all else stays.
   /// Errors: kBadConfig (families differ from before, UDP encapsulation comes or goes).

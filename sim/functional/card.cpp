@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "common/crypto/hash.h"
 #include "common/esp/ip.h"
 #include "hw/regs/errc_status.h"
 
@@ -15,7 +14,7 @@ using card::Status;
 
 constexpr std::uint64_t kAccessCycles = 16, kDescriptorCycles = 32;
 constexpr std::uint32_t kIdle = 1, kSeeded = 2, kFault = 4;
-constexpr std::uint32_t kQueueStride = 64, kBeat = 64;
+constexpr std::uint32_t kQueueStride = 64;
 
 /// A register, or one of an array: which one.
 constexpr std::optional<std::uint32_t> element(const card::Reg& r, std::uint32_t offset) {
@@ -101,7 +100,7 @@ std::uint32_t FunctionalCard::read_global(std::uint32_t offset) const {
     case reg::kReplayMax.offset: return build_.replay_max;
     case reg::kClockHz.offset: return build_.clock_hz;
     case reg::kControl.offset: return reg::kControlEnable.put(enable_) | reg::kControlTestMode.put(test_mode_);
-    case reg::kStatus.offset: return kIdle | (seed_.size() != 0 ? kSeeded : 0) | (cause_ != 0 ? kFault : 0);
+    case reg::kStatus.offset: return kIdle | (iv_prf_ ? kSeeded : 0) | (cause_ != 0 ? kFault : 0);
     case reg::kErrorCause.offset: return cause_;
     case reg::kIrqEnable.offset: return irq_enable_;
     case reg::kIrqStatus.offset: return irq_status_;
@@ -147,7 +146,8 @@ bool FunctionalCard::write_known(std::uint32_t offset, std::uint32_t value) {
     if (*n == 4) {
       Bytes seed(4 * seed_words_.size());
       for (std::size_t i = 0; i < seed_words_.size(); ++i) store_le32(&seed[4 * i], seed_words_[i]);
-      seed_ = Secret(std::move(seed));
+      iv_prf_.emplace(crypto::Hash::kSha1, seed);
+      wipe(seed);
       seed_words_ = {};
       ivs_ = 0;
     }
@@ -307,13 +307,21 @@ void FunctionalCard::run() {
     more = false;
     for (Queue& q : queues_) more = step(q) || more;
   }
+  for (Queue& q : queues_) q.ahead.clear();
+  ciphers_.clear();
+}
+
+std::uint64_t FunctionalCard::place(const Queue& q, std::uint32_t head) {
+  return q.sq_base + std::uint64_t{head & ((1u << q.log2) - 1)} * card::kDescriptorBytes;
 }
 
 /// The next descriptor of the queue; false: there is none, or no room for its completion.
 bool FunctionalCard::step(Queue& q) {
   const std::uint32_t size = 1u << q.log2;
   if (!q.running || q.sq_head == q.sq_tail || q.cq_tail - q.cq_head >= size) return false;
-  const std::uint64_t at = q.sq_base + std::uint64_t{q.sq_head & (size - 1)} * card::kDescriptorBytes;
+  Work work;
+  work.foreseen = foreseen(q);
+  const std::uint64_t at = place(q, q.sq_head);
   std::array<Byte, card::descriptor::kSize> descriptor{};
   if (!bus_.read(at, descriptor)) {
     q.running = false;
@@ -324,8 +332,7 @@ bool FunctionalCard::step(Queue& q) {
   ++q.sq_head;
   const std::uint64_t fetched = cycles_;
   cycles_ += kDescriptorCycles;
-  Work work;
-  Status status = check(descriptor, work);
+  Status status = check(descriptor, work, false);
   if (status == Status::kOk && work.op != card::Op::kNop) {
     status = work.op == card::Op::kEncap ? encap(work) : decap(work);
     if (status == Status::kOk && !deliver(work)) status = Status::kBusError;
@@ -338,8 +345,9 @@ bool FunctionalCard::step(Queue& q) {
   return true;
 }
 
-/// Takes the descriptor apart, in the order of desc_read's checks, and fetches the packet.
-Status FunctionalCard::check(ByteView descriptor, Work& work) {
+/// Takes the descriptor apart, in the order of desc_read's checks, and fetches the packet. `ahead` of its turn that
+/// changes nothing.
+Status FunctionalCard::check(ByteView descriptor, Work& work, bool ahead) {
   namespace d = card::descriptor;
   const auto get = [descriptor](card::Field field) { return card::get(descriptor, field); };
   const std::uint64_t op = get(d::kOp), num_src = get(d::kNumSegments), num_dst = get(d::kNumDstSegments);
@@ -365,30 +373,24 @@ Status FunctionalCard::check(ByteView descriptor, Work& work) {
   work.source = {{src, work.src_len}};
   work.destination = {{dst, work.dst_size}};
   if (num_src != 0) {
-    if (const Status s = segments(src, static_cast<std::uint32_t>(num_src), work.src_len, work.source); s != Status::kOk) return s;
+    if (const Status s = segments(src, static_cast<std::uint32_t>(num_src), work.src_len, ahead, work.source); s != Status::kOk) return s;
   }
   if (num_dst != 0) {
-    if (const Status s = segments(dst, static_cast<std::uint32_t>(num_dst), work.dst_size, work.destination); s != Status::kOk) return s;
+    if (const Status s = segments(dst, static_cast<std::uint32_t>(num_dst), work.dst_size, ahead, work.destination); s != Status::kOk) return s;
   }
   work.packet.resize(work.src_len);
   MutableBytes to = work.packet;
   for (const Segment& segment : work.source) {
-    if (!bus_.read(segment.address, to.first(segment.size))) {
-      fail(reg::kErrorCausePacketRead, segment.address);
-      return Status::kBusError;
-    }
+    if (!fetch(segment.address, to.first(segment.size), ahead)) return Status::kBusError;
     to = to.subspan(segment.size);
   }
   return Status::kOk;
 }
 
 /// Reads a segment list at `at` whose lengths shall add up to `total`.
-Status FunctionalCard::segments(std::uint64_t at, std::uint32_t count, std::uint32_t total, std::vector<Segment>& out) {
+Status FunctionalCard::segments(std::uint64_t at, std::uint32_t count, std::uint32_t total, bool ahead, std::vector<Segment>& out) {
   Bytes list(16 * std::size_t{count});
-  if (!bus_.read(at, list)) {
-    fail(reg::kErrorCausePacketRead, at);
-    return Status::kBusError;
-  }
+  if (!fetch(at, list, ahead)) return Status::kBusError;
   out.clear();
   std::uint64_t sum = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -404,22 +406,29 @@ Status FunctionalCard::segments(std::uint64_t at, std::uint32_t count, std::uint
   return sum == total ? Status::kOk : Status::kBadLength;
 }
 
+bool FunctionalCard::fetch(std::uint64_t address, MutableBytes to, bool ahead) {
+  if (ahead) return bus_.peek(address, to);
+  if (bus_.read(address, to)) return true;
+  fail(reg::kErrorCausePacketRead, address);
+  return false;
+}
+
 /// Unpredictable to who does not know the seed (RFC 2405 s3), and the same for the same seed.
-std::array<Byte, 8> FunctionalCard::next_iv() {
-  Byte number[8];
-  store_be32(number, high(ivs_));
-  store_be32(number + 4, low(ivs_));
-  ++ivs_;
-  const Secret made = crypto::prf(crypto::Hash::kSha1, seed_.reveal(), {ByteView(number)});
-  std::array<Byte, 8> out;
-  std::copy_n(made.reveal().begin(), out.size(), out.begin());
+std::array<Byte, 8> FunctionalCard::iv(std::uint64_t number) {
+  std::array<Byte, 8> octets, out;
+  store_be64(octets.data(), number);
+  iv_prf_->digest({octets}, out);
   return out;
+}
+std::array<Byte, 8> FunctionalCard::next_iv(const Work& work) {
+  const std::uint64_t number = ivs_++;
+  return work.foreseen != nullptr && work.foreseen->iv_number == number ? work.foreseen->iv : iv(number);
 }
 
 Status FunctionalCard::encap(Work& work) {
   const auto ip = esp::parse_ip(work.packet);
   if (!ip || ip->total_len != work.packet.size()) return Status::kBadHeader;
-  if (!work.iv && seed_.size() == 0) return Status::kNoSeed;
+  if (!work.iv && !iv_prf_) return Status::kNoSeed;
   work.entry = table_.find(work.sa_index);
   if (work.entry == nullptr) return Status::kNoSa;
   esp::SoftSa& sa = work.entry->sa;
@@ -440,7 +449,7 @@ Status FunctionalCard::encap(Work& work) {
   if (size > build_.max_packet) return Status::kBadLength;
   if (size > work.dst_size) return Status::kDstTooSmall;
   if (work.entry->used_up) return Status::kSeqOverflow;
-  auto done = sa.encap(work.packet, work.iv ? *work.iv : next_iv());
+  auto done = sa.encap(work.packet, work.iv ? *work.iv : next_iv(work), cipher_ahead(work));
   work.entry->used_up = !done && done.error().code == Errc::kSeqOverflow;
   if (!done) return card::to_status(done.error().code);
   work.seq = done->seq;
@@ -495,7 +504,7 @@ Status FunctionalCard::decap(Work& work) {
   const auto number = sa.fresh_number(static_cast<std::uint32_t>(work.seq));
   if (!number) return Status::kReplay;
   work.seq = *number;
-  auto done = sa.decap(work.packet, std::min<std::size_t>(work.dst_size, build_.max_packet));
+  auto done = sa.decap(work.packet, std::min<std::size_t>(work.dst_size, build_.max_packet), cipher_ahead(work));
   work.work_cycles = std::max<std::uint64_t>(work.packet.size() / 8, 3 * (work.packet.size() / 64 + 2));
   work.next_header = sa.authentic_next_header();
   if (!done) return card::to_status(done.error().code);

@@ -2,6 +2,10 @@
 // reference engine (common/esp) in place of the lanes. Everything that a register write starts is done when write()
 // returns. docs/emulation.md says in what a host can tell it from the RTL.
 //
+// Descriptors are worked on one after the other. Before, the card looks ahead at those that wait and has their ciphers
+// worked out side by side, which is tens of times faster (look_ahead.cpp); what the ciphers then really get is compared,
+// so nothing that a host can see depends on it.
+//
 // Time is a formula, so that it repeats: a register access takes kAccessCycles, a descriptor kDescriptorCycles, a packet
 // what a lane's ciphers and hashes need at least (docs/performance.md, roofline).
 #pragma once
@@ -10,7 +14,7 @@
 #include <optional>
 
 #include "common/base/bytes.h"
-#include "common/base/secret.h"
+#include "common/crypto/hash.h"
 #include "hw/regs/card_regs.h"
 #include "sim/functional/model.h"
 #include "sim/functional/sa_table.h"
@@ -19,6 +23,7 @@ namespace esplanade::sim {
 
 struct FunctionalBuild {
   std::uint32_t lanes = 1, queues = 4, slots = 256, sa_entries = 4096, max_packet = 9216, replay_max = 1024, clock_hz = 300'000'000;
+  bool look_ahead = true;  // false: for comparison
 };
 
 class FunctionalCard final : public FunctionalKernel {
@@ -39,11 +44,19 @@ class FunctionalCard final : public FunctionalKernel {
     std::uint32_t pages = 0;
     bool enable = false;
   };
+  /// What a descriptor will want, as far as it could be told before its turn.
+  struct Foreseen {
+    std::optional<std::size_t> cipher;       // in ciphers_
+    std::optional<std::uint64_t> iv_number;  // that of `iv`, where the card makes it
+    std::array<Byte, 8> iv{};
+  };
   struct Queue {
     std::uint64_t sq_base = 0, cq_base = 0;
     std::uint32_t log2 = 0, sq_tail = 0, sq_head = 0, cq_head = 0, cq_tail = 0;
     bool enable = false, in_order = false, running = false, stopped = false, completes = false;
     std::array<std::uint32_t, 32> by_status{};
+    std::vector<Foreseen> ahead;  // of the descriptors from ahead_from on
+    std::uint32_t ahead_from = 0;
   };
   struct Segment {
     std::uint64_t address;
@@ -62,6 +75,7 @@ class FunctionalCard final : public FunctionalKernel {
     std::uint64_t seq = 0;
     std::uint8_t next_header = 0;
     std::uint64_t work_cycles = 0;
+    const Foreseen* foreseen = nullptr;
   };
 
   std::optional<std::uint32_t> read_known(std::uint32_t offset) const;
@@ -77,15 +91,22 @@ class FunctionalCard final : public FunctionalKernel {
 
   void run();
   bool step(Queue& queue);
-  card::Status check(ByteView descriptor, Work& work);
-  card::Status segments(std::uint64_t at, std::uint32_t count, std::uint32_t total, std::vector<Segment>& out);
+  card::Status check(ByteView descriptor, Work& work, bool ahead);
+  card::Status segments(std::uint64_t at, std::uint32_t count, std::uint32_t total, bool ahead, std::vector<Segment>& out);
+  bool fetch(std::uint64_t address, MutableBytes to, bool ahead);
   card::Status encap(Work& work);
   card::Status decap(Work& work);
+  void look_ahead();
+  Foreseen foresee(const Queue& queue, std::uint32_t head, std::uint64_t& ivs);
+  const Foreseen* foreseen(Queue& queue);
+  const esp::CipherAhead* cipher_ahead(const Work& work) const;
+  static std::uint64_t place(const Queue& queue, std::uint32_t head);
   static card::Status find_spi(ByteView packet, const esp::IpPacket& ip, std::size_t& at);
   bool deliver(const Work& work);
   void complete(Queue& queue, const Work& work, card::Status status, std::uint64_t fetched);
   void count(Queue& queue, const Work& work, card::Status status);
-  std::array<Byte, 8> next_iv();
+  std::array<Byte, 8> iv(std::uint64_t number);
+  std::array<Byte, 8> next_iv(const Work& work);
 
   CardBus& bus_;
   const FunctionalBuild build_;
@@ -96,8 +117,8 @@ class FunctionalCard final : public FunctionalKernel {
   std::uint64_t shown_error_address_ = 0;
   std::array<Window, card::kNumWindows> windows_;
   std::array<std::uint32_t, 5> seed_words_{};
-  Secret seed_;                // empty: not seeded
-  std::uint64_t ivs_ = 0;
+  std::optional<crypto::Hmac> iv_prf_;  // keyed with the seed
+  std::uint64_t ivs_ = 0;               // made so far
   FunctionalSaTable table_;
   std::uint32_t sa_index_ = 0;
   card::SaResult sa_result_{};
@@ -109,6 +130,7 @@ class FunctionalCard final : public FunctionalKernel {
     bool enable = false, running = false;
   } events_;
   std::vector<Queue> queues_;
+  std::vector<esp::CipherAhead> ciphers_;
   std::array<std::uint32_t, 32> by_status_{};
   std::uint32_t encap_packets_ = 0, decap_packets_ = 0;
   std::uint64_t encap_bytes_ = 0, decap_bytes_ = 0;

@@ -22,8 +22,11 @@ class Memories final : public CardBus {
   }
   bool read(std::uint64_t address, MutableBytes to) override {
     const auto region = holding(address, to.size());
-    if (!region) return false;
-    if (!bytes_[*region]) return read_host(link_, address, to);
+    return region && !bytes_[*region] ? read_host(link_, address, to) : peek(address, to);
+  }
+  bool peek(std::uint64_t address, MutableBytes to) override {
+    const auto region = holding(address, to.size());
+    if (!region || !bytes_[*region]) return false;
     std::copy_n(bytes_[*region]->at(address - regions_[*region].base), to.size(), to.begin());
     return true;
   }

@@ -17,6 +17,8 @@ class CardBus {
   virtual ~CardBus() = default;
   virtual bool read(std::uint64_t address, MutableBytes to) = 0;
   virtual bool write(std::uint64_t address, ByteView data) = 0;
+  /// Like read(), for a look at what may be wanted soon: no memory outside the model is asked, where it is false.
+  virtual bool peek(std::uint64_t /*address*/, MutableBytes /*to*/) { return false; }
 };
 
 class FunctionalKernel {

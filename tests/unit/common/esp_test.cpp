@@ -120,6 +120,61 @@ TEST_CASE("engine: what was protected comes back, in every mode, protocol and fa
   }
 }
 
+TEST_CASE("engine: ciphers worked out ahead, side by side, give the packets that they give alone") {
+  std::mt19937_64 rng(testing::seed());
+  for (int shape = 0; shape < 8; ++shape) {
+    CAPTURE(shape);
+    const auto make = [shape](bool outbound) {
+      SaParams sa = params(outbound, (shape & 1) != 0 ? Cipher::kDesCbc : Cipher::kTripleDesCbc);
+      if ((shape & 2) != 0) sa.mode = Mode::kTransport;
+      if ((shape & 4) != 0) sa.natt = Natt{};
+      return SoftSa::create(std::move(sa)).value();
+    };
+    SoftSa out = make(true), alone = make(true), in = make(false);
+    std::vector<Bytes> packets, wires;
+    std::vector<CipherAhead> ahead;
+    const std::array<Byte, 8> iv{1, 2, 3, 4, 5, 6, 7, 8};
+    for (std::size_t size = 60; size < 160; ++size) {
+      packets.push_back(ipv4_packet(size, rng));
+      address_as(packets.back(), out.params());
+      ahead.push_back(out.foresee_encap(packets.back(), iv).value());
+    }
+    work_out(ahead);
+    for (std::size_t i = 0; i < packets.size(); ++i) {
+      CHECK(ahead[i].out.size() == ahead[i].in.size());
+      wires.push_back(out.encap(packets[i], iv, &ahead[i]).value().packet);
+      CHECK(wires[i] == alone.encap(packets[i], iv).value().packet);
+    }
+    ahead.clear();
+    for (const Bytes& wire : wires) ahead.push_back(in.foresee_decap(wire).value());
+    work_out(ahead);
+    for (std::size_t i = 0; i < packets.size(); ++i) CHECK(in.decap(wires[i], 65535, &ahead[i]).value().packet == packets[i]);
+    CHECK_FALSE(in.foresee_encap(packets[0], iv));
+    CHECK_FALSE(in.foresee_decap(packets[0]));
+    CHECK_FALSE(out.foresee_decap(wires[0]));
+  }
+}
+
+TEST_CASE("engine: what was worked out ahead is taken for the same SA, direction, IV and octets, and for no others") {
+  std::mt19937_64 rng(testing::seed());
+  const std::array<Byte, 8> iv{1, 2, 3, 4, 5, 6, 7, 8}, other_iv{1, 2, 3, 4, 5, 6, 7, 9};
+  const Bytes packet = ipv4_packet(100, rng), other_packet = ipv4_packet(100, rng);
+  SoftSa out = SoftSa::create(params(true)).value(), same = SoftSa::create(params(true)).value();
+  CipherAhead ahead = out.foresee_encap(packet, iv).value();
+  ahead.out.assign(ahead.in.size(), 0xee);  // told by the packet where it goes in
+  const auto taken = [&ahead](Result<Encapsulated> made) {
+    const Bytes& wire = made.value().packet;
+    return std::search(wire.begin(), wire.end(), ahead.out.begin(), ahead.out.end()) != wire.end();
+  };
+  CHECK(taken(out.encap(packet, iv, &ahead)));
+  CHECK_FALSE(taken(out.encap(packet, iv)));
+  CHECK_FALSE(taken(out.encap(packet, other_iv, &ahead)));
+  CHECK_FALSE(taken(out.encap(other_packet, iv, &ahead)));
+  CHECK_FALSE(taken(same.encap(packet, iv, &ahead)));
+  ahead.decrypt = true;
+  CHECK_FALSE(taken(out.encap(packet, iv, &ahead)));
+}
+
 TEST_CASE("engine: one flipped bit in what AH covers is refused, and what routers change is not covered") {
   std::mt19937_64 rng(testing::seed());
   const auto make = [](bool outbound) {
