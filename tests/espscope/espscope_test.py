@@ -2,6 +2,7 @@
 """espscope against a program that drives the simulated card. Usage: espscope_test.py BIN_DIR DOCS_DIR CARD_TOML [unittest arguments]"""
 import base64
 import html.parser
+import io
 import json
 import os
 import random
@@ -485,6 +486,24 @@ class Hostile(WithFolder):
                            rec.Recording(self.folder / "field.drec").header | {"program": "<script>alert(1)</script>"}, None)
         self.assertNotIn("<script>", page)
 
+    def test_any_string_comes_out(self):
+        host = self.recorded("send 3")
+        host.environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        magic, header, records = (self.folder / "field.drec").read_bytes().split(b"\n", 2)
+        evil = "\ud800 \u00e9 \x00 <b> \x1b[31m\n"
+        header = json.dumps(json.loads(header) | {"program": evil, "build": evil, evil: evil}).encode()
+        (self.folder / "evil.drec").write_bytes(b"\n".join((magic, header, records)))
+        for command in (["show"], ["stats"], ["journey"], ["journey", "--html", "t.html", "--perfetto", "t.json", "--pcapng", "t.pcapng"]):
+            for options in ([], ["--json"]):
+                self.assertNotIn("\x1b", host.scope(*command, "evil.drec", *options))
+        self.assertIn("\\ud800 \u00e9", (self.folder / "t.html").read_text("utf-8"))
+        with tarfile.open(self.folder / "evil.tgz", "w:gz") as tar:
+            for name, value in (("hello", {"program": evil, "build": evil, "lanes": evil}), ("rings", [[], [evil]]), ("missing", {evil: evil}), ("doctor", [{"what": evil}])):
+                info = tarfile.TarInfo(f"espscope/{name}.json")
+                info.size = len(json.dumps(value))
+                tar.addfile(info, io.BytesIO(json.dumps(value).encode()))
+        self.assertNotIn("\x1b", host.scope("open", "evil.tgz"))
+
     def test_bundles_that_are_none(self):
         host = self.recorded("send 3")
         host.environment["ESPLANADE_SCOPE"] = "gone.sock"
@@ -496,7 +515,6 @@ class Hostile(WithFolder):
         def make(*members):
             with tarfile.open(evil, "w:gz") as tar:
                 for info, octets in members:
-                    import io
                     tar.addfile(info, io.BytesIO(octets))
 
         def member(name, octets=b"{}", kind=tarfile.REGTYPE):

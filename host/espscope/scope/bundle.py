@@ -38,7 +38,7 @@ def collect(card, connect, machine, recording):
                     octets = path.read_bytes()
                     rec.parse(octets, path)  # nothing but a recording goes in under this name
                     out[name] = octets
-            except (OSError, ScopeError) as error:
+            except (OSError, ValueError, ScopeError) as error:  # ValueError: a path with a 0 in it
                 missing[name] = str(error)
     put("missing.json", missing)
     return out
@@ -60,7 +60,7 @@ def read(path):
             for count, info in enumerate(tar):
                 folder, _, name = info.name.partition("/")
                 if count >= len(MEMBERS) or folder != "espscope" or name not in MEMBERS or name in out or not info.isreg():
-                    raise ScopeError(f"{path}: {rec.printable(info.name.encode())[:80]!r} is no member of a bundle")
+                    raise ScopeError(f"{path}: {rec.printable(info.name)[:80]} is no member of a bundle")
                 if info.size > (RECORDING_MAX if name.startswith("recording") else MEMBER_MAX):
                     raise ScopeError(f"{path}: {name} has {info.size} octets, which is too much")
                 out[name] = tar.extractfile(info).read(info.size)

@@ -110,7 +110,7 @@ def health(options):
     status, = live.read_names(card, "STATUS")
     bits = state.decode_register(card.by_name["STATUS"], status)
     wrong = everything_wrong(card, live)
-    text = (f"{hello['program']} (pid {hello['pid']}) drives {'a simulated' if hello['simulated'] else 'a'} card: {hello['lanes']} lane(s), {hello['queues']} queues, "
+    text = (f"{rec.printable(hello['program'])} (pid {hello['pid']}) drives {'a simulated' if hello['simulated'] else 'a'} card: {hello['lanes']} lane(s), {hello['queues']} queues, "
             f"{hello['sa_entries']} SA entries, {hello['clock_hz'] / 1e6:.0f} MHz\n"
             f"{'idle' if bits['IDLE'] else 'at work'}, IV generator {'seeded' if bits['SEEDED'] else 'NOT seeded'}, {hello['transactions']} transactions\n"
             + ("nothing is wrong" if not wrong else f"{len(wrong)} thing(s) wrong"))
@@ -161,7 +161,7 @@ def top(options):
             print(json.dumps(rows), flush=True)
         else:
             bar = lambda part, width=40: "#" * round(max(0, min(1, part)) * width) + "." * (width - round(max(0, min(1, part)) * width))
-            text = [f"{hello['program']}  {time.strftime('%H:%M:%S')}  SAs {rows['sas']} of {hello['sa_entries']}  buffers {sum(b['bytes'] for b in rows['buffers']) >> 10} KiB",
+            text = [f"{rec.printable(hello['program'])}  {time.strftime('%H:%M:%S')}  SAs {rows['sas']} of {hello['sa_entries']}  buffers {sum(b['bytes'] for b in rows['buffers']) >> 10} KiB",
                     f"lanes busy  [{bar(rows['busy'])}] {100 * rows['busy']:5.1f} %   {rows['bits_per_cycle'] * hello['clock_hz'] / 1e9:.2f} Gb/s at the card's clock",
                     f"encap {rows['encap_packets_per_second']:,.0f} packets/s   decap {rows['decap_packets_per_second']:,.0f} packets/s   clock {rows['cycles_per_second']:,.0f} cycles/s"]
             text += [f"queue {q['queue']:2}    [{bar((q['to_fetch'] + q['inside']) / q['entries'])}] {q['to_fetch']} to fetch, {q['inside']} inside{', STOPPED' if q['stopped'] else ''}"
@@ -277,11 +277,11 @@ def journey(options):
     packets = [packet] if packet else journeys.packets
     clock = recording.header["clock_hz"]
     if options.perfetto:
-        Path(options.perfetto).write_text(report.perfetto(packets, clock, recording.header.get("program", "?")))
+        Path(options.perfetto).write_text(report.perfetto(packets, clock, recording.header.get("program", "?")), "utf-8")
     if options.pcapng:
         Path(options.pcapng).write_bytes(report.pcapng(packets, recording.header))
     if options.html:
-        Path(options.html).write_text(report.page(journeys, rec.statistics(card, recording), recording.header, packet))
+        Path(options.html).write_text(report.page(journeys, rec.statistics(card, recording), recording.header, packet), "utf-8", "backslashreplace")
     if options.json:
         print(json.dumps([report.as_dict(p, clock) for p in packets], indent=1))
     elif packet or not (options.perfetto or options.pcapng or options.html):
@@ -346,24 +346,22 @@ def open_bundle(options):
         folder.mkdir(mode=0o700, parents=True)
         for name, octets in members.items():
             (folder / name).write_bytes(octets)
-    load = lambda name: json.loads(members[name]) if name in members else None
-    print(f"{options.bundle}: {len(members)} members: {', '.join(f'{n} ({len(o)} octets)' for n, o in sorted(members.items()))}")
-    hello = load("hello.json")
-    if isinstance(hello, dict):
-        print(f"  program {rec.printable(str(hello.get('program')).encode())}, build {hello.get('build')}, {hello.get('lanes')} lane(s), {'simulated' if hello.get('simulated') else 'a board'}")
-    checks = load("doctor.json")
-    for f in checks if isinstance(checks, list) else []:
-        if isinstance(f, dict) and not f.get("ok"):
-            print(f"  ! {rec.printable(str(f.get('what')).encode())}")
+    def load(name, kind):
+        value = json.loads(members.get(name, b"null"))
+        return value if isinstance(value, kind) else kind()
+
+    print(f"{rec.printable(options.bundle)}: {len(members)} members: {', '.join(f'{n} ({len(o)} octets)' for n, o in sorted(members.items()))}")
+    lines = [f"  ! {f.get('what')}" for f in load("doctor.json", list) if isinstance(f, dict) and not f.get("ok")]
     for name in ("errors.json", "rings.json", "slots.json", "sas.json", "events.json", "counters.json"):
-        pair = load(name)
-        for text in pair[1] if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], list) else []:
-            print(f"  ! {rec.printable(str(text).encode())}")
+        anomalies = load(name, list)[1:2]
+        lines += [f"  ! {text}" for text in anomalies[0]] if anomalies and isinstance(anomalies[0], list) else []
     if "recording" in members:
-        _, records = rec.parse(members["recording"], "recording")
-        print(f"  recording: {len(records)} records")
-    for name, why in (load("missing.json") or {}).items() if isinstance(load("missing.json"), dict) else []:
-        print(f"  without {rec.printable(str(name).encode())}: {rec.printable(str(why).encode())}")
+        lines.append(f"  recording: {len(rec.parse(members['recording'], 'recording')[1])} records")
+    lines += [f"  without {name}: {why}" for name, why in load("missing.json", dict).items()]
+    if hello := load("hello.json", dict):
+        lines.insert(0, f"  program {hello.get('program')}, build {hello.get('build')}, {hello.get('lanes')} lane(s), {'simulated' if hello.get('simulated') else 'a board'}")
+    for line in lines:
+        print(rec.printable(line))
     return 0
 
 
@@ -468,6 +466,7 @@ def parser():
 
 def main():
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.stdout.reconfigure(errors="backslashreplace")
     options = parser().parse_args()
     try:
         sys.exit(options.function(options))

@@ -122,8 +122,9 @@ def text_of(card, record):
     return f"{kind:9} 0x{record.address:x} {record.value} bytes"
 
 
-def printable(octets):
-    return "".join(chr(c) if 32 <= c < 127 else "?" for c in octets)
+def printable(thing):
+    """A text, or octets, of a stranger, on one line and without effect on a terminal."""
+    return "".join(c if " " <= c <= "~" else "?" for c in (thing.decode("latin-1") if isinstance(thing, bytes) else str(thing)))
 
 
 def entry_text(card, form, octets):
