@@ -1,8 +1,10 @@
 """One archive for a bug report, and a careful look into one from elsewhere."""
+import collections
 import io
 import json
 import tarfile
 import time
+import zlib
 from pathlib import Path
 
 from scope import doctor, recording as rec, state
@@ -35,8 +37,11 @@ def collect(card, connect, machine, recording):
         for name, path in (("recording", Path(recording)), ("recording.1", Path(f"{recording}.1"))):
             try:
                 if name == "recording" or path.exists():
-                    octets = path.read_bytes()
-                    rec.parse(octets, path)  # nothing but a recording goes in under this name
+                    with open(path, "rb") as file:
+                        octets = file.read(RECORDING_MAX + 1)
+                    if len(octets) > RECORDING_MAX:
+                        raise ScopeError(f"{path}: larger than {RECORDING_MAX >> 20} MiB")
+                    collections.deque(rec.parse(io.BytesIO(octets), path)[1], maxlen=0)  # nothing but a recording goes in under this name
                     out[name] = octets
             except (OSError, ValueError, ScopeError) as error:  # ValueError: a path with a 0 in it
                 missing[name] = str(error)
@@ -64,11 +69,7 @@ def read(path):
                 if info.size > (RECORDING_MAX if name.startswith("recording") else MEMBER_MAX):
                     raise ScopeError(f"{path}: {name} has {info.size} octets, which is too much")
                 out[name] = tar.extractfile(info).read(info.size)
-    except (OSError, tarfile.TarError, EOFError, ValueError) as error:
-        raise ScopeError(f"{path}: no bundle: {error}") from error
-    except Exception as error:  # zlib.error, which gzip lets through
-        if isinstance(error, ScopeError):
-            raise
+    except (OSError, tarfile.TarError, EOFError, ValueError, zlib.error) as error:
         raise ScopeError(f"{path}: no bundle: {error}") from error
     for name, octets in out.items():
         if name.endswith(".json"):

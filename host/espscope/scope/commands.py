@@ -1,10 +1,13 @@
 """The commands of espscope."""
 import argparse
 import contextlib
+import io
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +16,7 @@ from pathlib import Path
 
 from scope import bundle, doctor, recording as rec, report, state
 from scope.cardmap import CardMap, ScopeError
+from scope.journeys import Journeys, named, statistics
 from scope.live import Live
 
 
@@ -45,29 +49,24 @@ def connected(options):
 def regs(options):
     card, live = connected(options)
     chosen = card.matching(options.names)
+    skipped = {r.name: r.why_not_read() for r in chosen if r.why_not_read()}
     before = {}
     while True:
         values = live.read(chosen)
         if options.json:
             print(json.dumps({"registers": {r.name: {"offset": r.offset, "value": values[r.name], "fields": state.decode_register(r, values[r.name])}
-                                            for r in chosen if r.name in values},
-                              "skipped": {r.name: r.why_not_read() for r in chosen if r.why_not_read()}}, indent=1), flush=True)
-        else:
-            for r in chosen:
-                if r.why_not_read():
-                    if r.n == 0 and not before:
-                        print(f"{r.array:24} not read: {r.why_not_read()}")
-                    continue
-                value = values.get(r.name)
-                if before and before.get(r.name) == value:
-                    continue
-                if not options.names and not options.watch and r.n and not value:
-                    continue  # the rest of an array that is empty
+                                            for r in chosen if r.name in values}, "skipped": skipped}, indent=1), flush=True)
+        for r in chosen if not options.json else []:
+            value = values.get(r.name)
+            if value is None:
+                if r.n == 0 and not before:
+                    print(f"{r.array:24} not read: {skipped.get(r.name, 'its driver does not')}")
+            elif before.get(r.name) != value and (value or r.n == 0 or options.names or options.watch):  # not the rest of an array that is empty
                 print(f"{r.name:24} 0x{r.offset:04x} 0x{value:08x}  {r.doc if r.n == 0 else ''}".rstrip())
                 for f in r.fields:
                     if f.get(value) or options.names:
                         print(f"  .{f.name:20} {f.get(value):>11}  {f.doc}")
-            sys.stdout.flush()
+        sys.stdout.flush()
         if not options.watch:
             return 0
         before = values
@@ -121,12 +120,11 @@ def check(options):
     """assert: invariants, live or of a recording."""
     card = CardMap()
     if options.recording:
-        recording = rec.Recording(options.recording)
-        journeys = rec.Journeys(card, recording)
-        wrong = [f"record {n}: {t}" for n, t in journeys.wrong]
-        wrong += [f"packet {p.name} of SA {p.sa_index} was never completed, and a later one was" for p in journeys.overtaken()]
-        return tell(options, {"packets": len(journeys.packets)}, f"{len(journeys.packets)} packets, {len(recording.records)} records: "
-                    + ("every invariant holds" if not wrong else f"{len(wrong)} broken"), wrong)
+        journeys = Journeys.of(card, rec.Recording(options.recording))
+        wrong = [f"record {n}: {t}" for n, t in journeys.wrong] + ([f"and {journeys.broken - len(journeys.wrong)} more"] if journeys.broken > len(journeys.wrong) else [])
+        wrong += [f"packet {p.name}{'' if p.sa_index is None else f' of SA {p.sa_index}'} was never completed, and a later one was" for p in journeys.overtaken()]
+        return tell(options, {"packets": journeys.count}, f"{journeys.count} packets, {journeys.records} records: "
+                    + (f"{len(wrong)} broken" if wrong else "every invariant holds"), wrong)
     live = Live(options.socket)
     wrong = []
     end = time.monotonic() + options.seconds
@@ -190,32 +188,19 @@ def record(options):
 
 
 def chosen(card, options):
-    recording = rec.Recording(options.recording)
-    for r in recording.records:
-        if options.kind and r.kind not in options.kind:
-            continue
-        if options.register and not (r.kind in ("read", "write") and options.register.upper() in card.name_at(r.address)):
-            continue
-        if options.queue is not None and not (r.kind == "ring" and r.value == options.queue or
-                                              r.kind in ("read", "write") and card.name_at(r.address).startswith(("SQ_", "CQ_", "Q_")) and card.name_at(r.address).endswith(f"[{options.queue}]")):
-            continue
-        if options.thread is not None and r.thread != options.thread:
-            continue
-        if not options.since <= r.ns / 1e6 <= options.until:
-            continue
-        if options.sa is not None:
-            if r.kind != "ring":
-                continue
-            form = rec.RINGS[r.flags][1]
-            size = card.formats[form][0]
-            if all(card.decode(form, r.payload[i:i + size])["SaIndex"] != options.sa for i in range(0, len(r.payload), size)):
-                continue
-        yield r
+    """Whether a record is one of those asked for."""
+    def fits(r):
+        name = card.name_at(r.address) if r.kind in ("read", "write") else ""
+        return ((not options.kind or r.kind in options.kind) and (not options.register or options.register.upper() in name)
+                and (options.queue is None or r.kind == "ring" and r.value == options.queue or name.startswith(("SQ_", "CQ_", "Q_")) and name.endswith(f"[{options.queue}]"))
+                and (options.thread is None or r.thread == options.thread) and options.since <= r.ns / 1e6 <= options.until
+                and (options.sa is None or r.kind == "ring" and any(e["SaIndex"] == options.sa for e in rec.entries(card, r))))
+    return fits
 
 
 def show(options):
     card = CardMap()
-    for r in chosen(card, options):
+    for r in filter(chosen(card, options), rec.Recording(options.recording).records):
         if options.json:
             print(json.dumps({"number": r.number, "ms": r.ns / 1e6, "us": r.duration / 1e3, "thread": r.thread, "kind": r.kind, "address": r.address,
                               "name": card.name_at(r.address) if r.kind in ("read", "write") else None, "value": None if r.redacted else r.value, "text": rec.text_of(card, r)}))
@@ -225,28 +210,22 @@ def show(options):
 
 
 def diff(options):
-    card = CardMap()
-    one, other = rec.Recording(options.recording), rec.Recording(options.other)
-    found = rec.difference(card, one, other)
+    found = rec.difference(CardMap(), rec.Recording(options.recording), rec.Recording(options.other))
     if found is None:
-        return tell(options, {"same": True}, "no difference but time and place", ())
-    lane, index, mine, theirs, before = found
-    side = lambda x: {"record": x[0].number, "ms": x[0].ns / 1e6, "text": x[1]} if x else None
-    data = {"same": False, "lane": lane, "index": index, "one": side(mine), "other": side(theirs), "before": before}
+        return tell(options, {"same": True}, "no difference but time and place")
+    lane, index, *sides, before = found
     if options.json:
-        print(json.dumps(data, indent=1))
+        one, other = ({"record": x[0].number, "ms": x[0].ns / 1e6, "text": x[1]} if x else None for x in sides)
+        print(json.dumps({"same": False, "lane": lane, "index": index, "one": one, "other": other, "before": before}, indent=1))
         return 1
-    print(f"first divergence: {lane}, number {index}")
-    for text in before:
-        print(f"  both      {text}")
-    for name, x in (("one", mine), ("other", theirs)):
+    print("\n".join([f"first divergence: {lane}, number {index}"] + [f"  both      {text}" for text in before]))
+    for name, x in zip(("one", "other"), sides):
         print(f"  {name:9} " + (f"{x[1]}   (record {x[0].number}, {x[0].ns / 1e6:.3f} ms)" if x else "ends here"))
     return 1
 
 
 def stats(options):
-    card = CardMap()
-    found = rec.statistics(card, rec.Recording(options.recording))
+    found, _ = statistics(CardMap(), rec.Recording(options.recording))
     if options.json:
         print(json.dumps(found, indent=1))
         return 0
@@ -256,13 +235,12 @@ def stats(options):
         print(f"  {kind:9} {s['count']:>8} x  {us(s)}")
     print(f"  polls of the completion rings {found['polls']}, in vain {found['polls_in_vain']}")
     print(f"{found['packets']} packets: " + ", ".join(f"{k} {v}" for k, v in sorted(found["statuses"].items(), key=lambda kv: -kv[1])))
-    if found["submit_to_complete_ns"]:
-        print(f"  doorbell to completion  {us(found['submit_to_complete_ns'])}")
-        most = max(found["submit_to_complete_ns"]["histogram"].values())
-        for low, n in found["submit_to_complete_ns"]["histogram"].items():
+    if s := found["submit_to_complete_ns"]:
+        print(f"  doorbell to completion  {us(s)}")
+        most = max(s["histogram"].values())
+        for low, n in s["histogram"].items():
             print(f"    {int(low) / 1e3:>12,.1f} us and up {n:>8} {'#' * max(1, round(40 * n / most))}")
-    if found["card_cycles"]:
-        s = found["card_cycles"]
+    if s := found["card_cycles"]:
         print(f"  in the card             median {s['p50']} cycles, 90 % {s['p90']}, 99 % {s['p99']}, most {s['max']}")
     for text in found["errors"]:
         print(f"! {text}")
@@ -270,21 +248,27 @@ def stats(options):
 
 
 def journey(options):
-    card = CardMap()
     recording = rec.Recording(options.recording)
-    journeys = rec.Journeys(card, recording)
-    packet = journeys.find(options.packet) if options.packet else None
-    packets = [packet] if packet else journeys.packets
-    clock = recording.header["clock_hz"]
+    clock, program = recording.header["clock_hz"], recording.header.get("program", "?")
+    fits, found = named(options.packet or ""), []
+
+    def each(packet):
+        if options.packet and fits(packet) and (not found or packet.nth < found[0].nth):
+            found[:] = [packet]
+
+    figures, journeys = statistics(CardMap(), recording, keep=not options.packet or bool(options.html), also=each)
+    if options.packet and not found:
+        raise ScopeError(f"{options.packet}: no such packet among the {journeys.count} of the recording")
+    packets = found or journeys.packets
     if options.perfetto:
-        Path(options.perfetto).write_text(report.perfetto(packets, clock, recording.header.get("program", "?")), "utf-8")
+        Path(options.perfetto).write_text(report.perfetto(packets, clock, program), "utf-8")
     if options.pcapng:
         Path(options.pcapng).write_bytes(report.pcapng(packets, recording.header))
     if options.html:
-        Path(options.html).write_text(report.page(journeys, rec.statistics(card, recording), recording.header, packet), "utf-8", "backslashreplace")
+        Path(options.html).write_text(report.page(journeys, figures, recording.header, *found), "utf-8", "backslashreplace")
     if options.json:
         print(json.dumps([report.as_dict(p, clock) for p in packets], indent=1))
-    elif packet or not (options.perfetto or options.pcapng or options.html):
+    elif found or not (options.perfetto or options.pcapng or options.html):
         print("\n".join(report.as_text(p, clock) for p in packets))
     return 0
 
@@ -292,22 +276,17 @@ def journey(options):
 def replay(options):
     """A recording of the simulator, against the simulator."""
     with open(options.recording, "rb") as file:
-        magic = file.read(8)
-    if magic != b"ESPREC1\n":
-        raise ScopeError(f"{options.recording}: a driver's recording has no packets to replay: record with ESPLANADE_SIM_RECORD=FILE, which keeps all that the card saw")
+        if file.read(8) != b"ESPREC1\n":
+            raise ScopeError(f"{options.recording}: a driver's recording has no packets to replay: record with ESPLANADE_SIM_RECORD=FILE, which keeps all that the card saw")
     simulator = options.simulator or shutil.which("esp-card-sim") or str(Path(sys.argv[0]).absolute().parent / "esp-card-sim")
-    command = [simulator, "--replay", options.recording]
-    if options.wave:
-        command += ["--wave", options.wave]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    run = lambda *more: subprocess.run([simulator, "--replay", options.recording, *more], capture_output=True, text=True, errors="replace", check=False)
+    done = run(*(["--wave", options.wave] if options.wave else []))
     print((done.stdout + done.stderr).strip())
-    if done.returncode == 1 and options.wave_at_divergence:
-        cycle = next((int(w[i + 1].rstrip(":,")) for line in done.stdout.splitlines() if line.startswith("divergence") for w in [line.split()]
-                      for i in range(len(w) - 1) if w[i] == "cycle"), None)
-        if cycle is not None:
-            window = f"{options.wave_at_divergence}:{max(0, cycle - 2000)}:{cycle + 500}"
-            subprocess.run([simulator, "--replay", options.recording, "--wave", window], capture_output=True, check=False)
-            print(f"waves of cycles {max(0, cycle - 2000)} to {cycle + 500}: {options.wave_at_divergence}")
+    at = re.search(r"^divergence at cycle (\d+)", done.stdout, re.M)
+    if at and options.wave_at_divergence:
+        first, last = max(0, int(at[1]) - 2000), int(at[1]) + 500
+        run("--wave", f"{options.wave_at_divergence}:{first}:{last}")
+        print(f"waves of cycles {first} to {last}: {options.wave_at_divergence}")
     return done.returncode
 
 
@@ -320,11 +299,7 @@ def examine(options):
     if options.json:
         print(json.dumps({"checks": found}, indent=1))
     else:
-        for f in wrong:
-            print(f"! {f['what']}\n    {f['mend']}")
-        for f in found:
-            if f["ok"]:
-                print(f"  {f['what']}")
+        print("\n".join([f"! {f['what']}\n    {f['mend']}" for f in wrong] + [f"  {f['what']}" for f in found if f["ok"]]))
         print(f"{len(wrong)} of {len(found)} checks found something" if wrong else "nothing is wrong")
     return 1 if wrong else 0
 
@@ -332,9 +307,8 @@ def examine(options):
 def make_bundle(options):
     members = bundle.collect(CardMap(), lambda: Live(options.socket), doctor.Machine(), options.recording)
     bundle.write(options.output, members)
-    missing = json.loads(members["missing.json"])
     print(f"{options.output}: {', '.join(sorted(members))}")
-    for name, why in missing.items():
+    for name, why in json.loads(members["missing.json"]).items():
         print(f"  without {name}: {why}")
     return 0
 
@@ -356,7 +330,7 @@ def open_bundle(options):
         anomalies = load(name, list)[1:2]
         lines += [f"  ! {text}" for text in anomalies[0]] if anomalies and isinstance(anomalies[0], list) else []
     if "recording" in members:
-        lines.append(f"  recording: {len(rec.parse(members['recording'], 'recording')[1])} records")
+        lines.append(f"  recording: {sum(1 for _ in rec.parse(io.BytesIO(members['recording']), 'recording')[1])} records")
     lines += [f"  without {name}: {why}" for name, why in load("missing.json", dict).items()]
     if hello := load("hello.json", dict):
         lines.insert(0, f"  program {hello.get('program')}, build {hello.get('build')}, {hello.get('lanes')} lane(s), {'simulated' if hello.get('simulated') else 'a board'}")
@@ -367,7 +341,6 @@ def open_bundle(options):
 
 def inject(options):
     """Faults of the simulation, now or at a trigger, in a card that runs."""
-    import socket
     path = options.control or os.environ.get("ESPLANADE_SIM_CONTROL")
     if not path:
         raise ScopeError("inject: where does the simulated card listen? Start its program with ESPLANADE_SIM_CONTROL=PATH and name the same path with --control")
@@ -378,10 +351,8 @@ def inject(options):
             s.connect(path)
             s.sendall(plan.encode() + b"\0")
             answer = b""
-            while part := s.recv(4096):
+            while len(answer) <= 4096 and (part := s.recv(4096)):
                 answer += part
-                if len(answer) > 4096:
-                    break
         except OSError as error:
             raise ScopeError(f"{path}: {error.strerror or error}") from error
     text = rec.printable(answer.strip())

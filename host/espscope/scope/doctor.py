@@ -18,17 +18,15 @@ XILINX = "0x10ee"
 class Machine:
     """Where to look; a test points it at folders of its own."""
 
-    def __init__(self, root="/", environment=None, xclbin=None, card_map=None):
-        self.root, self.environment, self.card_map = Path(root), os.environ if environment is None else environment, card_map
+    def __init__(self, root="/", environment=None, xclbin=None):
+        self.root, self.environment = Path(root), os.environ if environment is None else environment
         self.xclbin = Path(xclbin or self.environment.get("ESPLANADE_XCLBIN") or self._default_xclbin())
 
     @staticmethod
     def _default_xclbin():
         here = Path(__file__).resolve()
-        for base in (Path(os.environ.get("ESPLANADE_PREFIX", "/nonexistent")), here.parents[4], here.parents[3] / "build/dev"):
-            if (base / "share/esplanade/esp_card.hw_emu.xclbin").exists():
-                return base / "share/esplanade/esp_card.hw_emu.xclbin"
-        return here.parents[4] / "share/esplanade/esp_card.hw_emu.xclbin"
+        built, installed = (base / "share/esplanade/esp_card.hw_emu.xclbin" for base in (here.parents[3] / "build/dev", here.parents[4]))
+        return built if built.exists() else installed
 
 
 def xrt(machine):

@@ -1,5 +1,6 @@
 """Journeys of packets as text, Chrome trace, pcapng and a page that opens offline."""
 import html
+import itertools
 import json
 import struct
 
@@ -40,7 +41,7 @@ def steps(packet, clock_hz):
 
 
 def as_text(packet, clock_hz):
-    lines = [f"{packet.name}: {packet.op} of {packet.bytes} bytes by SA {packet.sa_index}" + (f", SPI 0x{packet.spi:x} seq {packet.seq}, {packet.out_bytes} bytes out" if packet.completion else "")]
+    lines = [f"{packet.name}: {packet.op} of {packet.bytes} bytes by SA {'?' if packet.sa_index is None else packet.sa_index}" + (f", SPI 0x{packet.spi:x} seq {packet.seq}, {packet.out_bytes} bytes out" if packet.completion else "")]
     for what, us, cycle, took in steps(packet, clock_hz):
         when = f"{us:14.1f} us" if us is not None else f"{cycle:>11} cyc" if cycle is not None else " " * 15
         lines.append(f"  {when:>17}  {what:42} {took}".rstrip())
@@ -91,16 +92,16 @@ def pcapng(packets, header):
     return out
 
 
-def bars(rows, width, height, y_of, unit):
-    """An SVG of horizontal bars: rows of (label, start, end, class)."""
+def bars(rows, width, height, unit):
+    """An SVG of horizontal bars: rows of (lane, label, start, end, class)."""
     if not rows:
         return "<p>nothing to draw</p>"
-    low, high = min(r[1] for r in rows), max(r[2] for r in rows)
+    low, high = min(r[2] for r in rows), max(r[3] for r in rows)
     scale = (width - 20) / max(1e-9, high - low)
-    lanes = sorted({y_of(r) for r in rows})
+    lanes = sorted({r[0] for r in rows})
     out = [f'<svg viewBox="0 0 {width} {height * len(lanes) + 24}" role="img">']
-    for label, start, end, kind in rows:
-        y = lanes.index(y_of((label, start, end, kind))) * height
+    for lane, label, start, end, kind in rows:
+        y = lanes.index(lane) * height
         out.append(f'<rect class="{kind}" x="{10 + (start - low) * scale:.2f}" y="{y + 2}" width="{max(0.7, (end - start) * scale):.2f}" height="{height - 4}">'
                    f"<title>{html.escape(label)}</title></rect>")
     out.append(f'<text x="10" y="{height * len(lanes) + 18}">{low:,.1f} {unit}</text><text x="{width - 10}" y="{height * len(lanes) + 18}" text-anchor="end">{high:,.1f} {unit}</text></svg>')
@@ -124,19 +125,15 @@ def thin(points, most=1500):
     return points[::max(1, len(points) // most)]
 
 
-def page(journeys, statistics, header, chosen):
+def page(journeys, statistics, header, chosen=None):
     """The report as one HTML file without scripts and without anything from elsewhere."""
     clock = header["clock_hz"]
     drawn = [p for p in journeys.packets if p.done_ns is not None and p.rung_ns is not None][:PACKETS_DRAWN]
-    host = [(f"{p.name} {p.op} {p.status}", p.rung_ns / 1e3, p.done_ns / 1e3, "ok" if p.status == "Ok" else "drop") for p in drawn]
-    lane_of = {f"{p.name} {p.op} {p.status}": (p.queue, p.number % 16) for p in drawn}
-    inside_card = [(f"{STAGES[stage]}: {p.name}", first, last, f"s{stage}") for p in drawn for stage, first, last in stages(p)]
-    occupancy, inside = [], 0
-    for cycle, step in sorted([(p.cycles["started"], 1) for p in drawn if {"started", "done"} <= p.cycles.keys()] +
-                              [(p.cycles["done"], -1) for p in drawn if {"started", "done"} <= p.cycles.keys()]):
-        inside += step
-        occupancy.append((cycle, inside))
-    depth = [(ns / 1e3, n) for ns, _, n in journeys.depth]
+    host = [((p.queue, p.number % 16), f"{p.name} {p.op} {p.status}", p.rung_ns / 1e3, p.done_ns / 1e3, "ok" if p.status == "Ok" else "drop") for p in drawn]
+    inside_card = [(stage, f"{STAGES[stage]}: {p.name}", first, last, f"s{stage}") for p in drawn for stage, first, last in stages(p)]
+    changes = sorted((p.cycles[stamp], step) for p in drawn if {"started", "done"} <= p.cycles.keys() for stamp, step in (("started", 1), ("done", -1)))
+    occupancy = list(zip((cycle for cycle, _ in changes), itertools.accumulate(step for _, step in changes)))
+    depth = [(ns / 1e3, n) for ns, n in journeys.depth]
     escape = html.escape
     rows = "".join(f"<tr><td>{escape(k)}</td><td>{v:,}</td></tr>" for k, v in sorted(statistics["statuses"].items(), key=lambda kv: -kv[1]))
     broken = "".join(f"<li>record {n}: {escape(t)}</li>" for n, t in journeys.wrong[:200]) or "<li>none</li>"
@@ -161,8 +158,8 @@ table {{ border-collapse: collapse }} td, th {{ border: 1px solid #ccc; padding:
 </style></head><body>
 <h1>What passed between {escape(str(header.get('program', '?')))} and the card</h1>
 <p>{facts}.</p>{one}
-<h2>Timeline: doorbell to completion, by queue</h2>{bars(host, 1080, 14, lambda r: lane_of[r[0]], "us")}
-<h2>Stages inside the card</h2><p>{legend}</p>{bars(inside_card, 1080, 22, lambda r: r[3], "cycles")}
+<h2>Timeline: doorbell to completion, by queue</h2>{bars(host, 1080, 14, "us")}
+<h2>Stages inside the card</h2><p>{legend}</p>{bars(inside_card, 1080, 22, "cycles")}
 <h2>Queue depth</h2>{steps_line(thin(depth), 1080, 140, "us")}
 <h2>Lane occupancy: packets in slots</h2>{steps_line(thin(occupancy), 1080, 140, "cycles")}
 <h2>How packets ended</h2><table id="statuses"><tr><th>status</th><th>packets</th></tr>{rows}</table>
