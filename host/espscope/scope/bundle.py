@@ -1,11 +1,10 @@
 """One archive for a bug report, and a careful look into one from elsewhere."""
-import collections
 import io
 import json
+import os
 import tarfile
 import time
 import zlib
-from pathlib import Path
 
 from scope import doctor, recording as rec, state
 from scope.cardmap import ScopeError
@@ -18,35 +17,41 @@ MEMBER_MAX, RECORDING_MAX = 4 << 20, 256 << 20
 def collect(card, connect, machine, recording):
     """{member: octets}. What cannot be had is named in missing.json: a bug report is made on broken machines."""
     out, missing = {}, {}
-    put = lambda name, value: out.__setitem__(name, json.dumps(value, indent=1).encode() + b"\n")
-    put("versions.json", doctor.versions())
-    put("doctor.json", doctor.examine(machine))
+
+    def put(name, look):
+        try:
+            value = look()
+            out[name] = value if isinstance(value, bytes) else json.dumps(value, indent=1).encode() + b"\n"
+            return value
+        except (OSError, ValueError, ScopeError) as error:  # ValueError: a path with a 0 in it
+            missing[name] = str(error)
+
+    put("versions.json", doctor.versions)
+    put("doctor.json", lambda: doctor.examine(machine))
     try:
         live = connect()
-        hello = live.ask("hello")
-        put("hello.json", hello)
+        hello = put("hello.json", lambda: live.ask("hello")) or {}
         recording = recording or hello.get("recording")
         for name, look in ({"registers": lambda: live.read(card.registers)} | state.looks(card, live)).items():
-            try:
-                put(f"{name}.json", look())
-            except ScopeError as error:
-                missing[f"{name}.json"] = str(error)
+            put(f"{name}.json", look)
     except ScopeError as error:
         missing["card"] = str(error)
-    if recording:
-        for name, path in (("recording", Path(recording)), ("recording.1", Path(f"{recording}.1"))):
-            try:
-                if name == "recording" or path.exists():
-                    with open(path, "rb") as file:
-                        octets = file.read(RECORDING_MAX + 1)
-                    if len(octets) > RECORDING_MAX:
-                        raise ScopeError(f"{path}: larger than {RECORDING_MAX >> 20} MiB")
-                    collections.deque(rec.parse(io.BytesIO(octets), path)[1], maxlen=0)  # nothing but a recording goes in under this name
-                    out[name] = octets
-            except (OSError, ValueError, ScopeError) as error:  # ValueError: a path with a 0 in it
-                missing[name] = str(error)
-    put("missing.json", missing)
+    for name, path in {"recording": recording, "recording.1": f"{recording}.1"}.items() if recording else []:
+        if name == "recording" or os.path.exists(path):
+            put(name, lambda path=path: recorded(path))
+    put("missing.json", lambda: missing)
     return out
+
+
+def recorded(path):
+    """A file that is a recording, and nothing else."""
+    with open(path, "rb") as file:
+        octets = file.read(RECORDING_MAX + 1)
+    if len(octets) > RECORDING_MAX:
+        raise ScopeError(f"{path}: larger than {RECORDING_MAX >> 20} MiB")
+    for _ in rec.parse(io.BytesIO(octets), path)[1]:
+        pass
+    return octets
 
 
 def write(path, members):
@@ -71,10 +76,9 @@ def read(path):
                 out[name] = tar.extractfile(info).read(info.size)
     except (OSError, tarfile.TarError, EOFError, ValueError, zlib.error) as error:
         raise ScopeError(f"{path}: no bundle: {error}") from error
-    for name, octets in out.items():
-        if name.endswith(".json"):
-            try:
-                json.loads(octets)
-            except (ValueError, RecursionError) as error:
-                raise ScopeError(f"{path}: {name}: {error}") from error
+    for name in (n for n in out if n.endswith(".json")):
+        try:
+            json.loads(out[name])
+        except (ValueError, RecursionError) as error:
+            raise ScopeError(f"{path}: {name}: {error}") from error
     return out

@@ -2,6 +2,7 @@
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -30,20 +31,12 @@ def table(rows, columns):
 
 def tell(options, data, text, anomalies=()):
     """Anomalies first, then the text; or all as JSON. Exit status 1 when something is wrong."""
-    if options.json:
-        print(json.dumps(data | {"anomalies": list(anomalies)} if isinstance(data, dict) else data, indent=1))
-    else:
-        for a in anomalies:
-            print(f"! {a}")
-        print(text)
+    print(json.dumps(data | {"anomalies": list(anomalies)}, indent=1) if options.json else "\n".join([f"! {a}" for a in anomalies] + [text]))
     return 1 if anomalies else 0
 
 
 def connected(options):
     return CardMap(), Live(options.socket)
-
-
-# ------------------------------------------------------------------------------------------------------------------- live
 
 
 def regs(options):
@@ -94,8 +87,7 @@ def look(name, options):
 def errors(options):
     found, wrong = state.errors(*connected(options))
     lines = [f"{name:16} {s['packets']:>10}  {s['doc']}" for name, s in found["statuses"].items()]
-    if found["causes"] and found["bus_error_address"]:
-        lines.append(f"first bus error at 0x{found['bus_error_address']:x}")
+    lines += [f"first bus error at 0x{found['bus_error_address']:x}"] if found["causes"] and found["bus_error_address"] else []
     return tell(options, found, "\n".join(lines) or "no packet ended with an error", wrong)
 
 
@@ -106,8 +98,7 @@ def everything_wrong(card, live):
 def health(options):
     card, live = connected(options)
     hello = live.ask("hello")
-    status, = live.read_names(card, "STATUS")
-    bits = state.decode_register(card.by_name["STATUS"], status)
+    bits = state.decode_register(card.by_name["STATUS"], *live.read_names(card, "STATUS"))
     wrong = everything_wrong(card, live)
     text = (f"{rec.printable(hello['program'])} (pid {hello['pid']}) drives {'a simulated' if hello['simulated'] else 'a'} card: {hello['lanes']} lane(s), {hello['queues']} queues, "
             f"{hello['sa_entries']} SA entries, {hello['clock_hz'] / 1e6:.0f} MHz\n"
@@ -121,86 +112,77 @@ def check(options):
     card = CardMap()
     if options.recording:
         journeys = Journeys.of(card, rec.Recording(options.recording))
-        wrong = [f"record {n}: {t}" for n, t in journeys.wrong] + ([f"and {journeys.broken - len(journeys.wrong)} more"] if journeys.broken > len(journeys.wrong) else [])
-        wrong += [f"packet {p.name}{'' if p.sa_index is None else f' of SA {p.sa_index}'} was never completed, and a later one was" for p in journeys.overtaken()]
-        return tell(options, {"packets": journeys.count}, f"{journeys.count} packets, {journeys.records} records: "
-                    + (f"{len(wrong)} broken" if wrong else "every invariant holds"), wrong)
+        late = journeys.overtaken()
+        wrong = [f"record {n}: {t}" for n, t in journeys.wrong] + ([f"and {more} more"] if (more := journeys.broken - len(journeys.wrong)) else [])
+        wrong += [f"packet {p.name}{'' if p.sa_index is None else f' of SA {p.sa_index}'} was never completed, and a later one was" for p in late]
+        said, broken = f"{journeys.count} packets, {journeys.records} records: ", journeys.broken + len(late)
+        return tell(options, {"packets": journeys.count}, said + (f"{broken} broken" if broken else "every invariant holds"), wrong)
     live = Live(options.socket)
-    wrong = []
     end = time.monotonic() + options.seconds
-    while not wrong:
-        wrong = everything_wrong(card, live)
-        if time.monotonic() >= end:
-            break
+    while not (wrong := everything_wrong(card, live)) and time.monotonic() < end:
         time.sleep(options.interval)
-    return tell(options, {}, "every invariant holds" if not wrong else f"{len(wrong)} broken", wrong)
+    return tell(options, {}, f"{len(wrong)} broken" if wrong else "every invariant holds", wrong)
 
 
 def top(options):
     card, live = connected(options)
     hello = live.ask("hello")
-    names = ("CYCLES", "BUSY_CYCLES", "ENCAP_BYTES", "DECAP_BYTES")
-    def sample():
-        out = {n: state.wide(card, live, n) for n in names}
-        out |= dict(zip(("ENCAP_PACKETS", "DECAP_PACKETS", "SA_VALID_COUNT"), live.read_names(card, "ENCAP_PACKETS", "DECAP_PACKETS", "SA_VALID_COUNT")))
-        return out | {"at": time.monotonic(), "queues": [{k: getattr(q, k) for k in ("queue", "entries", "to_fetch", "inside", "stopped")} for q in state.queues(card, live).values()]}
 
+    def sample():
+        now = {n: state.wide(card, live, n) for n in ("CYCLES", "BUSY_CYCLES", "ENCAP_BYTES", "DECAP_BYTES")}
+        names = ("ENCAP_PACKETS", "DECAP_PACKETS", "SA_VALID_COUNT")
+        return now | dict(zip(names, live.read_names(card, *names))) | {"at": time.monotonic()}
+
+    bar = lambda part: f"[{'#' * (n := round(max(0, min(1, part)) * 40))}{'.' * (40 - n)}]"
     before = sample()
-    for turn in range(options.count) if options.count else iter(int, 1):
+    for _ in range(options.count) if options.count else itertools.count():
         time.sleep(options.interval)
         now = sample()
-        cycles, seconds = max(1, now["CYCLES"] - before["CYCLES"]), now["at"] - before["at"]
-        bits = lambda n: (now[n] - before[n]) * 8
-        rate = lambda n: ((now[n] - before[n]) & 0xffffffff) / seconds
-        rows = {"busy": (now["BUSY_CYCLES"] - before["BUSY_CYCLES"]) / cycles, "cycles_per_second": cycles / seconds, "encap_packets_per_second": rate("ENCAP_PACKETS"),
-                "decap_packets_per_second": rate("DECAP_PACKETS"), "bits_per_cycle": (bits("ENCAP_BYTES") + bits("DECAP_BYTES")) / cycles, "sas": now["SA_VALID_COUNT"],
-                "queues": now["queues"], "buffers": live.ask("buffers")["buffers"]}
-        if options.json:
-            print(json.dumps(rows), flush=True)
-        else:
-            bar = lambda part, width=40: "#" * round(max(0, min(1, part)) * width) + "." * (width - round(max(0, min(1, part)) * width))
-            text = [f"{rec.printable(hello['program'])}  {time.strftime('%H:%M:%S')}  SAs {rows['sas']} of {hello['sa_entries']}  buffers {sum(b['bytes'] for b in rows['buffers']) >> 10} KiB",
-                    f"lanes busy  [{bar(rows['busy'])}] {100 * rows['busy']:5.1f} %   {rows['bits_per_cycle'] * hello['clock_hz'] / 1e9:.2f} Gb/s at the card's clock",
-                    f"encap {rows['encap_packets_per_second']:,.0f} packets/s   decap {rows['decap_packets_per_second']:,.0f} packets/s   clock {rows['cycles_per_second']:,.0f} cycles/s"]
-            text += [f"queue {q['queue']:2}    [{bar((q['to_fetch'] + q['inside']) / q['entries'])}] {q['to_fetch']} to fetch, {q['inside']} inside{', STOPPED' if q['stopped'] else ''}"
-                     for q in rows["queues"]]
-            print(("\x1b[H\x1b[2J" if sys.stdout.isatty() else "") + "\n".join(text), flush=True)
+        grown = {k: v - before[k] for k, v in now.items()}
+        cycles, rate = max(1, grown["CYCLES"]), lambda n: (grown[n] & 0xffffffff) / grown["at"]
+        rows = {"busy": grown["BUSY_CYCLES"] / cycles, "cycles_per_second": cycles / grown["at"], "encap_packets_per_second": rate("ENCAP_PACKETS"),
+                "decap_packets_per_second": rate("DECAP_PACKETS"), "bits_per_cycle": 8 * (grown["ENCAP_BYTES"] + grown["DECAP_BYTES"]) / cycles, "sas": now["SA_VALID_COUNT"],
+                "queues": [{k: getattr(q, k) for k in ("queue", "entries", "to_fetch", "inside", "stopped")} for q in state.queues(card, live).values()],
+                "buffers": live.ask("buffers")["buffers"]}
+        text = [f"{rec.printable(hello['program'])}  {time.strftime('%H:%M:%S')}  SAs {rows['sas']} of {hello['sa_entries']}  buffers {sum(b['bytes'] for b in rows['buffers']) >> 10} KiB",
+                f"lanes busy  {bar(rows['busy'])} {100 * rows['busy']:5.1f} %   {rows['bits_per_cycle'] * hello['clock_hz'] / 1e9:.2f} Gb/s at the card's clock",
+                f"encap {rows['encap_packets_per_second']:,.0f} packets/s   decap {rows['decap_packets_per_second']:,.0f} packets/s   clock {rows['cycles_per_second']:,.0f} cycles/s"]
+        text += [f"queue {q['queue']:2}    {bar((q['to_fetch'] + q['inside']) / q['entries'])} {q['to_fetch']} to fetch, {q['inside']} inside{', STOPPED' if q['stopped'] else ''}"
+                 for q in rows["queues"]]
+        print(json.dumps(rows) if options.json else ("\x1b[H\x1b[2J" if sys.stdout.isatty() else "") + "\n".join(text), flush=True)
         before = now
     return 0
 
 
-# ------------------------------------------------------------------------------------------------------------- recordings
-
-
 def record(options):
-    if options.program and options.program[0] == "--":
-        options.program = options.program[1:]
-    if not options.program:
-        raise ScopeError("record: which program? espscope record -o FILE -- PROGRAM ARGUMENT...")
+    program = options.program[options.program[:1] == ["--"]:]
+    if not program:
+        raise ScopeError("which program? espscope record -o FILE -- PROGRAM ARGUMENT...")
+    written = lambda: Path(options.output).stat().st_mtime_ns if Path(options.output).exists() else None
+    before = written()
     environment = os.environ | {"ESPLANADE_RECORD": str(Path(options.output).resolve()), "ESPLANADE_RECORD_MIB": str(options.mib)}
     try:
-        done = subprocess.run(options.program, env=environment, check=False)
+        done = subprocess.run(program, env=environment, check=False)
     except OSError as error:
-        raise ScopeError(f"{options.program[0]}: {error.strerror}") from error
-    if not Path(options.output).exists():
-        raise ScopeError(f"{options.program[0]} opened no card: nothing was recorded")
+        raise ScopeError(f"{program[0]}: {error.strerror}") from error
+    if written() == before:
+        raise ScopeError(f"{program[0]} opened no card: nothing was recorded")
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 
-def chosen(card, options):
-    """Whether a record is one of those asked for."""
-    def fits(r):
-        name = card.name_at(r.address) if r.kind in ("read", "write") else ""
-        return ((not options.kind or r.kind in options.kind) and (not options.register or options.register.upper() in name)
-                and (options.queue is None or r.kind == "ring" and r.value == options.queue or name.startswith(("SQ_", "CQ_", "Q_")) and name.endswith(f"[{options.queue}]"))
-                and (options.thread is None or r.thread == options.thread) and options.since <= r.ns / 1e6 <= options.until
-                and (options.sa is None or r.kind == "ring" and any(e["SaIndex"] == options.sa for e in rec.entries(card, r))))
-    return fits
+def asked_for(card, options, r):
+    name = card.name_at(r.address) if r.kind in ("read", "write") else ""
+    of_queue = r.value == options.queue if r.kind in ("ring", "submitted", "delivered") else name.startswith(("SQ_", "CQ_", "Q_")) and name.endswith(f"[{options.queue}]")
+    return ((not options.kind or r.kind in options.kind) and (not options.register or options.register.upper() in name) and (options.queue is None or of_queue)
+            and (options.thread is None or r.thread == options.thread) and options.since <= r.ns / 1e6 <= options.until
+            and (options.sa is None or r.kind == "ring" and any(e["SaIndex"] == options.sa for e in rec.entries(card, r))))
 
 
 def show(options):
     card = CardMap()
-    for r in filter(chosen(card, options), rec.Recording(options.recording).records):
+    for r in rec.Recording(options.recording).records:
+        if not asked_for(card, options, r):
+            continue
         if options.json:
             print(json.dumps({"number": r.number, "ms": r.ns / 1e6, "us": r.duration / 1e3, "thread": r.thread, "kind": r.kind, "address": r.address,
                               "name": card.name_at(r.address) if r.kind in ("read", "write") else None, "value": None if r.redacted else r.value, "text": rec.text_of(card, r)}))
@@ -226,24 +208,18 @@ def diff(options):
 
 def stats(options):
     found, _ = statistics(CardMap(), rec.Recording(options.recording))
-    if options.json:
-        print(json.dumps(found, indent=1))
-        return 0
     us = lambda s: f"median {s['p50'] / 1e3:.1f} us, 90 % {s['p90'] / 1e3:.1f}, 99 % {s['p99'] / 1e3:.1f}, most {s['max'] / 1e3:.1f}"
-    print(f"{found['records']} records of {found['threads']} thread(s) in {found['seconds']:.3f} s; largest gap {found['largest_gap_ns'] / 1e6:.3f} ms")
-    for kind, s in found["duration_ns"].items():
-        print(f"  {kind:9} {s['count']:>8} x  {us(s)}")
-    print(f"  polls of the completion rings {found['polls']}, in vain {found['polls_in_vain']}")
-    print(f"{found['packets']} packets: " + ", ".join(f"{k} {v}" for k, v in sorted(found["statuses"].items(), key=lambda kv: -kv[1])))
+    text = [f"{found['records']} records of {found['threads']} thread(s) in {found['seconds']:.3f} s; largest gap {found['largest_gap_ns'] / 1e6:.3f} ms"]
+    text += [f"  {kind:9} {s['count']:>8} x  {us(s)}" for kind, s in found["duration_ns"].items()]
+    text.append(f"  polls of the completion rings {found['polls']}, in vain {found['polls_in_vain']}")
+    text.append(f"{found['packets']} packets: " + ", ".join(f"{k} {v}" for k, v in sorted(found["statuses"].items(), key=lambda kv: -kv[1])))
     if s := found["submit_to_complete_ns"]:
-        print(f"  doorbell to completion  {us(s)}")
+        text.append(f"  doorbell to completion  {us(s)}")
         most = max(s["histogram"].values())
-        for low, n in s["histogram"].items():
-            print(f"    {int(low) / 1e3:>12,.1f} us and up {n:>8} {'#' * max(1, round(40 * n / most))}")
+        text += [f"    {int(low) / 1e3:>12,.1f} us and up {n:>8} {'#' * max(1, round(40 * n / most))}" for low, n in s["histogram"].items()]
     if s := found["card_cycles"]:
-        print(f"  in the card             median {s['p50']} cycles, 90 % {s['p90']}, 99 % {s['p99']}, most {s['max']}")
-    for text in found["errors"]:
-        print(f"! {text}")
+        text.append(f"  in the card             median {s['p50']} cycles, 90 % {s['p90']}, 99 % {s['p99']}, most {s['max']}")
+    print(json.dumps(found, indent=1) if options.json else "\n".join(text + [f"! {error}" for error in found["errors"]]))
     return 0
 
 
@@ -290,18 +266,11 @@ def replay(options):
     return done.returncode
 
 
-# ------------------------------------------------------------------------------------------------------------ the machine
-
-
 def examine(options):
     found = doctor.examine(doctor.Machine(options.root, xclbin=options.xclbin))
     wrong = [f for f in found if not f["ok"]]
-    if options.json:
-        print(json.dumps({"checks": found}, indent=1))
-    else:
-        print("\n".join([f"! {f['what']}\n    {f['mend']}" for f in wrong] + [f"  {f['what']}" for f in found if f["ok"]]))
-        print(f"{len(wrong)} of {len(found)} checks found something" if wrong else "nothing is wrong")
-    return 1 if wrong else 0
+    said = [f"  {f['what']}" for f in found if f["ok"]] + [f"{len(wrong)} of {len(found)} checks found something" if wrong else "nothing is wrong"]
+    return tell(options, {"checks": found}, "\n".join(said), [f"{f['what']}\n    {f['mend']}" for f in wrong])
 
 
 def make_bundle(options):
@@ -320,6 +289,7 @@ def open_bundle(options):
         folder.mkdir(mode=0o700, parents=True)
         for name, octets in members.items():
             (folder / name).write_bytes(octets)
+
     def load(name, kind):
         value = json.loads(members.get(name, b"null"))
         return value if isinstance(value, kind) else kind()
@@ -343,7 +313,7 @@ def inject(options):
     """Faults of the simulation, now or at a trigger, in a card that runs."""
     path = options.control or os.environ.get("ESPLANADE_SIM_CONTROL")
     if not path:
-        raise ScopeError("inject: where does the simulated card listen? Start its program with ESPLANADE_SIM_CONTROL=PATH and name the same path with --control")
+        raise ScopeError("where does the simulated card listen? Start its program with ESPLANADE_SIM_CONTROL=PATH and name the same path with --control")
     plan = f'[[fault]]\npoint = "{options.point}"\nwhen = "{options.when}"\n' + "".join(f"{p.replace('=', ' = ', 1)}\n" for p in options.parameter)
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as s:
         s.settimeout(15)
@@ -364,13 +334,15 @@ def parser():
     top_level = argparse.ArgumentParser(prog="espscope", description="Shows, records and breaks what passes between a program and its esp_card.")
     commands = top_level.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name, function, text, live=True, as_json=True):
+    def add(name, function, text, *positional, live=True, as_json=True):
         p = commands.add_parser(name, help=text, description=text)
         p.set_defaults(function=function)
         if live:
             p.add_argument("--socket", help="where the driver of the card listens (ESPLANADE_SCOPE of its program)")
         if as_json:
             p.add_argument("--json", action="store_true")
+        for argument in positional:
+            p.add_argument(argument)
         return p
 
     p = add("regs", regs, "registers by name, fields decoded; what cannot be read without an effect is skipped")
@@ -394,27 +366,20 @@ def parser():
     p.add_argument("-o", "--output", required=True, metavar="FILE")
     p.add_argument("--mib", type=int, default=256, help="keep the newest so many MiB (256)")
     p.add_argument("program", nargs=argparse.REMAINDER)
-    p = add("show", show, "a recording, line by line", live=False)
-    p.add_argument("recording")
+    p = add("show", show, "a recording, line by line", "recording", live=False)
     p.add_argument("--kind", action="append", choices=sorted(rec.KINDS.values()))
     p.add_argument("--register", metavar="NAME")
-    p.add_argument("--queue", type=int)
-    p.add_argument("--sa", type=int, metavar="INDEX")
-    p.add_argument("--thread", type=int)
+    for name in ("--queue", "--sa", "--thread"):
+        p.add_argument(name, type=int)
     p.add_argument("--since", type=float, default=0, metavar="MS")
     p.add_argument("--until", type=float, default=float("inf"), metavar="MS")
-    p = add("diff", diff, "where two runs first part", live=False)
-    p.add_argument("recording")
-    p.add_argument("other")
-    add("stats", stats, "latencies, gaps, polls in vain", live=False).add_argument("recording")
-    p = add("journey", journey, "one packet's way through driver and card, or all", live=False)
-    p.add_argument("recording")
+    add("diff", diff, "where two runs first part", "recording", "other", live=False)
+    add("stats", stats, "latencies, gaps, polls in vain", "recording", live=False)
+    p = add("journey", journey, "one packet's way through driver and card, or all", "recording", live=False)
     p.add_argument("packet", nargs="?", help="17, q1:17, spi=0x1000 or spi=0x1000,seq=5; none: all")
-    p.add_argument("--perfetto", metavar="FILE", help="as Chrome trace JSON")
-    p.add_argument("--pcapng", metavar="FILE", help="as comments in a capture")
-    p.add_argument("--html", metavar="FILE", help="as a page that opens offline")
-    p = add("replay", replay, "a recording of the simulator, cycle by cycle, with waves where asked", live=False, as_json=False)
-    p.add_argument("recording")
+    for name, text in (("--perfetto", "as Chrome trace JSON"), ("--pcapng", "as comments in a capture"), ("--html", "as a page that opens offline")):
+        p.add_argument(name, metavar="FILE", help=text)
+    p = add("replay", replay, "a recording of the simulator, cycle by cycle, with waves where asked", "recording", live=False, as_json=False)
     p.add_argument("--wave", metavar="FILE:WHEN", help="waves from a trigger on, or of FROM:TO cycles")
     p.add_argument("--wave-at-divergence", metavar="FILE", help="waves around the first cycle that differs")
     p.add_argument("--simulator", help="esp-card-sim of that card")
@@ -426,8 +391,7 @@ def parser():
     p = add("bundle", make_bundle, "one archive for a bug report, without secrets", as_json=False)
     p.add_argument("-o", "--output", required=True, metavar="FILE.tar.gz")
     p.add_argument("--recording", metavar="FILE")
-    p = add("open", open_bundle, "what is in a bundle", live=False, as_json=False)
-    p.add_argument("bundle")
+    p = add("open", open_bundle, "what is in a bundle", "bundle", live=False, as_json=False)
     p.add_argument("--extract", metavar="FOLDER", help="a new folder")
     p = add("doctor", examine, "what is wrong with this machine's set-up, and the mend", live=False)
     p.add_argument("--xclbin")

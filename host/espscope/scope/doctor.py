@@ -89,16 +89,12 @@ def simulator(machine, octets):
 
 def environment(machine):
     env = machine.environment
-    mode = env.get("XCL_EMULATION_MODE")
-    yield mode in (None, "", "hw_emu"), f"XCL_EMULATION_MODE={mode or ''}", "unset it: hw_emu is what the simulated card needs, and the driver sets it itself"
-    model = env.get("ESPLANADE_SIM_MODEL")
-    yield model in (None, "", "rtl", "functional"), f"ESPLANADE_SIM_MODEL={model or ''}", "it is rtl or functional"
-    for name in ("ESPLANADE_SIM_FAULTS", "ESPLANADE_SIM_CONFIG"):
+    mode, model = env.get("XCL_EMULATION_MODE", ""), env.get("ESPLANADE_SIM_MODEL", "")
+    yield mode in ("", "hw_emu"), f"XCL_EMULATION_MODE={mode}", "unset it: hw_emu is what the simulated card needs, and the driver sets it itself"
+    yield model in ("", "rtl", "functional"), f"ESPLANADE_SIM_MODEL={model}", "it is rtl or functional"
+    for name in ("ESPLANADE_SIM_FAULTS", "ESPLANADE_SIM_CONFIG", "XRT_INI_PATH"):
         if env.get(name):
-            yield os.access(env[name], os.R_OK), f"{name}={env[name]}", "the file cannot be read"
-    ini = env.get("XRT_INI_PATH")
-    if ini:
-        yield os.access(ini, os.R_OK), f"XRT_INI_PATH={ini}", "the file cannot be read: unset it"
+            yield os.access(env[name], os.R_OK), f"{name}={env[name]}", "the file cannot be read: unset it"
 
 
 def cards(machine):
@@ -140,9 +136,8 @@ def examine(machine):
 
 def versions():
     """What a bug report wants to know of the programs here."""
-    def said(*command):
-        try:
-            return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()[:2000]
-        except OSError:
-            return ""
-    return {"kernel": " ".join(os.uname()), "xrt": said("dpkg-query", "-W", "-f", "${Package} ${Version}\n", "libxrt1", "libxrt2"), "library": ctypes.util.find_library("xrt_coreutil")}
+    xrt_packages = ""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        query = ("dpkg-query", "-W", "-f", "${Package} ${Version}\n", "libxrt1", "libxrt2")
+        xrt_packages = subprocess.run(query, capture_output=True, text=True, errors="replace", timeout=10, check=False).stdout.strip()[:2000]
+    return {"kernel": " ".join(os.uname()), "xrt": xrt_packages, "library": ctypes.util.find_library("xrt_coreutil")}

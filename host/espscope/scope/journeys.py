@@ -2,6 +2,8 @@
 import bisect
 import collections
 import dataclasses
+import itertools
+import re
 
 from scope.cardmap import ScopeError
 from scope.recording import entries, printable
@@ -79,7 +81,7 @@ class Packet:
 
     def least(self):
         """Its sequence number is above this: what was completed before it was submitted, or before it in its queue."""
-        return self.above if self.overtaken else max(self.above, self.numbers.last.get(self.queue, -1))
+        return self.above if self.overtaken or not self.numbers else max(self.above, self.numbers.last.get(self.queue, -1))
 
 
 class Journeys:
@@ -113,8 +115,8 @@ class Journeys:
         if record.kind == "ring" and record.flags == 0:
             self._submitted(record)
         elif record.kind == "ring" and record.flags == 1:
-            for c, octets in zip(entries(self.card, record), (record.payload[i:i + 64] for i in range(0, len(record.payload), 64))):
-                self._completed(record, c, octets)
+            for i, c in enumerate(entries(self.card, record)):
+                self._completed(record, c, record.payload[64 * i:64 * i + 64])
         elif record.kind == "write":
             self._written(record)
         elif record.kind == "read":
@@ -156,10 +158,9 @@ class Journeys:
             if number in opened:
                 self._breaks(record.number, f"queue {queue}: descriptor {number} is there twice")
                 continue
-            packet = Packet(queue, self._life.get(queue, 1), self.count, number, op, d["SaIndex"] if op == "Encap" else None, d["SrcLen"], record.ns)
-            handed = self._handed.pop((queue, number & self._ring), None)
-            if handed and handed[0] == number:
-                packet.submitted_ns = handed[1]
+            handed, when = self._handed.pop((queue, number & self._ring), (None, None))
+            packet = Packet(queue, self._life.get(queue, 1), self.count, number, op, d["SaIndex"] if op == "Encap" else None, d["SrcLen"], record.ns,
+                            when if handed == number else None)
             if op == "Encap":
                 packet.numbers = self._of_sa(packet.sa_index)
                 packet.above = packet.numbers.newest
@@ -217,15 +218,11 @@ class Journeys:
         if self._sa_command is None or self.card.name_at(record.address) != "SA_STATUS":
             return
         busy, result = (f.get(record.value) for f in self.card.by_name["SA_STATUS"].fields)
-        if busy:
-            return
-        (command, index), self._sa_command = self._sa_command, None
-        if self.card.enum("SaResult", result) != "Ok":
-            return
-        if command == "Remove" and index in self._numbers:
-            self._removed.add(index)
-        elif command == "Clear":
-            for index in list(self._numbers):
+        if not busy:
+            (command, index), self._sa_command = self._sa_command, None
+            if command == "Remove" and index in self._numbers and self.card.enum("SaResult", result) == "Ok":
+                self._removed.add(index)
+            for index in list(self._numbers) if command == "Clear" else []:
                 self._replaced(index)
 
     def _replaced(self, index):
@@ -247,16 +244,12 @@ class Journeys:
         else:
             self._inside[queue] -= 1
         if not packet.overtaken and (line := self._line(packet)) is not None:
-            older = []
-            while (first := line.popleft()) is not packet:
-                older.append(first)
+            older = list(itertools.takewhile(lambda p: p is not packet, iter(line.popleft, None)))
             for first in older:
-                first.above = first.least() if first.numbers else -1
-                first.overtaken = True
-            if older and self._order.get(queue):
-                self._breaks(record.number, f"queue {queue}: packet {number} is complete before {older[0].number}, in a queue that keeps the order")
-            elif older:
-                self._breaks(record.number, f"queue {queue}: packet {number} of SA {packet.sa_index} is complete before {older[0].number} of the same SA")
+                first.above, first.overtaken = first.least(), True
+            if older:
+                of, why = ("", ", in a queue that keeps the order") if self._order.get(queue) else (f" of SA {packet.sa_index}", " of the same SA")
+                self._breaks(record.number, f"queue {queue}: packet {number}{of} is complete before {older[0].number}{why}")
         if self.card.enum("Op", c["Op"]) != packet.op:
             self._breaks(record.number, f"queue {queue}: packet {number} was {packet.op}, its completion says {self.card.enum('Op', c['Op'])}")
         if packet.op == "Encap" and c["Seq"]:
@@ -301,18 +294,11 @@ class Journeys:
 def named(text):
     """Whether a packet is the one so named: 17, q1:17, spi=0x1000, seq=5 or spi=0x1000,seq=5; all are by nothing."""
     wanted = {}
-    for part in filter(None, text.split(",")):
-        key, _, value = part.partition("=")
+    for part in text.split(",") if text else []:
+        match = re.fullmatch(r"(?:q(?P<queue>\d+):)?(?P<number>\d+)|spi=(?P<spi>\w+)|seq=(?P<seq>\w+)", part)
         try:
-            if value and key in ("spi", "seq"):
-                wanted[key] = int(value, 0)
-            elif not value and key.startswith("q") and ":" in key:
-                wanted["queue"], wanted["number"] = (int(x) for x in key[1:].split(":"))
-            elif not value:
-                wanted["number"] = int(key)
-            else:
-                raise ValueError
-        except ValueError:
+            wanted |= {k: int(v, 0 if k in ("spi", "seq") else 10) for k, v in match.groupdict().items() if v}
+        except (AttributeError, ValueError):
             raise ScopeError(f"{text}: a packet is named 17, q1:17, spi=0x1000 or spi=0x1000,seq=5") from None
     return lambda packet: all(getattr(packet, k) == v for k, v in wanted.items())
 
@@ -325,28 +311,25 @@ class Summary:
         self._counts, self._max = collections.Counter(), 0
 
     def add(self, value):
-        value = max(0, value)
-        self._max = max(self._max, value)
+        self._max = max(self._max, value := max(0, value))
         rest = max(0, value.bit_length() - 11)
         self._counts[value >> rest << rest] += 1
 
     def as_dict(self):
         """None where there was nothing."""
-        total, so_far, out, bins = self._counts.total(), 0, {"count": self._counts.total()}, collections.Counter()
-        for value, n in sorted(self._counts.items()):
-            so_far += n
-            for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
-                if so_far > min(total - 1, int(share * total)):
-                    out.setdefault(name, value)
-            bins[(1 << value.bit_length()) >> 1] += n
-        return out | {"max": self._max, "histogram": {str(b): n for b, n in bins.items()}} if total else None
+        values, total = sorted(self._counts.items()), self._counts.total()
+        sums, bins = list(itertools.accumulate(n for _, n in values)), collections.Counter()
+        for value, n in values:
+            bins[str(1 << value.bit_length() >> 1)] += n
+        at = lambda share: values[bisect.bisect(sums, min(total - 1, int(share * total)))][0]
+        return {"count": total, "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "max": self._max, "histogram": bins} if total else None
 
 
 def statistics(card, recording, keep=False, also=lambda packet: None):
     """(figures, the journeys that they are of)"""
-    durations, registers, statuses = collections.defaultdict(Summary), collections.Counter(), collections.Counter()
-    outside, inside, threads, errors = Summary(), Summary(), set(), []
-    kinds, first, last, gap, fruit = collections.Counter(), None, 0, 0, 0
+    durations = {kind: Summary() for kind in ("read", "write", "to-card", "from-card")}
+    kinds, registers, statuses, outside, inside, threads, errors = collections.Counter(), collections.Counter(), collections.Counter(), Summary(), Summary(), set(), []
+    first, last, gap = None, 0, 0
 
     def each(packet):
         also(packet)
@@ -359,20 +342,19 @@ def statistics(card, recording, keep=False, also=lambda packet: None):
     journeys = Journeys(card, recording.truncated, keep, each)
     for r in recording.records:
         journeys.take(r)
-        kinds[r.kind] += 1
         threads.add(r.thread)
-        if r.kind in ("read", "write", "to-card", "from-card"):
+        kinds[r.kind, r.flags] += 1
+        if r.kind in durations:
             durations[r.kind].add(r.duration)
         if r.kind in ("read", "write"):
             registers[f"{r.kind} {card.by_offset[r.address].array if r.address in card.by_offset else 'none'}"] += 1
-        elif r.kind == "ring":
-            fruit += r.flags == 1
         elif r.kind == "error" and len(errors) < 100:
             errors.append(printable(r.payload))
         first = r.ns if first is None else min(first, r.ns)
         gap = max(gap, r.ns - max(last, first))
         last = max(last, r.ns)
     journeys.end()
-    return {"records": journeys.records, "seconds": (last - (first or 0)) / 1e9, "threads": len(threads), "duration_ns": {k: s.as_dict() for k, s in durations.items()},
+    polls = kinds["from-card", 0]
+    return {"records": journeys.records, "seconds": (last - (first or 0)) / 1e9, "threads": len(threads), "duration_ns": {k: d for k, s in durations.items() if (d := s.as_dict())},
             "registers": registers, "packets": journeys.count, "statuses": statuses, "submit_to_complete_ns": outside.as_dict(), "card_cycles": inside.as_dict(),
-            "largest_gap_ns": gap, "polls": kinds["from-card"], "polls_in_vain": max(0, kinds["from-card"] - fruit), "errors": errors}, journeys
+            "largest_gap_ns": gap, "polls": polls, "polls_in_vain": max(0, polls - kinds["ring", 1]), "errors": errors}, journeys

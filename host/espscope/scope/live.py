@@ -37,10 +37,10 @@ class Live:
         line, self.rest = self.rest.split(b"\n", 1)
         try:
             answer = json.loads(line)
-        except ValueError as error:
+            if "error" in answer:
+                raise ScopeError(f"{self.path}: {answer['error']}")
+        except (ValueError, TypeError) as error:
             raise ScopeError(f"{self.path}: an answer that is none: {error}") from error
-        if not isinstance(answer, dict) or "error" in answer:
-            raise ScopeError(f"{self.path}: {answer.get('error') if isinstance(answer, dict) else 'an answer that is none'}")
         return answer
 
     def values(self, registers):

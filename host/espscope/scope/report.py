@@ -41,7 +41,8 @@ def steps(packet, clock_hz):
 
 
 def as_text(packet, clock_hz):
-    lines = [f"{packet.name}: {packet.op} of {packet.bytes} bytes by SA {'?' if packet.sa_index is None else packet.sa_index}" + (f", SPI 0x{packet.spi:x} seq {packet.seq}, {packet.out_bytes} bytes out" if packet.completion else "")]
+    lines = [f"{packet.name}: {packet.op} of {packet.bytes} bytes" + ("" if packet.sa_index is None else f" by SA {packet.sa_index}")
+             + (f", SPI 0x{packet.spi:x} seq {packet.seq}, {packet.out_bytes} bytes out" if packet.completion else "")]
     for what, us, cycle, took in steps(packet, clock_hz):
         when = f"{us:14.1f} us" if us is not None else f"{cycle:>11} cyc" if cycle is not None else " " * 15
         lines.append(f"  {when:>17}  {what:42} {took}".rstrip())
@@ -113,16 +114,13 @@ def steps_line(points, width, height, unit):
     if not points:
         return "<p>nothing to draw</p>"
     low, high = points[0][0], points[-1][0]
+    points = points[::max(1, len(points) // 1500)]
     most = max(1, max(v for _, v in points))
     x = lambda t: 10 + (t - low) * (width - 20) / max(1e-9, high - low)
     y = lambda v: height - 20 - v * (height - 30) / most
     path = f"M {x(points[0][0]):.1f} {y(points[0][1]):.1f}" + "".join(f" H {x(t):.1f} V {y(v):.1f}" for t, v in points[1:])
     return (f'<svg viewBox="0 0 {width} {height}" role="img"><path d="{path}"/><text x="10" y="{height - 4}">{low:,.1f} {unit}</text>'
             f'<text x="{width - 10}" y="{height - 4}" text-anchor="end">{high:,.1f} {unit}, at most {most}</text></svg>')
-
-
-def thin(points, most=1500):
-    return points[::max(1, len(points) // most)]
 
 
 def page(journeys, statistics, header, chosen=None):
@@ -134,12 +132,11 @@ def page(journeys, statistics, header, chosen=None):
     changes = sorted((p.cycles[stamp], step) for p in drawn if {"started", "done"} <= p.cycles.keys() for stamp, step in (("started", 1), ("done", -1)))
     occupancy = list(zip((cycle for cycle, _ in changes), itertools.accumulate(step for _, step in changes)))
     depth = [(ns / 1e3, n) for ns, n in journeys.depth]
-    escape = html.escape
+    escape, program = html.escape, html.escape(str(header.get("program", "?")))
     rows = "".join(f"<tr><td>{escape(k)}</td><td>{v:,}</td></tr>" for k, v in sorted(statistics["statuses"].items(), key=lambda kv: -kv[1]))
     broken = "".join(f"<li>record {n}: {escape(t)}</li>" for n, t in journeys.wrong[:200]) or "<li>none</li>"
-    latency = statistics["submit_to_complete_ns"]
-    cycles = statistics["card_cycles"]
-    facts = f"{statistics['records']:,} transactions of {escape(str(header.get('program', '?')))} in {statistics['seconds']:.3f} s, {statistics['packets']:,} packets"
+    latency, cycles = statistics["submit_to_complete_ns"], statistics["card_cycles"]
+    facts = f"{statistics['records']:,} transactions of {program} in {statistics['seconds']:.3f} s, {statistics['packets']:,} packets"
     if latency:
         facts += f"; doorbell to completion {latency['p50'] / 1e3:,.1f} us median, {latency['p99'] / 1e3:,.1f} us at 99 %"
     if cycles:
@@ -147,7 +144,7 @@ def page(journeys, statistics, header, chosen=None):
     one = f"<h2>Packet {escape(chosen.name)}</h2><pre>{escape(as_text(chosen, clock))}</pre>" if chosen else ""
     legend = "".join(f'<span class="key s{i}">{what}</span>' for i, what in enumerate(STAGES))
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>esp_card: {escape(str(header.get('program', '?')))}</title>
+<html lang="en"><head><meta charset="utf-8"><title>esp_card: {program}</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <style>
 body {{ font: 15px/1.4 sans-serif; margin: 2em auto; max-width: 1100px; padding: 0 1em; color: #222 }}
@@ -156,12 +153,12 @@ rect.ok {{ fill: #2b8a57 }} rect.drop {{ fill: #c23b22 }} rect.s0 {{ fill: #999 
 .key {{ padding: 0 .6em; margin-right: .5em; color: #fff }} .s0 {{ background: #999 }} .s1 {{ background: #1666a8 }} .s2 {{ background: #d08a00 }} .s3 {{ background: #7a3d9a }}
 table {{ border-collapse: collapse }} td, th {{ border: 1px solid #ccc; padding: .2em .7em; text-align: right }} td:first-child {{ text-align: left }}
 </style></head><body>
-<h1>What passed between {escape(str(header.get('program', '?')))} and the card</h1>
+<h1>What passed between {program} and the card</h1>
 <p>{facts}.</p>{one}
 <h2>Timeline: doorbell to completion, by queue</h2>{bars(host, 1080, 14, "us")}
 <h2>Stages inside the card</h2><p>{legend}</p>{bars(inside_card, 1080, 22, "cycles")}
-<h2>Queue depth</h2>{steps_line(thin(depth), 1080, 140, "us")}
-<h2>Lane occupancy: packets in slots</h2>{steps_line(thin(occupancy), 1080, 140, "cycles")}
+<h2>Queue depth</h2>{steps_line(depth, 1080, 140, "us")}
+<h2>Lane occupancy: packets in slots</h2>{steps_line(occupancy, 1080, 140, "cycles")}
 <h2>How packets ended</h2><table id="statuses"><tr><th>status</th><th>packets</th></tr>{rows}</table>
 <h2>Broken invariants</h2><ul id="broken">{broken}</ul>
 </body></html>
