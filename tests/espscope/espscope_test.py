@@ -532,11 +532,11 @@ class Large(WithFolder):
                 script.complete(0, (n, n + 1))
             script.to(self.folder / "s.drec")
             began = time.process_time()
-            journeys = Journeys.of(script.card, rec.Recording(self.folder / "s.drec"))
+            _, journeys = statistics(script.card, rec.Recording(self.folder / "s.drec"))
             self.assertEqual((journeys.count, journeys.wrong), (count, []))
             return time.process_time() - began
         from scope import recording as rec
-        from scope.journeys import Journeys
+        from scope.journeys import statistics
         self.assertLess(seconds(16_000), 12 * min(seconds(4_000) for _ in range(3)))  # 4 where it is linear, 16 where it is not
 
     def test_what_cannot_be_kept_is_refused(self):

@@ -1,18 +1,18 @@
 """The card's registers, formats and enumerations, from the file that the RTL and the driver are made from (card.toml)."""
+import collections
 import os
 import tomllib
 from pathlib import Path
+
+RINGS = (("submission", "Descriptor"), ("completion", "Completion"), ("event", "Event"))  # kind, format of its entries
 
 
 class ScopeError(Exception):
     """The text says what is wrong, where and what to do."""
 
 
-class Field:
+class Field(collections.namedtuple("Field", "name lsb width doc octets", defaults=[False])):
     """Bits `lsb`, `width` of a register or of an entry's little-endian vector."""
-
-    def __init__(self, name, lsb, width, doc, octets=False):
-        self.name, self.lsb, self.width, self.doc, self.octets = name, lsb, width, doc, octets
 
     def get(self, number):
         return number >> self.lsb & (1 << self.width) - 1
@@ -33,6 +33,9 @@ class Register:
     def why_not_read(self):
         """Why a look would change something or show nothing; empty: it may be read."""
         return "write-only" if self.access == "wo" else self.on_read
+
+    def decode(self, value):
+        return {f.name: f.get(value) for f in self.fields}
 
 
 class CardMap:

@@ -1,6 +1,5 @@
 """The commands of espscope."""
 import argparse
-import contextlib
 import io
 import itertools
 import json
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from scope import bundle, doctor, recording as rec, report, state
 from scope.cardmap import CardMap, ScopeError
-from scope.journeys import Journeys, named, statistics
+from scope.journeys import named, statistics
 from scope.live import Live
 
 
@@ -47,8 +46,8 @@ def regs(options):
     while True:
         values = live.read(chosen)
         if options.json:
-            print(json.dumps({"registers": {r.name: {"offset": r.offset, "value": values[r.name], "fields": state.decode_register(r, values[r.name])}
-                                            for r in chosen if r.name in values}, "skipped": skipped}, indent=1), flush=True)
+            print(json.dumps({"registers": {r.name: {"offset": r.offset, "value": values[r.name], "fields": r.decode(values[r.name])}
+                                            for r in chosen if r.name in values}, "skipped": skipped}, indent=1))
         for r in chosen if not options.json else []:
             value = values.get(r.name)
             if value is None:
@@ -98,7 +97,7 @@ def everything_wrong(card, live):
 def health(options):
     card, live = connected(options)
     hello = live.ask("hello")
-    bits = state.decode_register(card.by_name["STATUS"], *live.read_names(card, "STATUS"))
+    bits = card.by_name["STATUS"].decode(*live.read_names(card, "STATUS"))
     wrong = everything_wrong(card, live)
     text = (f"{rec.printable(hello['program'])} (pid {hello['pid']}) drives {'a simulated' if hello['simulated'] else 'a'} card: {hello['lanes']} lane(s), {hello['queues']} queues, "
             f"{hello['sa_entries']} SA entries, {hello['clock_hz'] / 1e6:.0f} MHz\n"
@@ -111,11 +110,10 @@ def check(options):
     """assert: invariants, live or of a recording."""
     card = CardMap()
     if options.recording:
-        journeys = Journeys.of(card, rec.Recording(options.recording))
-        late = journeys.overtaken()
+        _, journeys = statistics(card, rec.Recording(options.recording))
         wrong = [f"record {n}: {t}" for n, t in journeys.wrong] + ([f"and {more} more"] if (more := journeys.broken - len(journeys.wrong)) else [])
-        wrong += [f"packet {p.name}{'' if p.sa_index is None else f' of SA {p.sa_index}'} was never completed, and a later one was" for p in late]
-        said, broken = f"{journeys.count} packets, {journeys.records} records: ", journeys.broken + len(late)
+        wrong += [f"packet {p.name}{'' if p.sa_index is None else f' of SA {p.sa_index}'} was never completed, and a later one was" for p in journeys.lost]
+        said, broken = f"{journeys.count} packets, {journeys.records} records: ", journeys.broken + len(journeys.lost)
         return tell(options, {"packets": journeys.count}, said + (f"{broken} broken" if broken else "every invariant holds"), wrong)
     live = Live(options.socket)
     end = time.monotonic() + options.seconds
@@ -180,9 +178,7 @@ def asked_for(card, options, r):
 
 def show(options):
     card = CardMap()
-    for r in rec.Recording(options.recording).records:
-        if not asked_for(card, options, r):
-            continue
+    for r in filter(partial(asked_for, card, options), rec.Recording(options.recording).records):
         if options.json:
             print(json.dumps({"number": r.number, "ms": r.ns / 1e6, "us": r.duration / 1e3, "thread": r.thread, "kind": r.kind, "address": r.address,
                               "name": card.name_at(r.address) if r.kind in ("read", "write") else None, "value": None if r.redacted else r.value, "text": rec.text_of(card, r)}))
@@ -277,8 +273,7 @@ def make_bundle(options):
     members = bundle.collect(CardMap(), lambda: Live(options.socket), doctor.Machine(), options.recording)
     bundle.write(options.output, members)
     print(f"{options.output}: {', '.join(sorted(members))}")
-    for name, why in json.loads(members["missing.json"]).items():
-        print(f"  without {name}: {why}")
+    print("".join(f"  without {name}: {why}\n" for name, why in json.loads(members["missing.json"]).items()), end="")
     return 0
 
 
@@ -294,18 +289,17 @@ def open_bundle(options):
         value = json.loads(members.get(name, b"null"))
         return value if isinstance(value, kind) else kind()
 
-    print(f"{rec.printable(options.bundle)}: {len(members)} members: {', '.join(f'{n} ({len(o)} octets)' for n, o in sorted(members.items()))}")
-    lines = [f"  ! {f.get('what')}" for f in load("doctor.json", list) if isinstance(f, dict) and not f.get("ok")]
+    lines = [f"{options.bundle}: {len(members)} members: {', '.join(f'{n} ({len(o)} octets)' for n, o in sorted(members.items()))}"]
+    if hello := load("hello.json", dict):
+        lines.append(f"  program {hello.get('program')}, build {hello.get('build')}, {hello.get('lanes')} lane(s), {'simulated' if hello.get('simulated') else 'a board'}")
+    lines += [f"  ! {f.get('what')}" for f in load("doctor.json", list) if isinstance(f, dict) and not f.get("ok")]
     for name in ("errors.json", "rings.json", "slots.json", "sas.json", "events.json", "counters.json"):
         anomalies = load(name, list)[1:2]
         lines += [f"  ! {text}" for text in anomalies[0]] if anomalies and isinstance(anomalies[0], list) else []
     if "recording" in members:
         lines.append(f"  recording: {sum(1 for _ in rec.parse(io.BytesIO(members['recording']), 'recording')[1])} records")
     lines += [f"  without {name}: {why}" for name, why in load("missing.json", dict).items()]
-    if hello := load("hello.json", dict):
-        lines.insert(0, f"  program {hello.get('program')}, build {hello.get('build')}, {hello.get('lanes')} lane(s), {'simulated' if hello.get('simulated') else 'a board'}")
-    for line in lines:
-        print(rec.printable(line))
+    print("\n".join(map(rec.printable, lines)))
     return 0
 
 
@@ -315,7 +309,7 @@ def inject(options):
     if not path:
         raise ScopeError("where does the simulated card listen? Start its program with ESPLANADE_SIM_CONTROL=PATH and name the same path with --control")
     plan = f'[[fault]]\npoint = "{options.point}"\nwhen = "{options.when}"\n' + "".join(f"{p.replace('=', ' = ', 1)}\n" for p in options.parameter)
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as s:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
         s.settimeout(15)
         try:
             s.connect(path)

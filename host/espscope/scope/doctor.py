@@ -20,19 +20,14 @@ class Machine:
 
     def __init__(self, root="/", environment=None, xclbin=None):
         self.root, self.environment = Path(root), os.environ if environment is None else environment
-        self.xclbin = Path(xclbin or self.environment.get("ESPLANADE_XCLBIN") or self._default_xclbin())
-
-    @staticmethod
-    def _default_xclbin():
         here = Path(__file__).resolve()
         built, installed = (base / "share/esplanade/esp_card.hw_emu.xclbin" for base in (here.parents[3] / "build/dev", here.parents[4]))
-        return built if built.exists() else installed
+        self.xclbin = Path(xclbin or self.environment.get("ESPLANADE_XCLBIN") or (built if built.exists() else installed))
 
 
 def xrt(machine):
-    found = None
-    for folder in ("usr/lib/x86_64-linux-gnu", "opt/xilinx/xrt/lib", "usr/lib", "usr/local/lib"):
-        found = found or next((machine.root / folder).glob("libxrt_coreutil.so.2"), None)
+    places = (machine.root / folder / "libxrt_coreutil.so.2" for folder in ("usr/lib/x86_64-linux-gnu", "opt/xilinx/xrt/lib", "usr/lib", "usr/local/lib"))
+    found = next(filter(Path.exists, places), None)
     yield found is not None, f"XRT: {found or 'libxrt_coreutil.so.2 is not there'}", "install the Debian package libxrt1 (or Xilinx's xrt package)"
     if found:
         version = re.search(r"\.so\.(2\.\d+)", str(found.resolve()))

@@ -26,10 +26,6 @@ class Numbers:
         self.holders = []  # of packets that may have one which no completion told: it is above this
         self.gaps = [(0, 1 << 65, 0)]  # numbers not seen, ascending: [first, end), record that made it; the first and last lie around all
 
-    @property
-    def newest(self):
-        return self.gaps[-1][0] - 1
-
     def take(self, seq, record):
         """False: it was taken before."""
         at = bisect.bisect(self.gaps, seq, key=lambda gap: gap[0]) - 1
@@ -68,7 +64,6 @@ class Packet:
     spi: int = 0
     seq: int = 0
     out_bytes: int = 0
-    next_header: int = 0
     completion: bytes = b""
     cycles: dict = dataclasses.field(default_factory=dict)
     numbers: Numbers | None = None  # of its SA when it was submitted
@@ -88,9 +83,10 @@ class Journeys:
     """Follows packets through the records that `take` gets, and `end`. `wrong`: (record number, text) of what breaks the rules, `broken` of them in all.
     `keep`: all packets stay in `packets`; else only those that are open. `each` is called with a packet when it leaves."""
 
-    def __init__(self, card, truncated=False, keep=False, each=lambda packet: None):
+    def __init__(self, card, truncated, keep, each):
         self.card, self.truncated, self.keep, self.each = card, truncated, keep, each
-        self.packets, self.wrong, self.depth, self.unfinished = [], [], [], []
+        self.packets, self.wrong, self.depth = [], [], []
+        self.lost = []  # packets without a completion though one that had to wait for them has one
         self.count, self.broken, self.records = 0, 0, 0
         self._ring = (1 << card.limits["RingLog2Max"]) - 1
         self._open = collections.defaultdict(dict)  # queue -> {number: Packet}, not completed
@@ -101,14 +97,6 @@ class Journeys:
         self._last_cycle = 0
         self._numbers, self._past, self._removed = {}, [], set()  # SA -> Numbers; of SAs removed; those to be replaced
         self._sa_index, self._sa_command = 0, None
-
-    @classmethod
-    def of(cls, card, recording, **how):
-        journeys = cls(card, recording.truncated, **how)
-        for record in recording.records:
-            journeys.take(record)
-        journeys.end()
-        return journeys
 
     def take(self, record):
         self.records += 1
@@ -129,9 +117,10 @@ class Journeys:
                 packet.delivered_ns = record.ns
 
     def end(self):
-        self.unfinished = [p for queue in self._open.values() for p in queue.values()]
-        for packet in self.unfinished:
+        for packet in itertools.chain.from_iterable(queue.values() for queue in self._open.values()):
             self._leaves(packet)
+            if packet.overtaken and packet.rung_ns is not None:
+                self.lost.append(packet)
         for numbers in [*self._past, *self._numbers.values()]:
             for record, text in numbers.missing():
                 self._breaks(record, text)
@@ -163,7 +152,7 @@ class Journeys:
                             when if handed == number else None)
             if op == "Encap":
                 packet.numbers = self._of_sa(packet.sa_index)
-                packet.above = packet.numbers.newest
+                packet.above = packet.numbers.gaps[-1][0] - 1  # the newest
             self.count += 1
             if self.keep:
                 self.packets.append(packet)
@@ -255,12 +244,10 @@ class Journeys:
         if packet.op == "Encap" and c["Seq"]:
             self._numbered(record, packet, c["Seq"])
         packet.status, packet.spi, packet.seq, packet.out_bytes = status, c["Spi"], c["Seq"], c["OutLen"]
-        packet.next_header, packet.completion, packet.done_ns = c["NextHeader"], octets, record.ns
+        packet.completion, packet.done_ns = octets, record.ns
+        packet.cycles = {stamp: self._unwrap(c[field]) for stamp, field in STAMPS if c[field]}
         if c["SaIndex"] != 0xffffffff:
             packet.sa_index = c["SaIndex"]
-        for stamp, field in STAMPS:
-            if c[field]:
-                packet.cycles[stamp] = self._unwrap(c[field])
         self._ended[(queue, number & self._ring)] = packet
         self.each(packet)
 
@@ -285,10 +272,6 @@ class Journeys:
         near = min((near - (1 << 32), near, near + (1 << 32)), key=lambda c: (abs(c - self._last_cycle), c < 0))
         self._last_cycle = max(self._last_cycle, near)
         return max(near, 0)
-
-    def overtaken(self):
-        """Packets without a completion though one that had to wait for them has one."""
-        return [p for p in self.unfinished if p.overtaken and p.rung_ns is not None]
 
 
 def named(text):

@@ -102,8 +102,7 @@ def bars(rows, width, height, unit):
     lanes = sorted({r[0] for r in rows})
     out = [f'<svg viewBox="0 0 {width} {height * len(lanes) + 24}" role="img">']
     for lane, label, start, end, kind in rows:
-        y = lanes.index(lane) * height
-        out.append(f'<rect class="{kind}" x="{10 + (start - low) * scale:.2f}" y="{y + 2}" width="{max(0.7, (end - start) * scale):.2f}" height="{height - 4}">'
+        out.append(f'<rect class="{kind}" x="{10 + (start - low) * scale:.2f}" y="{lanes.index(lane) * height + 2}" width="{max(0.7, (end - start) * scale):.2f}" height="{height - 4}">'
                    f"<title>{html.escape(label)}</title></rect>")
     out.append(f'<text x="10" y="{height * len(lanes) + 18}">{low:,.1f} {unit}</text><text x="{width - 10}" y="{height * len(lanes) + 18}" text-anchor="end">{high:,.1f} {unit}</text></svg>')
     return "".join(out)
