@@ -49,8 +49,7 @@ def recorded(path):
         octets = file.read(RECORDING_MAX + 1)
     if len(octets) > RECORDING_MAX:
         raise ScopeError(f"{path}: larger than {RECORDING_MAX >> 20} MiB")
-    for _ in rec.parse(io.BytesIO(octets), path)[1]:
-        pass
+    all(rec.parse(io.BytesIO(octets), path)[1])
     return octets
 
 

@@ -229,9 +229,9 @@ def journey(options):
             found[:] = [packet]
 
     figures, journeys = statistics(CardMap(), recording, keep=not options.packet or bool(options.html), also=each)
+    packets = found if options.packet else journeys.packets
     if options.packet and not found:
         raise ScopeError(f"{options.packet}: no such packet among the {journeys.count} of the recording")
-    packets = found or journeys.packets
     if options.perfetto:
         Path(options.perfetto).write_text(report.perfetto(packets, clock, program), "utf-8")
     if options.pcapng:
@@ -263,7 +263,7 @@ def replay(options):
 
 
 def examine(options):
-    found = doctor.examine(doctor.Machine(options.root, xclbin=options.xclbin))
+    found = doctor.examine(doctor.Machine(xclbin=options.xclbin))
     wrong = [f for f in found if not f["ok"]]
     said = [f"  {f['what']}" for f in found if f["ok"]] + [f"{len(wrong)} of {len(found)} checks found something" if wrong else "nothing is wrong"]
     return tell(options, {"checks": found}, "\n".join(said), [f"{f['what']}\n    {f['mend']}" for f in wrong])
@@ -387,9 +387,7 @@ def parser():
     p.add_argument("--recording", metavar="FILE")
     p = add("open", open_bundle, "what is in a bundle", "bundle", live=False, as_json=False)
     p.add_argument("--extract", metavar="FOLDER", help="a new folder")
-    p = add("doctor", examine, "what is wrong with this machine's set-up, and the mend", live=False)
-    p.add_argument("--xclbin")
-    p.add_argument("--root", default="/", help=argparse.SUPPRESS)
+    add("doctor", examine, "what is wrong with this machine's set-up, and the mend", live=False).add_argument("--xclbin")
     return top_level
 
 

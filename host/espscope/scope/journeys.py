@@ -94,9 +94,8 @@ class Journeys:
         self._lines = collections.defaultdict(collections.deque)   # those that leave in order -> their open packets
         self._handed, self._ended = {}, {}  # (queue, place) -> (number, when it was submitted); -> Packet, completed and not yet delivered
         self._life, self._order, self._inside, self._first = {}, {}, {}, {}
-        self._last_cycle = 0
         self._numbers, self._past, self._removed = {}, [], set()  # SA -> Numbers; of SAs removed; those to be replaced
-        self._sa_index, self._sa_command = 0, None
+        self._sa_index, self._sa_command, self._last_cycle = 0, None, 0
 
     def take(self, record):
         self.records += 1
@@ -112,8 +111,7 @@ class Journeys:
         elif record.kind == "submitted":
             self._handed[(record.value, record.address & self._ring)] = (record.address, record.ns)
         elif record.kind == "delivered":
-            packet = self._ended.pop((record.value, record.address & self._ring), None)
-            if packet and packet.number == record.address:
+            if (packet := self._ended.pop((record.value, record.address & self._ring), None)) and packet.number == record.address:
                 packet.delivered_ns = record.ns
 
     def end(self):
@@ -167,16 +165,13 @@ class Journeys:
 
     def _line(self, packet):
         """Open packets of which none may leave before an older one: of the queue where it keeps the order, else of its outbound SA in the queue."""
-        if self._order.get(packet.queue):
-            return self._lines[(packet.queue, None)]
-        return self._lines[(packet.queue, packet.sa_index)] if packet.op == "Encap" else None
+        keeps = self._order.get(packet.queue)
+        return self._lines[packet.queue, None if keeps else packet.sa_index] if keeps or packet.op == "Encap" else None
 
     def _written(self, record):
-        register = self.card.by_offset.get(record.address)
-        if register is None:
-            return
-        queue, value = register.n, record.value
-        if register.array == "SQ_TAIL":
+        register, value = self.card.by_offset.get(record.address), record.value
+        array, queue = (register.array, register.n) if register else ("", 0)
+        if array == "SQ_TAIL":
             silent = self._silent[queue]
             while silent and (value - silent[0].number - 1) & 0xffffffff < 1 << 16:
                 packet = silent.popleft()
@@ -185,7 +180,7 @@ class Journeys:
                     self._inside[queue] = self._inside.get(queue, 0) + 1
             if self.keep:
                 self.depth.append((record.ns, self._inside.get(queue, 0)))
-        elif register.array == "Q_CONTROL" and value & 1:
+        elif array == "Q_CONTROL" and value & 1:
             self._life[queue] = self._life.get(queue, 0) + 1
             for packet in self._open.pop(queue, {}).values():
                 if packet.rung_ns is not None:
@@ -195,12 +190,12 @@ class Journeys:
                 del self._lines[key]
             self._silent[queue].clear()
             self._order[queue], self._inside[queue], self._first[queue] = bool(value & 2), 0, 0
-        elif register.array == "SA_INDEX":
+        elif array == "SA_INDEX":
             self._sa_index = value
             if value in self._removed:  # another comes to its place: a completion until now was of the former
                 self._removed.discard(value)
                 self._replaced(value)
-        elif register.array == "SA_COMMAND":
+        elif array == "SA_COMMAND":
             self._sa_command = (self.card.enum("SaCommand", value), self._sa_index)
 
     def _read(self, record):

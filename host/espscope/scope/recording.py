@@ -12,7 +12,6 @@ from scope.cardmap import RINGS, ScopeError
 MAGIC = b"ESPDRV1\n"
 HEAD = struct.Struct("<QQQIIBBHI")
 KINDS = {1: "read", 2: "write", 3: "allocate", 4: "free", 5: "to-card", 6: "from-card", 7: "ring", 8: "error", 9: "submitted", 10: "delivered"}
-REDACTED = 1
 HEAD_MAX = 64 * 1024
 SIZES = {"lanes": range(64), "queues": range(64), "clock_hz": range(1_000_000, 1 << 32), "max_packet": range(1 << 16), "sa_entries": range(1 << 20),
          "slots": range(1 << 16), "unix_ns": range(1 << 64)}
@@ -25,7 +24,7 @@ class Record(collections.namedtuple("Record", "number ns address value duration 
 
     @property
     def redacted(self):
-        return self.kind == "write" and bool(self.flags & REDACTED)
+        return self.kind == "write" and bool(self.flags & 1)
 
 
 def parse(file, name, number=0):

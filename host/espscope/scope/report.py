@@ -11,9 +11,8 @@ PACKETS_DRAWN = 2000
 def stages(packet):
     """(stage, first cycle, last cycle) of what the card did. Encapsulation hashes what the cipher made; decapsulation does both at once."""
     c = packet.cycles
-    hash_from = "ciphered" if packet.op == "Encap" else "started"
     ends = [c[k] for k in ("ciphered", "hashed", "started", "fetched") if k in c]
-    pairs = [(0, c.get("fetched"), c.get("started")), (1, c.get("started"), c.get("ciphered")), (2, c.get(hash_from), c.get("hashed")),
+    pairs = [(0, c.get("fetched"), c.get("started")), (1, c.get("started"), c.get("ciphered")), (2, c.get("ciphered" if packet.op == "Encap" else "started"), c.get("hashed")),
              (3, max(ends[:2] if len(ends) > 2 else ends, default=None), c.get("done"))]
     return [(stage, a, b) for stage, a, b in pairs if a is not None and b is not None and a <= b]
 
@@ -21,6 +20,7 @@ def stages(packet):
 def steps(packet, clock_hz):
     """Rows of one packet's way: (what, host time in us or None, cycle or None, what it took)."""
     us = lambda ns: None if ns is None else ns / 1e3
+    since = lambda then, now, what: "" if then is None else f"{(now - then) / 1e3:.1f} us since {what}"
     rows = [] if packet.submitted_ns is None else [("handed to the driver by the program", us(packet.submitted_ns), None, "")]
     rows.append(("descriptor and packet moved to the card", us(packet.moved_ns), None, ""))
     if packet.rung_ns is not None:
@@ -30,11 +30,9 @@ def steps(packet, clock_hz):
     for stage, first, last in stages(packet):
         rows.append((STAGES[stage], None, last, f"{last - first} cycles, {(last - first) / clock_hz * 1e6:.2f} us"))
     if packet.done_ns is not None:
-        took = "" if packet.rung_ns is None else f"{(packet.done_ns - packet.rung_ns) / 1e3:.1f} us since the doorbell"
-        rows.append((f"completion fetched by the host: {packet.status}", us(packet.done_ns), None, took))
+        rows.append((f"completion fetched by the host: {packet.status}", us(packet.done_ns), None, since(packet.rung_ns, packet.done_ns, "the doorbell")))
     if packet.delivered_ns is not None:
-        took = "" if packet.submitted_ns is None else f"{(packet.delivered_ns - packet.submitted_ns) / 1e3:.1f} us since it was handed over"
-        rows.append(("result taken by the program", us(packet.delivered_ns), None, took))
+        rows.append(("result taken by the program", us(packet.delivered_ns), None, since(packet.submitted_ns, packet.delivered_ns, "it was handed over")))
     elif packet.done_ns is None and packet.status is None:
         rows.append(("no completion in this recording", None, None, ""))
     return rows
@@ -50,9 +48,8 @@ def as_text(packet, clock_hz):
 
 
 def as_dict(packet, clock_hz):
-    return {"packet": packet.name, "op": packet.op, "sa_index": packet.sa_index, "bytes": packet.bytes, "status": packet.status, "spi": packet.spi, "seq": packet.seq,
-            "out_bytes": packet.out_bytes, "cycles": packet.cycles,
-            "steps": [{"what": w, "host_us": u, "cycle": c, "took": t} for w, u, c, t in steps(packet, clock_hz)]}
+    fields = {k: getattr(packet, k) for k in ("op", "sa_index", "bytes", "status", "spi", "seq", "out_bytes", "cycles")}
+    return {"packet": packet.name} | fields | {"steps": [{"what": w, "host_us": u, "cycle": c, "took": t} for w, u, c, t in steps(packet, clock_hz)]}
 
 
 def perfetto(packets, clock_hz, program):
@@ -82,14 +79,11 @@ def pcapng(packets, header):
     end = option(0, b"")
     out = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + option(4, b"espscope") + end)
     out += block(1, struct.pack("<HHI", 147, 0, 0) + option(2, b"esp_card") + option(9, b"\x09") + end)
-    for p in packets:
-        if p.done_ns is None:
-            continue
+    for p in (p for p in packets if p.done_ns is not None):
         when = header["unix_ns"] + p.done_ns
         comment = as_text(p, header["clock_hz"]).encode()[:60000]
-        data = p.completion
-        out += block(6, struct.pack("<IIIII", 0, when >> 32 & 0xffffffff, when & 0xffffffff, len(data), max(len(data), p.out_bytes)) + data + b"\0" * (-len(data) % 4)
-                     + option(1, comment) + end)
+        size = len(p.completion)  # a multiple of 4
+        out += block(6, struct.pack("<IIIII", 0, when >> 32 & 0xffffffff, when & 0xffffffff, size, max(size, p.out_bytes)) + p.completion + option(1, comment) + end)
     return out
 
 
