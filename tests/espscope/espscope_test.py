@@ -2,6 +2,7 @@
 """espscope against a program that drives the simulated card. Usage: espscope_test.py BIN_DIR DOCS_DIR CARD_TOML [unittest arguments]"""
 import base64
 import html.parser
+import io
 import json
 import os
 import random
@@ -59,7 +60,7 @@ class Host:
 
     def scope(self, *arguments, status=0):
         done = subprocess.run([BIN / "espscope", *map(str, arguments)], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=PATIENCE)
-        if status not in (None, done.returncode) or "Traceback" in done.stderr:
+        if done.returncode != status or "Traceback" in done.stderr:
             raise AssertionError(f"espscope {arguments}: status {done.returncode}, not {status}\n{done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
@@ -354,6 +355,7 @@ class Recordings(WithFolder):
         self.assertTrue(all("SQ_TAIL" in r["name"] for r in lines("--register", "sq_tail")))
         self.assertEqual(len(lines("--register", "sq_tail")), 5)
         self.assertEqual(lines("--queue", "3"), [])
+        self.assertEqual({r["kind"] for r in lines("--queue", "0")}, {"read", "write", "ring", "submitted", "delivered"})
         self.assertTrue(lines("--sa", "1"))
         self.assertEqual(lines("--sa", "77"), [])
         middle = everything[len(everything) // 2]["ms"]
@@ -385,6 +387,20 @@ class Recordings(WithFolder):
         self.assertIn("#8 Encap Ok", found["one"]["text"])
         self.assertIn("#8 Encap Poisoned", found["other"]["text"])
 
+    def test_lanes_are_compared_each_in_its_own_order(self):
+        def found(one, other):
+            one.to(self.folder / "one.drec")
+            other.to(self.folder / "other.drec")
+            done = subprocess.run([BIN / "espscope", "diff", "--json", self.folder / "one.drec", self.folder / "other.drec"], capture_output=True, text=True, timeout=PATIENCE)
+            answer = json.loads(done.stdout)
+            return answer["same"] or (answer["lane"], answer["index"], *(x and x["text"].split()[3] for x in (answer["one"], answer["other"])), len(answer["before"]))
+        whole = Script().submit(0, *range(8)).submit(1, 0).complete(0, *((n, n + 1) for n in range(8)))
+        self.assertTrue(found(whole, Script().submit(1, 0).submit(0, 0, 1, 2).complete(0, (0, 1), (1, 2)).submit(0, 3, 4, 5, 6, 7).complete(0, *((n, n + 1) for n in range(2, 8)))) is True)
+        cut = Script().submit(0, *range(8)).submit(1, 0).complete(0, (0, 1), (1, 2))
+        self.assertEqual(found(whole, cut), ("completion queue 0", 2, "#2", None, 2))
+        self.assertEqual(found(cut, whole), ("completion queue 0", 2, None, "#2", 2))
+        self.assertEqual(found(whole, Script().submit(0, *range(6), 7).submit(1, 0).complete(0, *((n, n + 1) for n in range(8)))), ("submission queue 0", 6, "#6", "#7", 3))
+
     def test_invariants_hold_and_a_broken_one_is_found(self):
         host = self.recorded("send 10")
         self.assertIn("every invariant holds", host.scope("assert", "--recording", "field.drec"))
@@ -394,43 +410,6 @@ class Recordings(WithFolder):
         broken.end()
         found = json.loads(host.scope("assert", "--recording", "broken.drec", "--json", status=1))
         self.assertIn("packet q0:2 of SA 0 was never completed, and a later one was", found["anomalies"])
-
-    def test_numbers_of_an_sa_on_several_queues(self):
-        host = self.recorded("send 1")
-        header = (self.folder / "field.drec").read_bytes().split(b"\n", 2)[1]
-        sys.path.insert(0, str((BIN / "espscope").resolve().parent))
-        from scope.cardmap import CardMap
-        card = CardMap(CARD)
-
-        def entry(form, **fields):
-            size, known = card.formats[form]
-            at = {f.name: f.lsb for f in known}
-            return sum(value << at[name] for name, value in fields.items()).to_bytes(size, "little")
-
-        def recording(*steps):
-            """Packets of SA 3: (queue, number in it, sequence number); or the name of an SA command."""
-            out = [b"ESPDRV1\n" + header + b"\n"]
-            put = lambda kind, address, value, flags=0, payload=b"": out.append(struct.pack("<QQQIIBBHI", len(out), address, value, 1, 1, kind, flags, len(payload), 0) + payload)
-            value_of = lambda enum, name: next(v for v, (n, _) in card.enums[enum].items() if n == name)
-            op = value_of("Op", "Encap")
-            for step in steps:
-                if isinstance(step, str):
-                    put(2, card.by_name["SA_INDEX"].offset, 3)
-                    put(2, card.by_name["SA_COMMAND"].offset, value_of("SaCommand", step))
-                    continue
-                queue, number, _ = step
-                put(7, 0, queue, 0, entry("Descriptor", Op=op, Cookie=number, SaIndex=3, SrcLen=100))
-                put(2, card.by_name[f"SQ_TAIL[{queue}]"].offset, number + 1)
-            for step in steps:
-                if not isinstance(step, str):
-                    put(7, 0, step[0], 1, entry("Completion", Op=op, Cookie=step[1], SaIndex=3, Spi=0x1000, Seq=step[2], OutLen=150))
-            (self.folder / "made.drec").write_bytes(b"".join(out))
-            return json.loads(host.scope("assert", "--recording", "made.drec", "--json", status=None))["anomalies"]
-
-        self.assertEqual(recording((0, 0, 1), (0, 1, 2), (1, 0, 4), (0, 2, 3), (1, 1, 5)), [])
-        self.assertIn("SA 3: sequence number 4 is there twice", recording((0, 0, 1), (1, 0, 4), (0, 1, 4))[0])
-        self.assertIn("SA 3: sequence number 2 follows 4", recording((0, 0, 1), (1, 0, 4), (1, 1, 2))[0])
-        self.assertIn("SA 3: sequence number 3 follows 1", recording((0, 0, 1), (0, 1, 3))[0])
 
     def test_an_sa_installed_again_begins_anew(self):
         host = self.recorded("send 3", "again 0", "send 3")
@@ -458,6 +437,7 @@ class Recordings(WithFolder):
         self.assertEqual((done.returncode, done.stdout), (0, "ready\nsend 4 good, 0 events\n"))
         self.assertIn("4 packets: Ok 4", host.scope("stats", "own.drec"))
         self.assertIn("opened no card", host.scope("record", "-o", "none.drec", "--", "true", status=1))
+        self.assertIn("opened no card", host.scope("record", "-o", "own.drec", "--", "true", status=1))  # nor did it write what is there already
         self.assertIn("nonexistent", host.scope("record", "-o", "none.drec", "--", "/nonexistent", status=1))
 
     def test_the_size_is_bounded(self):
@@ -480,6 +460,142 @@ class Recordings(WithFolder):
         self.assertIn("no packets to replay", host.scope("replay", "field.drec", status=1))
 
 
+class Script:
+    """A recording written by hand."""
+
+    def __init__(self, queues=2, in_order=False):
+        from scope import cardmap
+        self.card = cardmap.CardMap(CARD)
+        header = {"program": "script", "lanes": 2, "queues": 16, "clock_hz": 300_000_000, "max_packet": 9000, "sa_entries": 1024, "slots": 256, "unix_ns": 0}
+        self.parts, self.ns = [b"ESPDRV1\n" + json.dumps(header).encode() + b"\n"], 0
+        for queue in range(queues):
+            self.write(f"Q_CONTROL[{queue}]", 3 if in_order else 1)
+
+    def put(self, kind, address=0, value=0, flags=0, payload=b""):
+        self.ns += 1000
+        self.parts.append(struct.pack("<QQQIIBBHI", self.ns, address, value, 100, 1, kind, flags, len(payload), 0) + payload)
+        return self
+
+    def read(self, name, value):
+        return self.put(1, self.card.by_name[name].offset, value)
+
+    def write(self, name, value):
+        return self.put(2, self.card.by_name[name].offset, value)
+
+    def sa(self, command, index):
+        value = next(v for v, (name, _) in self.card.enums["SaCommand"].items() if name == command)
+        return self.write("SA_INDEX", index).write("SA_COMMAND", value).read("SA_STATUS", 1).read("SA_STATUS", 0)
+
+    def entry(self, form, **fields):
+        return sum(fields.get(f.name, 0) << f.lsb for f in self.card.formats[form][1]).to_bytes(64, "little")
+
+    def submit(self, queue, *numbers, sa=0, op=1):
+        self.put(7, value=queue, payload=b"".join(self.entry("Descriptor", Op=op, SaIndex=sa, Cookie=n, SrcLen=100) for n in numbers))
+        return self.write(f"SQ_TAIL[{queue}]", numbers[-1] + 1)
+
+    def complete(self, queue, *pairs, sa=0, op=1, status=0):
+        return self.put(7, value=queue, flags=1, payload=b"".join(self.entry("Completion", Op=op, SaIndex=sa, Cookie=n, Seq=seq, Spi=0x1000, Status=status) for n, seq in pairs))
+
+    def to(self, path):
+        Path(path).write_bytes(b"".join(self.parts))
+
+
+class Numbers(WithFolder):
+    """Sequence numbers: one higher than the last at each look-up, on any number of queues (docs/adr/0006, 0007)."""
+
+    def broken(self, script):
+        script.to(self.folder / "s.drec")
+        done = subprocess.run([BIN / "espscope", "assert", "--recording", self.folder / "s.drec", "--json"], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(done.stderr, "")
+        return json.loads(done.stdout)["anomalies"]
+
+    def test_what_may_happen_is_no_alarm(self):
+        for name, script in {
+            "queues interleave": Script().submit(0, 0, 1, 2).submit(1, 0, 1).complete(1, (0, 2)).complete(0, (0, 1), (1, 3)).complete(1, (1, 5)).complete(0, (2, 4)),
+            "completions are fetched late": Script().submit(0, 0, 1).submit(1, 0).complete(0, (0, 1), (1, 3)).submit(0, 2).complete(0, (2, 4)).complete(1, (0, 2)),
+            "a packet is still inside": Script().submit(0, 0, 1).submit(1, 0).complete(0, (0, 1), (1, 3)),
+            "a packet failed after its look-up": Script(1).submit(0, 0, 1, 2).complete(0, (0, 1)).complete(0, (1, 2), status=6).complete(0, (2, 3)),
+            "a packet failed before it": Script(1).submit(0, 0, 1, 2).complete(0, (0, 1)).complete(0, (1, 0), status=9).complete(0, (2, 2)),
+            "an SA comes in the place of another": Script(1).sa("Install", 0).submit(0, 0, 1).complete(0, (0, 1), (1, 2)).sa("Remove", 0).sa("Install", 0)
+                                                            .submit(0, 2, 3).complete(0, (2, 1), (3, 2)),
+            "it comes while packets are inside": Script().sa("Install", 0).submit(0, 0, 1, 2).submit(1, 0).complete(0, (0, 1)).sa("Remove", 0).sa("Install", 0).complete(0, (1, 3))
+                                                          .submit(0, 3, 4).complete(0, (2, 1), (3, 2), (4, 4)).complete(1, (0, 3)),
+            "the table is cleared": Script(1).submit(0, 0).complete(0, (0, 7)).sa("Clear", 0).sa("Install", 0).submit(0, 1).complete(0, (1, 1)),
+            "a queue is switched off": Script().submit(0, 0, 1, 2).submit(1, 0).complete(0, (0, 1)).write("Q_CONTROL[0]", 1).complete(1, (0, 4)),
+            "packets to be decapsulated have an SA of their own": Script(1).submit(0, 0, op=2).submit(0, 1, op=2).complete(0, (1, 9), sa=0, op=2),
+        }.items():
+            with self.subTest(name):
+                self.assertEqual(self.broken(script), [])
+
+    def test_what_may_not_is_one(self):
+        for says, script in (
+            ("SA 0: no packet has sequence number 3", Script().submit(0, 0, 1).submit(1, 0).complete(0, (0, 1)).complete(1, (0, 2)).complete(0, (1, 4))),
+            ("SA 0: no packet has sequence number 2 to 8", Script(1).submit(0, 0, 1, 2).complete(0, (0, 1), (1, 9))),
+            ("SA 0: packet q1:0 has sequence number 2, and so has another", Script().submit(0, 0, 1).submit(1, 0).complete(0, (0, 1), (1, 2)).complete(1, (0, 2))),
+            ("SA 0: packet q0:1 has sequence number 1, and one before it 2", Script().submit(0, 0, 1).submit(1, 0).complete(0, (0, 2), (1, 1)).complete(1, (0, 3))),
+            # Submitted when the other was complete: looked up after it.
+            ("SA 0: packet q1:0 has sequence number 2, and one before it 3", Script().submit(0, 0, 1).complete(0, (0, 1), (1, 3)).submit(1, 0).complete(1, (0, 2))),
+            ("packet 1 of SA 0 is complete before 0 of the same SA", Script().submit(0, 0, 1).complete(0, (1, 2), (0, 1))),
+            ("packet 1 is complete before 0, in a queue that keeps the order", Script(1, in_order=True).submit(0, 0, op=2).submit(0, 1, op=2).complete(0, (1, 9), op=2).complete(0, (0, 8), op=2)),
+            ("SA 0: packet q0:1 has sequence number 1, and so has another", Script(1).sa("Install", 0).submit(0, 0).complete(0, (0, 1)).submit(0, 1).complete(0, (1, 1)).sa("Remove", 0)),
+            ("SA 0: no packet has sequence number 2", Script(1).submit(0, 0, 1).complete(0, (0, 1), (1, 3)).sa("Remove", 0).sa("Install", 0).submit(0, 2).complete(0, (2, 1))),
+        ):
+            with self.subTest(says):
+                found = self.broken(script)
+                self.assertEqual(len(found), 1, found)
+                self.assertTrue(found[0].endswith(says), found)
+
+
+class Large(WithFolder):
+    def test_many_open_packets_cost_no_more_each(self):
+        def seconds(count):
+            script = Script(1)
+            for n in range(count):
+                script.submit(0, n)
+            for n in range(count):
+                script.complete(0, (n, n + 1))
+            script.to(self.folder / "s.drec")
+            began = time.process_time()
+            _, journeys = statistics(script.card, rec.Recording(self.folder / "s.drec"))
+            self.assertEqual((journeys.count, journeys.wrong), (count, []))
+            return time.process_time() - began
+        from scope import recording as rec
+        from scope.journeys import statistics
+        self.assertLess(seconds(16_000), 12 * min(seconds(4_000) for _ in range(3)))  # 4 where it is linear, 16 where it is not
+
+    def test_what_cannot_be_kept_is_refused(self):
+        from scope import journeys, recording as rec
+        from scope.cardmap import ScopeError
+        self.addCleanup(setattr, journeys, "PACKETS_MAX", journeys.PACKETS_MAX)
+        journeys.PACKETS_MAX = 5
+        script = Script(1).submit(0, *range(10))
+        script.to(self.folder / "s.drec")
+        with self.assertRaisesRegex(ScopeError, "more than 5 packets, which cannot be kept at once: name one"):
+            journeys.statistics(script.card, rec.Recording(self.folder / "s.drec"), keep=True)
+        self.assertEqual(journeys.statistics(script.card, rec.Recording(self.folder / "s.drec"))[0]["packets"], 10)
+
+    def test_memory_does_not_grow_with_the_recording(self):
+        script = Script(1)
+        header, *start = script.parts
+        for turn in range(8):
+            numbers = range(turn * 64, turn * 64 + 64)
+            script.submit(0, *numbers).complete(0, *((n, n + 1) for n in numbers))
+        script.sa("Clear", 0)
+        for name, times in (("small.drec", 1), ("large.drec", 200)):
+            (self.folder / name).write_bytes(header + b"".join(script.parts[1:]) * times)  # each time another life of the queue and of the SA
+        self.assertGreater((self.folder / "large.drec").stat().st_size, 10 << 20)
+        measure = "import resource, subprocess, sys; print(subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+
+        def kilobytes(*command):
+            done = subprocess.run([sys.executable, "-c", measure, BIN / "espscope", *command], cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE)
+            status, most = map(int, done.stdout.split())
+            self.assertEqual((status, done.stderr), (0, ""))
+            return most
+        for command in ("show {}", "stats {}", "assert --recording {}", "journey {} q0:100", "diff {} {}"):
+            small, large = (kilobytes(*command.replace("{}", name).split()) for name in ("small.drec", "large.drec"))
+            self.assertLess(large, small + (8 << 10), command)
+
+
 class Seen(html.parser.HTMLParser):
     def __init__(self):
         super().__init__()
@@ -497,7 +613,7 @@ class Hostile(WithFolder):
         host = self.recorded("send 3")
         good = (self.folder / "field.drec").read_bytes()
         rng = random.Random(SEED)
-        from scope import recording as rec, report
+        from scope import journeys as jour, recording as rec, report
         from scope.cardmap import CardMap, ScopeError
         card = CardMap(CARD)
         refused = taken = 0
@@ -520,13 +636,12 @@ class Hostile(WithFolder):
             bad.write_bytes(octets)
             try:
                 recording = rec.Recording(bad)
-                journeys = rec.Journeys(card, recording)
+                statistics, journeys = jour.statistics(card, recording, keep=True)
                 for record in recording.records:
                     rec.text_of(card, record)
                 for packet in journeys.packets:
                     report.as_text(packet, recording.header["clock_hz"])
-                statistics = rec.statistics(card, recording)
-                report.page(journeys, statistics, recording.header, None)
+                report.page(journeys, statistics, recording.header)
                 report.perfetto(journeys.packets, recording.header["clock_hz"], "x")
                 rec.difference(card, recording, recording)
                 taken += 1
@@ -540,11 +655,28 @@ class Hostile(WithFolder):
             for command in ("show", "stats", "journey"):
                 self.assertIn("bad.drec: octet", host.scope(command, "bad.drec", status=1))
         self.assertIn("no such file", host.scope("show", "nothing.drec", status=1))
-        bad.write_bytes(good.replace(b'"scope_host"', b'"\\ud800"', 1))
-        host.scope("journey", "bad.drec", "--html", "page.html", "--perfetto", "page.json", "--pcapng", "page.pcapng")
-        page = report.page(rec.Journeys(card, rec.Recording(self.folder / "field.drec")), rec.statistics(card, rec.Recording(self.folder / "field.drec")),
-                           rec.Recording(self.folder / "field.drec").header | {"program": "<script>alert(1)</script>"}, None)
+        recording = rec.Recording(self.folder / "field.drec")
+        statistics, journeys = jour.statistics(card, recording, keep=True)
+        page = report.page(journeys, statistics, recording.header | {"program": "<script>alert(1)</script>"})
         self.assertNotIn("<script>", page)
+
+    def test_any_string_comes_out(self):
+        host = self.recorded("send 3")
+        host.environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        magic, header, records = (self.folder / "field.drec").read_bytes().split(b"\n", 2)
+        evil = "\ud800 \u00e9 \x00 <b> \x1b[31m\n"
+        header = json.dumps(json.loads(header) | {"program": evil, "build": evil, evil: evil}).encode()
+        (self.folder / "evil.drec").write_bytes(b"\n".join((magic, header, records)))
+        for command in (["show"], ["stats"], ["journey"], ["journey", "--html", "t.html", "--perfetto", "t.json", "--pcapng", "t.pcapng"]):
+            for options in ([], ["--json"]):
+                self.assertNotIn("\x1b", host.scope(*command, "evil.drec", *options))
+        self.assertIn("\\ud800 \u00e9", (self.folder / "t.html").read_text("utf-8"))
+        with tarfile.open(self.folder / "evil.tgz", "w:gz") as tar:
+            for name, value in (("hello", {"program": evil, "build": evil, "lanes": evil}), ("rings", [[], [evil]]), ("missing", {evil: evil}), ("doctor", [{"what": evil}])):
+                info = tarfile.TarInfo(f"espscope/{name}.json")
+                info.size = len(json.dumps(value))
+                tar.addfile(info, io.BytesIO(json.dumps(value).encode()))
+        self.assertNotIn("\x1b", host.scope("open", "evil.tgz"))
 
     def test_bundles_that_are_none(self):
         host = self.recorded("send 3")
@@ -552,12 +684,14 @@ class Hostile(WithFolder):
         self.assertIn("without card", host.scope("bundle", "-o", "b.tgz", "--recording", "field.drec"))
         self.assertRegex(host.scope("open", "b.tgz", "--extract", "out"), r"recording: \d+ records")
         self.assertEqual((self.folder / "out/recording").read_bytes(), (self.folder / "field.drec").read_bytes())
+        with open(self.folder / "field.drec.1", "wb") as large:
+            large.truncate((256 << 20) + 1)
+        self.assertIn("without recording.1: field.drec.1: larger than 256 MiB", host.scope("bundle", "-o", "b.tgz", "--recording", "field.drec"))
         evil = self.folder / "evil.tgz"
 
         def make(*members):
             with tarfile.open(evil, "w:gz") as tar:
                 for info, octets in members:
-                    import io
                     tar.addfile(info, io.BytesIO(octets))
 
         def member(name, octets=b"{}", kind=tarfile.REGTYPE):

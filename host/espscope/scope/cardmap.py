@@ -1,18 +1,18 @@
 """The card's registers, formats and enumerations, from the file that the RTL and the driver are made from (card.toml)."""
+import collections
 import os
 import tomllib
 from pathlib import Path
+
+RINGS = (("submission", "Descriptor"), ("completion", "Completion"), ("event", "Event"))  # kind, format of its entries
 
 
 class ScopeError(Exception):
     """The text says what is wrong, where and what to do."""
 
 
-class Field:
+class Field(collections.namedtuple("Field", "name lsb width doc octets", defaults=[False])):
     """Bits `lsb`, `width` of a register or of an entry's little-endian vector."""
-
-    def __init__(self, name, lsb, width, doc, octets=False):
-        self.name, self.lsb, self.width, self.doc, self.octets = name, lsb, width, doc, octets
 
     def get(self, number):
         return number >> self.lsb & (1 << self.width) - 1
@@ -34,30 +34,31 @@ class Register:
         """Why a look would change something or show nothing; empty: it may be read."""
         return "write-only" if self.access == "wo" else self.on_read
 
+    def decode(self, value):
+        return {f.name: f.get(value) for f in self.fields}
+
 
 class CardMap:
     def __init__(self, path=None):
         self.path = Path(path) if path else find()
         try:
-            table = tomllib.loads(self.path.read_text())
+            table = tomllib.loads(self.path.read_text("utf-8"))
             self.registers = [Register(r, n) for r in table["reg"] for n in range(r.get("count", 1))]
             self.formats = {f["name"]: (f["bytes"], [self._format_field(x) for x in f["fields"]]) for f in table["format"]}
             self.enums = {e["name"]: {v[1]: (v[0], v[2]) for v in e["values"]} for e in table["enum"]}
             self.limits = {name: limit["value"] for name, limit in table["limits"].items()}
-        except (OSError, tomllib.TOMLDecodeError, LookupError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise ScopeError(f"{self.path}: not the description of a card: {error}") from error
         self.by_name = {r.name: r for r in self.registers}
         self.by_offset = {r.offset: r for r in self.registers}
 
     @staticmethod
     def _format_field(f):
-        if f[2] == "octets":
-            return Field(f[0], 8 * f[1], 8 * f[3], f[4], True)
-        return Field(f[0], 8 * f[1] + f[2], f[3], f[4])
+        octets = f[2] == "octets"
+        return Field(f[0], 8 * f[1] + (0 if octets else f[2]), f[3] * (8 if octets else 1), f[4], octets)
 
     def name_at(self, offset):
-        r = self.by_offset.get(offset)
-        return r.name if r else f"0x{offset:04x}"
+        return self.by_offset[offset].name if offset in self.by_offset else f"0x{offset:04x}"
 
     def enum(self, name, value):
         return self.enums[name].get(value, (str(value), "no such value"))[0]
@@ -75,15 +76,10 @@ class CardMap:
 
     def matching(self, names):
         """Registers whose name, or whose array's name, is among `names`; all if there are none."""
-        if not names:
-            return self.registers
-        chosen = []
-        for name in names:
-            found = [r for r in self.registers if name.upper() in (r.name, r.array)]
-            if not found:
-                raise ScopeError(f"no register {name}: docs/registers.md has them all")
-            chosen += found
-        return chosen
+        found = [[r for r in self.registers if name.upper() in (r.name, r.array)] for name in names]
+        if [] in found:
+            raise ScopeError(f"no register {names[found.index([])]}: docs/registers.md has them all")
+        return sum(found, []) if names else self.registers
 
 
 def find():

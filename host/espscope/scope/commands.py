@@ -1,10 +1,13 @@
 """The commands of espscope."""
 import argparse
-import contextlib
+import io
+import itertools
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +16,7 @@ from pathlib import Path
 
 from scope import bundle, doctor, recording as rec, report, state
 from scope.cardmap import CardMap, ScopeError
+from scope.journeys import named, statistics
 from scope.live import Live
 
 
@@ -26,12 +30,7 @@ def table(rows, columns):
 
 def tell(options, data, text, anomalies=()):
     """Anomalies first, then the text; or all as JSON. Exit status 1 when something is wrong."""
-    if options.json:
-        print(json.dumps(data | {"anomalies": list(anomalies)} if isinstance(data, dict) else data, indent=1))
-    else:
-        for a in anomalies:
-            print(f"! {a}")
-        print(text)
+    print(json.dumps(data | {"anomalies": list(anomalies)}, indent=1) if options.json else "\n".join([f"! {a}" for a in anomalies] + [text]))
     return 1 if anomalies else 0
 
 
@@ -39,35 +38,27 @@ def connected(options):
     return CardMap(), Live(options.socket)
 
 
-# ------------------------------------------------------------------------------------------------------------------- live
-
-
 def regs(options):
     card, live = connected(options)
     chosen = card.matching(options.names)
+    skipped = {r.name: r.why_not_read() for r in chosen if r.why_not_read()}
     before = {}
     while True:
         values = live.read(chosen)
         if options.json:
-            print(json.dumps({"registers": {r.name: {"offset": r.offset, "value": values[r.name], "fields": state.decode_register(r, values[r.name])}
-                                            for r in chosen if r.name in values},
-                              "skipped": {r.name: r.why_not_read() for r in chosen if r.why_not_read()}}, indent=1), flush=True)
-        else:
-            for r in chosen:
-                if r.why_not_read():
-                    if r.n == 0 and not before:
-                        print(f"{r.array:24} not read: {r.why_not_read()}")
-                    continue
-                value = values.get(r.name)
-                if before and before.get(r.name) == value:
-                    continue
-                if not options.names and not options.watch and r.n and not value:
-                    continue  # the rest of an array that is empty
+            print(json.dumps({"registers": {r.name: {"offset": r.offset, "value": values[r.name], "fields": r.decode(values[r.name])}
+                                            for r in chosen if r.name in values}, "skipped": skipped}, indent=1))
+        for r in chosen if not options.json else []:
+            value = values.get(r.name)
+            if value is None:
+                if r.n == 0 and not before:
+                    print(f"{r.array:24} not read: {skipped.get(r.name, 'its driver does not')}")
+            elif before.get(r.name) != value and (value or r.n == 0 or options.names or options.watch):  # not the rest of an array that is empty
                 print(f"{r.name:24} 0x{r.offset:04x} 0x{value:08x}  {r.doc if r.n == 0 else ''}".rstrip())
                 for f in r.fields:
                     if f.get(value) or options.names:
                         print(f"  .{f.name:20} {f.get(value):>11}  {f.doc}")
-            sys.stdout.flush()
+        sys.stdout.flush()
         if not options.watch:
             return 0
         before = values
@@ -95,8 +86,7 @@ def look(name, options):
 def errors(options):
     found, wrong = state.errors(*connected(options))
     lines = [f"{name:16} {s['packets']:>10}  {s['doc']}" for name, s in found["statuses"].items()]
-    if found["causes"] and found["bus_error_address"]:
-        lines.append(f"first bus error at 0x{found['bus_error_address']:x}")
+    lines += [f"first bus error at 0x{found['bus_error_address']:x}"] if found["causes"] and found["bus_error_address"] else []
     return tell(options, found, "\n".join(lines) or "no packet ended with an error", wrong)
 
 
@@ -107,10 +97,9 @@ def everything_wrong(card, live):
 def health(options):
     card, live = connected(options)
     hello = live.ask("hello")
-    status, = live.read_names(card, "STATUS")
-    bits = state.decode_register(card.by_name["STATUS"], status)
+    bits = card.by_name["STATUS"].decode(*live.read_names(card, "STATUS"))
     wrong = everything_wrong(card, live)
-    text = (f"{hello['program']} (pid {hello['pid']}) drives {'a simulated' if hello['simulated'] else 'a'} card: {hello['lanes']} lane(s), {hello['queues']} queues, "
+    text = (f"{rec.printable(hello['program'])} (pid {hello['pid']}) drives {'a simulated' if hello['simulated'] else 'a'} card: {hello['lanes']} lane(s), {hello['queues']} queues, "
             f"{hello['sa_entries']} SA entries, {hello['clock_hz'] / 1e6:.0f} MHz\n"
             f"{'idle' if bits['IDLE'] else 'at work'}, IV generator {'seeded' if bits['SEEDED'] else 'NOT seeded'}, {hello['transactions']} transactions\n"
             + ("nothing is wrong" if not wrong else f"{len(wrong)} thing(s) wrong"))
@@ -121,98 +110,75 @@ def check(options):
     """assert: invariants, live or of a recording."""
     card = CardMap()
     if options.recording:
-        journeys = rec.Journeys(card, rec.Recording(options.recording))
-        wrong = [f"record {n}: {t}" for n, t in journeys.wrong]
-        wrong += [f"packet {p.name} of SA {p.sa_index} was never completed, and a later one was" for p in journeys.overtaken()]
-        return tell(options, {"packets": len(journeys.packets)}, f"{len(journeys.packets)} packets, {journeys.records} records: "
-                    + ("every invariant holds" if not wrong else f"{len(wrong)} broken"), wrong)
+        _, journeys = statistics(card, rec.Recording(options.recording))
+        wrong = [f"record {n}: {t}" for n, t in journeys.wrong] + ([f"and {more} more"] if (more := journeys.broken - len(journeys.wrong)) else [])
+        wrong += [f"packet {p.name}{'' if p.sa_index is None else f' of SA {p.sa_index}'} was never completed, and a later one was" for p in journeys.lost]
+        said, broken = f"{journeys.count} packets, {journeys.records} records: ", journeys.broken + len(journeys.lost)
+        return tell(options, {"packets": journeys.count}, said + (f"{broken} broken" if broken else "every invariant holds"), wrong)
     live = Live(options.socket)
-    wrong = []
     end = time.monotonic() + options.seconds
-    while not wrong:
-        wrong = everything_wrong(card, live)
-        if time.monotonic() >= end:
-            break
+    while not (wrong := everything_wrong(card, live)) and time.monotonic() < end:
         time.sleep(options.interval)
-    return tell(options, {}, "every invariant holds" if not wrong else f"{len(wrong)} broken", wrong)
+    return tell(options, {}, f"{len(wrong)} broken" if wrong else "every invariant holds", wrong)
 
 
 def top(options):
     card, live = connected(options)
     hello = live.ask("hello")
-    names = ("CYCLES", "BUSY_CYCLES", "ENCAP_BYTES", "DECAP_BYTES")
-    def sample():
-        out = {n: state.wide(card, live, n) for n in names}
-        out |= dict(zip(("ENCAP_PACKETS", "DECAP_PACKETS", "SA_VALID_COUNT"), live.read_names(card, "ENCAP_PACKETS", "DECAP_PACKETS", "SA_VALID_COUNT")))
-        return out | {"at": time.monotonic(), "queues": [{k: getattr(q, k) for k in ("queue", "entries", "to_fetch", "inside", "stopped")} for q in state.queues(card, live).values()]}
 
+    def sample():
+        now = {n: state.wide(card, live, n) for n in ("CYCLES", "BUSY_CYCLES", "ENCAP_BYTES", "DECAP_BYTES")}
+        names = ("ENCAP_PACKETS", "DECAP_PACKETS", "SA_VALID_COUNT")
+        return now | dict(zip(names, live.read_names(card, *names))) | {"at": time.monotonic()}
+
+    bar = lambda part: f"[{'#' * (n := round(max(0, min(1, part)) * 40))}{'.' * (40 - n)}]"
     before = sample()
-    for turn in range(options.count) if options.count else iter(int, 1):
+    for _ in range(options.count) if options.count else itertools.count():
         time.sleep(options.interval)
         now = sample()
-        cycles, seconds = max(1, now["CYCLES"] - before["CYCLES"]), now["at"] - before["at"]
-        bits = lambda n: (now[n] - before[n]) * 8
-        rate = lambda n: ((now[n] - before[n]) & 0xffffffff) / seconds
-        rows = {"busy": (now["BUSY_CYCLES"] - before["BUSY_CYCLES"]) / cycles, "cycles_per_second": cycles / seconds, "encap_packets_per_second": rate("ENCAP_PACKETS"),
-                "decap_packets_per_second": rate("DECAP_PACKETS"), "bits_per_cycle": (bits("ENCAP_BYTES") + bits("DECAP_BYTES")) / cycles, "sas": now["SA_VALID_COUNT"],
-                "queues": now["queues"], "buffers": live.ask("buffers")["buffers"]}
-        if options.json:
-            print(json.dumps(rows), flush=True)
-        else:
-            bar = lambda part, width=40: "#" * round(max(0, min(1, part)) * width) + "." * (width - round(max(0, min(1, part)) * width))
-            text = [f"{hello['program']}  {time.strftime('%H:%M:%S')}  SAs {rows['sas']} of {hello['sa_entries']}  buffers {sum(b['bytes'] for b in rows['buffers']) >> 10} KiB",
-                    f"lanes busy  [{bar(rows['busy'])}] {100 * rows['busy']:5.1f} %   {rows['bits_per_cycle'] * hello['clock_hz'] / 1e9:.2f} Gb/s at the card's clock",
-                    f"encap {rows['encap_packets_per_second']:,.0f} packets/s   decap {rows['decap_packets_per_second']:,.0f} packets/s   clock {rows['cycles_per_second']:,.0f} cycles/s"]
-            text += [f"queue {q['queue']:2}    [{bar((q['to_fetch'] + q['inside']) / q['entries'])}] {q['to_fetch']} to fetch, {q['inside']} inside{', STOPPED' if q['stopped'] else ''}"
-                     for q in rows["queues"]]
-            print(("\x1b[H\x1b[2J" if sys.stdout.isatty() else "") + "\n".join(text), flush=True)
+        grown = {k: v - before[k] for k, v in now.items()}
+        cycles, rate = max(1, grown["CYCLES"]), lambda n: (grown[n] & 0xffffffff) / grown["at"]
+        rows = {"busy": grown["BUSY_CYCLES"] / cycles, "cycles_per_second": cycles / grown["at"], "encap_packets_per_second": rate("ENCAP_PACKETS"),
+                "decap_packets_per_second": rate("DECAP_PACKETS"), "bits_per_cycle": 8 * (grown["ENCAP_BYTES"] + grown["DECAP_BYTES"]) / cycles, "sas": now["SA_VALID_COUNT"],
+                "queues": [{k: getattr(q, k) for k in ("queue", "entries", "to_fetch", "inside", "stopped")} for q in state.queues(card, live).values()],
+                "buffers": live.ask("buffers")["buffers"]}
+        text = [f"{rec.printable(hello['program'])}  {time.strftime('%H:%M:%S')}  SAs {rows['sas']} of {hello['sa_entries']}  buffers {sum(b['bytes'] for b in rows['buffers']) >> 10} KiB",
+                f"lanes busy  {bar(rows['busy'])} {100 * rows['busy']:5.1f} %   {rows['bits_per_cycle'] * hello['clock_hz'] / 1e9:.2f} Gb/s at the card's clock",
+                f"encap {rows['encap_packets_per_second']:,.0f} packets/s   decap {rows['decap_packets_per_second']:,.0f} packets/s   clock {rows['cycles_per_second']:,.0f} cycles/s"]
+        text += [f"queue {q['queue']:2}    {bar((q['to_fetch'] + q['inside']) / q['entries'])} {q['to_fetch']} to fetch, {q['inside']} inside{', STOPPED' if q['stopped'] else ''}"
+                 for q in rows["queues"]]
+        print(json.dumps(rows) if options.json else ("\x1b[H\x1b[2J" if sys.stdout.isatty() else "") + "\n".join(text), flush=True)
         before = now
     return 0
 
 
-# ------------------------------------------------------------------------------------------------------------- recordings
-
-
 def record(options):
-    if options.program and options.program[0] == "--":
-        options.program = options.program[1:]
-    if not options.program:
-        raise ScopeError("record: which program? espscope record -o FILE -- PROGRAM ARGUMENT...")
+    program = options.program[options.program[:1] == ["--"]:]
+    if not program:
+        raise ScopeError("which program? espscope record -o FILE -- PROGRAM ARGUMENT...")
+    written = lambda: Path(options.output).stat().st_mtime_ns if Path(options.output).exists() else None
+    before = written()
     environment = os.environ | {"ESPLANADE_RECORD": str(Path(options.output).resolve()), "ESPLANADE_RECORD_MIB": str(options.mib)}
     try:
-        done = subprocess.run(options.program, env=environment, check=False)
+        done = subprocess.run(program, env=environment, check=False)
     except OSError as error:
-        raise ScopeError(f"{options.program[0]}: {error.strerror}") from error
-    if not Path(options.output).exists():
-        raise ScopeError(f"{options.program[0]} opened no card: nothing was recorded")
+        raise ScopeError(f"{program[0]}: {error.strerror}") from error
+    if written() == before:
+        raise ScopeError(f"{program[0]} opened no card: nothing was recorded")
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 
-def chosen(card, options):
-    recording = rec.Recording(options.recording)
-    for r in recording.records:
-        if options.kind and r.kind not in options.kind:
-            continue
-        if options.register and not (r.kind in ("read", "write") and options.register.upper() in card.name_at(r.address)):
-            continue
-        if options.queue is not None and not (r.kind == "ring" and r.value == options.queue or
-                                              r.kind in ("read", "write") and card.name_at(r.address).startswith(("SQ_", "CQ_", "Q_")) and card.name_at(r.address).endswith(f"[{options.queue}]")):
-            continue
-        if options.thread is not None and r.thread != options.thread:
-            continue
-        if not options.since <= r.ns / 1e6 <= options.until:
-            continue
-        if options.sa is not None:
-            if r.kind != "ring":
-                continue
-            if all(card.decode(form, octets)["SaIndex"] != options.sa for form, octets in rec.entries(card, r)):
-                continue
-        yield r
+def asked_for(card, options, r):
+    name = card.name_at(r.address) if r.kind in ("read", "write") else ""
+    of_queue = r.of_queue == options.queue if r.kind in ("ring", *rec.MOMENTS) else name.startswith(("SQ_", "CQ_", "Q_")) and name.endswith(f"[{options.queue}]")
+    return ((not options.kind or r.kind in options.kind) and (not options.register or options.register.upper() in name) and (options.queue is None or of_queue)
+            and (options.thread is None or r.thread == options.thread) and options.since <= r.ns / 1e6 <= options.until
+            and (options.sa is None or r.kind == "ring" and any(e["SaIndex"] == options.sa for e in rec.entries(card, r))))
 
 
 def show(options):
     card = CardMap()
-    for r in chosen(card, options):
+    for r in filter(partial(asked_for, card, options), rec.Recording(options.recording).records):
         if options.json:
             print(json.dumps({"number": r.number, "ms": r.ns / 1e6, "us": r.duration / 1e3, "thread": r.thread, "kind": r.kind, "address": r.address,
                               "name": card.name_at(r.address) if r.kind in ("read", "write") else None, "value": None if r.redacted else r.value, "text": rec.text_of(card, r)}))
@@ -222,66 +188,59 @@ def show(options):
 
 
 def diff(options):
-    card = CardMap()
-    one, other = rec.Recording(options.recording), rec.Recording(options.other)
-    found = rec.difference(card, one, other)
+    found = rec.difference(CardMap(), rec.Recording(options.recording), rec.Recording(options.other))
     if found is None:
-        return tell(options, {"same": True}, "no difference but time and place", ())
-    lane, index, mine, theirs, before = found
-    side = lambda x: {"record": x[0].number, "ms": x[0].ns / 1e6, "text": x[1]} if x else None
-    data = {"same": False, "lane": lane, "index": index, "one": side(mine), "other": side(theirs), "before": before}
+        return tell(options, {"same": True}, "no difference but time and place")
+    lane, index, *sides, before = found
     if options.json:
-        print(json.dumps(data, indent=1))
+        one, other = ({"record": x[0].number, "ms": x[0].ns / 1e6, "text": x[1]} if x else None for x in sides)
+        print(json.dumps({"same": False, "lane": lane, "index": index, "one": one, "other": other, "before": before}, indent=1))
         return 1
-    print(f"first divergence: {lane}, number {index}")
-    for text in before:
-        print(f"  both      {text}")
-    for name, x in (("one", mine), ("other", theirs)):
+    print("\n".join([f"first divergence: {lane}, number {index}"] + [f"  both      {text}" for text in before]))
+    for name, x in zip(("one", "other"), sides):
         print(f"  {name:9} " + (f"{x[1]}   (record {x[0].number}, {x[0].ns / 1e6:.3f} ms)" if x else "ends here"))
     return 1
 
 
 def stats(options):
-    card = CardMap()
-    found = rec.statistics(card, rec.Recording(options.recording))
-    if options.json:
-        print(json.dumps(found, indent=1))
-        return 0
+    found, _ = statistics(CardMap(), rec.Recording(options.recording))
     us = lambda s: f"median {s['p50'] / 1e3:.1f} us, 90 % {s['p90'] / 1e3:.1f}, 99 % {s['p99'] / 1e3:.1f}, most {s['max'] / 1e3:.1f}"
-    print(f"{found['records']} records of {found['threads']} thread(s) in {found['seconds']:.3f} s; largest gap {found['largest_gap_ns'] / 1e6:.3f} ms")
-    for kind, s in found["duration_ns"].items():
-        print(f"  {kind:9} {s['count']:>8} x  {us(s)}")
-    print(f"  polls of the completion rings {found['polls']}, in vain {found['polls_in_vain']}")
-    print(f"{found['packets']} packets: " + ", ".join(f"{k} {v}" for k, v in sorted(found["statuses"].items(), key=lambda kv: -kv[1])))
-    if found["submit_to_complete_ns"]:
-        print(f"  doorbell to completion  {us(found['submit_to_complete_ns'])}")
-        most = max(found["submit_to_complete_ns"]["histogram"].values())
-        for low, n in found["submit_to_complete_ns"]["histogram"].items():
-            print(f"    {int(low) / 1e3:>12,.1f} us and up {n:>8} {'#' * max(1, round(40 * n / most))}")
-    if found["card_cycles"]:
-        s = found["card_cycles"]
-        print(f"  in the card             median {s['p50']} cycles, 90 % {s['p90']}, 99 % {s['p99']}, most {s['max']}")
-    for text in found["errors"]:
-        print(f"! {text}")
+    text = [f"{found['records']} records of {found['threads']} thread(s) in {found['seconds']:.3f} s; largest gap {found['largest_gap_ns'] / 1e6:.3f} ms"]
+    text += [f"  {kind:9} {s['count']:>8} x  {us(s)}" for kind, s in found["duration_ns"].items()]
+    text.append(f"  polls of the completion rings {found['polls']}, in vain {found['polls_in_vain']}")
+    text.append(f"{found['packets']} packets: " + ", ".join(f"{k} {v}" for k, v in sorted(found["statuses"].items(), key=lambda kv: -kv[1])))
+    if s := found["submit_to_complete_ns"]:
+        text.append(f"  doorbell to completion  {us(s)}")
+        most = max(s["histogram"].values())
+        text += [f"    {int(low) / 1e3:>12,.1f} us and up {n:>8} {'#' * max(1, round(40 * n / most))}" for low, n in s["histogram"].items()]
+    if s := found["card_cycles"]:
+        text.append(f"  in the card             median {s['p50']} cycles, 90 % {s['p90']}, 99 % {s['p99']}, most {s['max']}")
+    print(json.dumps(found, indent=1) if options.json else "\n".join(text + [f"! {error}" for error in found["errors"]]))
     return 0
 
 
 def journey(options):
-    card = CardMap()
     recording = rec.Recording(options.recording)
-    journeys = rec.Journeys(card, recording)
-    packet = journeys.find(options.packet) if options.packet else None
-    packets = [packet] if packet else journeys.packets
-    clock = recording.header["clock_hz"]
+    clock, program = recording.header["clock_hz"], recording.header.get("program", "?")
+    fits, found = named(options.packet or ""), []
+
+    def each(packet):
+        if options.packet and fits(packet) and (not found or packet.nth < found[0].nth):
+            found[:] = [packet]
+
+    figures, journeys = statistics(CardMap(), recording, keep=not options.packet or bool(options.html), also=each)
+    packets = found if options.packet else journeys.packets
+    if options.packet and not found:
+        raise ScopeError(f"{options.packet}: no such packet among the {journeys.count} of the recording")
     if options.perfetto:
-        Path(options.perfetto).write_text(report.perfetto(packets, clock, recording.header.get("program", "?")))
+        Path(options.perfetto).write_text(report.perfetto(packets, clock, program), "utf-8")
     if options.pcapng:
         Path(options.pcapng).write_bytes(report.pcapng(packets, recording.header))
     if options.html:
-        Path(options.html).write_text(report.page(journeys, rec.statistics(card, recording), recording.header, packet), "utf-8", "replace")
+        Path(options.html).write_text(report.page(journeys, figures, recording.header, *found), "utf-8", "backslashreplace")
     if options.json:
         print(json.dumps([report.as_dict(p, clock) for p in packets], indent=1))
-    elif packet or not (options.perfetto or options.pcapng or options.html):
+    elif found or not (options.perfetto or options.pcapng or options.html):
         print("\n".join(report.as_text(p, clock) for p in packets))
     return 0
 
@@ -289,50 +248,32 @@ def journey(options):
 def replay(options):
     """A recording of the simulator, against the simulator."""
     with open(options.recording, "rb") as file:
-        magic = file.read(8)
-    if magic != b"ESPREC1\n":
-        raise ScopeError(f"{options.recording}: a driver's recording has no packets to replay: record with ESPLANADE_SIM_RECORD=FILE, which keeps all that the card saw")
+        if file.read(8) != b"ESPREC1\n":
+            raise ScopeError(f"{options.recording}: a driver's recording has no packets to replay: record with ESPLANADE_SIM_RECORD=FILE, which keeps all that the card saw")
     simulator = options.simulator or shutil.which("esp-card-sim") or str(Path(sys.argv[0]).absolute().parent / "esp-card-sim")
-    command = [simulator, "--replay", options.recording]
-    if options.wave:
-        command += ["--wave", options.wave]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    run = lambda *more: subprocess.run([simulator, "--replay", options.recording, *more], capture_output=True, text=True, errors="replace", check=False)
+    done = run(*(["--wave", options.wave] if options.wave else []))
     print((done.stdout + done.stderr).strip())
-    if done.returncode == 1 and options.wave_at_divergence:
-        cycle = next((int(w[i + 1].rstrip(":,")) for line in done.stdout.splitlines() if line.startswith("divergence") for w in [line.split()]
-                      for i in range(len(w) - 1) if w[i] == "cycle"), None)
-        if cycle is not None:
-            window = f"{options.wave_at_divergence}:{max(0, cycle - 2000)}:{cycle + 500}"
-            subprocess.run([simulator, "--replay", options.recording, "--wave", window], capture_output=True, check=False)
-            print(f"waves of cycles {max(0, cycle - 2000)} to {cycle + 500}: {options.wave_at_divergence}")
+    at = re.search(r"^divergence at cycle (\d+)", done.stdout, re.M)
+    if at and options.wave_at_divergence:
+        first, last = max(0, int(at[1]) - 2000), int(at[1]) + 500
+        run("--wave", f"{options.wave_at_divergence}:{first}:{last}")
+        print(f"waves of cycles {first} to {last}: {options.wave_at_divergence}")
     return done.returncode
 
 
-# ------------------------------------------------------------------------------------------------------------ the machine
-
-
 def examine(options):
-    found = doctor.examine(doctor.Machine(options.root, xclbin=options.xclbin))
+    found = doctor.examine(doctor.Machine(xclbin=options.xclbin))
     wrong = [f for f in found if not f["ok"]]
-    if options.json:
-        print(json.dumps({"checks": found}, indent=1))
-    else:
-        for f in wrong:
-            print(f"! {f['what']}\n    {f['mend']}")
-        for f in found:
-            if f["ok"]:
-                print(f"  {f['what']}")
-        print(f"{len(wrong)} of {len(found)} checks found something" if wrong else "nothing is wrong")
-    return 1 if wrong else 0
+    said = [f"  {f['what']}" for f in found if f["ok"]] + [f"{len(wrong)} of {len(found)} checks found something" if wrong else "nothing is wrong"]
+    return tell(options, {"checks": found}, "\n".join(said), [f"{f['what']}\n    {f['mend']}" for f in wrong])
 
 
 def make_bundle(options):
     members = bundle.collect(CardMap(), lambda: Live(options.socket), doctor.Machine(), options.recording)
     bundle.write(options.output, members)
-    missing = json.loads(members["missing.json"])
     print(f"{options.output}: {', '.join(sorted(members))}")
-    for name, why in missing.items():
-        print(f"  without {name}: {why}")
+    print("".join(f"  without {name}: {why}\n" for name, why in json.loads(members["missing.json"]).items()), end="")
     return 0
 
 
@@ -343,43 +284,39 @@ def open_bundle(options):
         folder.mkdir(mode=0o700, parents=True)
         for name, octets in members.items():
             (folder / name).write_bytes(octets)
-    load = lambda name: json.loads(members[name]) if name in members else None
-    print(f"{options.bundle}: {len(members)} members: {', '.join(f'{n} ({len(o)} octets)' for n, o in sorted(members.items()))}")
-    hello = load("hello.json")
-    if isinstance(hello, dict):
-        print(f"  program {rec.printable(str(hello.get('program')).encode())}, build {hello.get('build')}, {hello.get('lanes')} lane(s), {'simulated' if hello.get('simulated') else 'a board'}")
-    checks = load("doctor.json")
-    for f in checks if isinstance(checks, list) else []:
-        if isinstance(f, dict) and not f.get("ok"):
-            print(f"  ! {rec.printable(str(f.get('what')).encode())}")
+
+    def load(name, kind):
+        value = json.loads(members.get(name, b"null"))
+        return value if isinstance(value, kind) else kind()
+
+    lines = [f"{options.bundle}: {len(members)} members: {', '.join(f'{n} ({len(o)} octets)' for n, o in sorted(members.items()))}"]
+    if hello := load("hello.json", dict):
+        lines.append(f"  program {hello.get('program')}, build {hello.get('build')}, {hello.get('lanes')} lane(s), {'simulated' if hello.get('simulated') else 'a board'}")
+    lines += [f"  ! {f.get('what')}" for f in load("doctor.json", list) if isinstance(f, dict) and not f.get("ok")]
     for name in ("errors.json", "rings.json", "slots.json", "sas.json", "events.json", "counters.json"):
-        pair = load(name)
-        for text in pair[1] if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], list) else []:
-            print(f"  ! {rec.printable(str(text).encode())}")
+        anomalies = load(name, list)[1:2]
+        lines += [f"  ! {text}" for text in anomalies[0]] if anomalies and isinstance(anomalies[0], list) else []
     if "recording" in members:
-        print(f"  recording: {bundle.count(members['recording'])} records")
-    for name, why in (load("missing.json") or {}).items() if isinstance(load("missing.json"), dict) else []:
-        print(f"  without {rec.printable(str(name).encode())}: {rec.printable(str(why).encode())}")
+        lines.append(f"  recording: {sum(1 for _ in rec.parse(io.BytesIO(members['recording']), 'recording')[1])} records")
+    lines += [f"  without {name}: {why}" for name, why in load("missing.json", dict).items()]
+    print("\n".join(map(rec.printable, lines)))
     return 0
 
 
 def inject(options):
     """Faults of the simulation, now or at a trigger, in a card that runs."""
-    import socket
     path = options.control or os.environ.get("ESPLANADE_SIM_CONTROL")
     if not path:
-        raise ScopeError("inject: where does the simulated card listen? Start its program with ESPLANADE_SIM_CONTROL=PATH and name the same path with --control")
+        raise ScopeError("where does the simulated card listen? Start its program with ESPLANADE_SIM_CONTROL=PATH and name the same path with --control")
     plan = f'[[fault]]\npoint = "{options.point}"\nwhen = "{options.when}"\n' + "".join(f"{p.replace('=', ' = ', 1)}\n" for p in options.parameter)
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as s:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
         s.settimeout(15)
         try:
             s.connect(path)
             s.sendall(plan.encode() + b"\0")
             answer = b""
-            while part := s.recv(4096):
+            while len(answer) <= 4096 and (part := s.recv(4096)):
                 answer += part
-                if len(answer) > 4096:
-                    break
         except OSError as error:
             raise ScopeError(f"{path}: {error.strerror or error}") from error
     text = rec.printable(answer.strip())
@@ -391,13 +328,15 @@ def parser():
     top_level = argparse.ArgumentParser(prog="espscope", description="Shows, records and breaks what passes between a program and its esp_card.")
     commands = top_level.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name, function, text, live=True, as_json=True):
+    def add(name, function, text, *positional, live=True, as_json=True):
         p = commands.add_parser(name, help=text, description=text)
         p.set_defaults(function=function)
         if live:
             p.add_argument("--socket", help="where the driver of the card listens (ESPLANADE_SCOPE of its program)")
         if as_json:
             p.add_argument("--json", action="store_true")
+        for argument in positional:
+            p.add_argument(argument)
         return p
 
     p = add("regs", regs, "registers by name, fields decoded; what cannot be read without an effect is skipped")
@@ -421,27 +360,20 @@ def parser():
     p.add_argument("-o", "--output", required=True, metavar="FILE")
     p.add_argument("--mib", type=int, default=256, help="keep the newest so many MiB (256)")
     p.add_argument("program", nargs=argparse.REMAINDER)
-    p = add("show", show, "a recording, line by line", live=False)
-    p.add_argument("recording")
+    p = add("show", show, "a recording, line by line", "recording", live=False)
     p.add_argument("--kind", action="append", choices=sorted(rec.KINDS.values()))
     p.add_argument("--register", metavar="NAME")
-    p.add_argument("--queue", type=int)
-    p.add_argument("--sa", type=int, metavar="INDEX")
-    p.add_argument("--thread", type=int)
+    for name in ("--queue", "--sa", "--thread"):
+        p.add_argument(name, type=int)
     p.add_argument("--since", type=float, default=0, metavar="MS")
     p.add_argument("--until", type=float, default=float("inf"), metavar="MS")
-    p = add("diff", diff, "where two runs first part", live=False)
-    p.add_argument("recording")
-    p.add_argument("other")
-    add("stats", stats, "latencies, gaps, polls in vain", live=False).add_argument("recording")
-    p = add("journey", journey, "one packet's way through driver and card, or all", live=False)
-    p.add_argument("recording")
+    add("diff", diff, "where two runs first part", "recording", "other", live=False)
+    add("stats", stats, "latencies, gaps, polls in vain", "recording", live=False)
+    p = add("journey", journey, "one packet's way through driver and card, or all", "recording", live=False)
     p.add_argument("packet", nargs="?", help="17, q1:17, spi=0x1000 or spi=0x1000,seq=5; none: all")
-    p.add_argument("--perfetto", metavar="FILE", help="as Chrome trace JSON")
-    p.add_argument("--pcapng", metavar="FILE", help="as comments in a capture")
-    p.add_argument("--html", metavar="FILE", help="as a page that opens offline")
-    p = add("replay", replay, "a recording of the simulator, cycle by cycle, with waves where asked", live=False, as_json=False)
-    p.add_argument("recording")
+    for name, text in (("--perfetto", "as Chrome trace JSON"), ("--pcapng", "as comments in a capture"), ("--html", "as a page that opens offline")):
+        p.add_argument(name, metavar="FILE", help=text)
+    p = add("replay", replay, "a recording of the simulator, cycle by cycle, with waves where asked", "recording", live=False, as_json=False)
     p.add_argument("--wave", metavar="FILE:WHEN", help="waves from a trigger on, or of FROM:TO cycles")
     p.add_argument("--wave-at-divergence", metavar="FILE", help="waves around the first cycle that differs")
     p.add_argument("--simulator", help="esp-card-sim of that card")
@@ -453,18 +385,15 @@ def parser():
     p = add("bundle", make_bundle, "one archive for a bug report, without secrets", as_json=False)
     p.add_argument("-o", "--output", required=True, metavar="FILE.tar.gz")
     p.add_argument("--recording", metavar="FILE")
-    p = add("open", open_bundle, "what is in a bundle", live=False, as_json=False)
-    p.add_argument("bundle")
+    p = add("open", open_bundle, "what is in a bundle", "bundle", live=False, as_json=False)
     p.add_argument("--extract", metavar="FOLDER", help="a new folder")
-    p = add("doctor", examine, "what is wrong with this machine's set-up, and the mend", live=False)
-    p.add_argument("--xclbin")
-    p.add_argument("--root", default="/", help=argparse.SUPPRESS)
+    add("doctor", examine, "what is wrong with this machine's set-up, and the mend", live=False).add_argument("--xclbin")
     return top_level
 
 
 def main():
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    sys.stdout.reconfigure(errors="backslashreplace")  # names from elsewhere may hold anything
+    sys.stdout.reconfigure(errors="backslashreplace")
     options = parser().parse_args()
     try:
         sys.exit(options.function(options))

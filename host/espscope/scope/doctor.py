@@ -20,21 +20,14 @@ class Machine:
 
     def __init__(self, root="/", environment=None, xclbin=None):
         self.root, self.environment = Path(root), os.environ if environment is None else environment
-        self.xclbin = Path(xclbin or self.environment.get("ESPLANADE_XCLBIN") or self._default_xclbin())
-
-    @staticmethod
-    def _default_xclbin():
         here = Path(__file__).resolve()
-        for base in (here.parents[4], here.parents[3] / "build/dev"):
-            if (base / "share/esplanade/esp_card.hw_emu.xclbin").exists():
-                return base / "share/esplanade/esp_card.hw_emu.xclbin"
-        return here.parents[4] / "share/esplanade/esp_card.hw_emu.xclbin"
+        built, installed = (base / "share/esplanade/esp_card.hw_emu.xclbin" for base in (here.parents[3] / "build/dev", here.parents[4]))
+        self.xclbin = Path(xclbin or self.environment.get("ESPLANADE_XCLBIN") or (built if built.exists() else installed))
 
 
 def xrt(machine):
-    found = None
-    for folder in ("usr/lib/x86_64-linux-gnu", "opt/xilinx/xrt/lib", "usr/lib", "usr/local/lib"):
-        found = found or next((machine.root / folder).glob("libxrt_coreutil.so.2"), None)
+    places = (machine.root / folder / "libxrt_coreutil.so.2" for folder in ("usr/lib/x86_64-linux-gnu", "opt/xilinx/xrt/lib", "usr/lib", "usr/local/lib"))
+    found = next(filter(Path.exists, places), None)
     yield found is not None, f"XRT: {found or 'libxrt_coreutil.so.2 is not there'}", "install the Debian package libxrt1 (or Xilinx's xrt package)"
     if found:
         version = re.search(r"\.so\.(2\.\d+)", str(found.resolve()))
@@ -91,16 +84,12 @@ def simulator(machine, octets):
 
 def environment(machine):
     env = machine.environment
-    mode = env.get("XCL_EMULATION_MODE")
-    yield mode in (None, "", "hw_emu"), f"XCL_EMULATION_MODE={mode or ''}", "unset it: hw_emu is what the simulated card needs, and the driver sets it itself"
-    model = env.get("ESPLANADE_SIM_MODEL")
-    yield model in (None, "", "rtl", "functional"), f"ESPLANADE_SIM_MODEL={model or ''}", "it is rtl or functional"
-    for name in ("ESPLANADE_SIM_FAULTS", "ESPLANADE_SIM_CONFIG"):
+    mode, model = env.get("XCL_EMULATION_MODE", ""), env.get("ESPLANADE_SIM_MODEL", "")
+    yield mode in ("", "hw_emu"), f"XCL_EMULATION_MODE={mode}", "unset it: hw_emu is what the simulated card needs, and the driver sets it itself"
+    yield model in ("", "rtl", "functional"), f"ESPLANADE_SIM_MODEL={model}", "it is rtl or functional"
+    for name in ("ESPLANADE_SIM_FAULTS", "ESPLANADE_SIM_CONFIG", "XRT_INI_PATH"):
         if env.get(name):
-            yield os.access(env[name], os.R_OK), f"{name}={env[name]}", "the file cannot be read"
-    ini = env.get("XRT_INI_PATH")
-    if ini:
-        yield os.access(ini, os.R_OK), f"XRT_INI_PATH={ini}", "the file cannot be read: unset it"
+            yield os.access(env[name], os.R_OK), f"{name}={env[name]}", "the file cannot be read: unset it"
 
 
 def cards(machine):
@@ -142,9 +131,8 @@ def examine(machine):
 
 def versions():
     """What a bug report wants to know of the programs here."""
-    def said(*command):
-        try:
-            return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()[:2000]
-        except OSError:
-            return ""
-    return {"kernel": " ".join(os.uname()), "xrt": said("dpkg-query", "-W", "-f", "${Package} ${Version}\n", "libxrt1", "libxrt2"), "library": ctypes.util.find_library("xrt_coreutil")}
+    xrt_packages = ""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        query = ("dpkg-query", "-W", "-f", "${Package} ${Version}\n", "libxrt1", "libxrt2")
+        xrt_packages = subprocess.run(query, capture_output=True, text=True, errors="replace", timeout=10, check=False).stdout.strip()[:2000]
+    return {"kernel": " ".join(os.uname()), "xrt": xrt_packages, "library": ctypes.util.find_library("xrt_coreutil")}

@@ -4,11 +4,10 @@ import json
 import os
 import socket
 
-from scope.cardmap import ScopeError
+from scope.cardmap import RINGS, ScopeError
 
 ANSWER_MAX = 16 << 20
 REGISTERS_MAX, RING_OCTETS_MAX = 1024, 64 << 10  # what the driver answers at once
-FORMATS = {"submission": "Descriptor", "completion": "Completion", "event": "Event"}
 DEFAULT = "/run/esplanade/scope.sock"
 
 
@@ -36,11 +35,11 @@ class Live:
             raise ScopeError(f"{self.path}: no answer: {error}") from error
         line, self.rest = self.rest.split(b"\n", 1)
         try:
-            answer = json.loads(line)
-        except ValueError as error:
+            answer = dict(json.loads(line))
+            if "error" in answer:
+                raise ScopeError(f"{self.path}: {answer['error']}")
+        except (ValueError, TypeError) as error:
             raise ScopeError(f"{self.path}: an answer that is none: {error}") from error
-        if not isinstance(answer, dict) or "error" in answer:
-            raise ScopeError(f"{self.path}: {answer.get('error') if isinstance(answer, dict) else 'an answer that is none'}")
         return answer
 
     def values(self, registers):
@@ -64,5 +63,5 @@ class Live:
         while count > 0:
             run = min(count, size - first % size, RING_OCTETS_MAX // ring["entry_bytes"])
             octets = bytes.fromhex(self.ask("ring", ring=ring["number"], first=first % size, count=run)["octets"])
-            yield from enumerate(card.entries(FORMATS[ring["kind"]], octets), first)
+            yield from enumerate(card.entries(dict(RINGS)[ring["kind"]], octets), first)
             first, count = first + run, count - run

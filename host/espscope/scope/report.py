@@ -1,5 +1,6 @@
 """Journeys of packets as text, Chrome trace, pcapng and a page that opens offline."""
 import html
+import itertools
 import json
 import struct
 
@@ -10,9 +11,8 @@ PACKETS_DRAWN = 2000
 def stages(packet):
     """(stage, first cycle, last cycle) of what the card did. Encapsulation hashes what the cipher made; decapsulation does both at once."""
     c = packet.cycles
-    hash_from = "ciphered" if packet.op == "Encap" else "started"
     ends = [c[k] for k in ("ciphered", "hashed", "started", "fetched") if k in c]
-    pairs = [(0, c.get("fetched"), c.get("started")), (1, c.get("started"), c.get("ciphered")), (2, c.get(hash_from), c.get("hashed")),
+    pairs = [(0, c.get("fetched"), c.get("started")), (1, c.get("started"), c.get("ciphered")), (2, c.get("ciphered" if packet.op == "Encap" else "started"), c.get("hashed")),
              (3, max(ends[:2] if len(ends) > 2 else ends, default=None), c.get("done"))]
     return [(stage, a, b) for stage, a, b in pairs if a is not None and b is not None and a <= b]
 
@@ -20,6 +20,7 @@ def stages(packet):
 def steps(packet, clock_hz):
     """Rows of one packet's way: (what, host time in us or None, cycle or None, what it took)."""
     us = lambda ns: None if ns is None else ns / 1e3
+    since = lambda then, now, what: "" if then is None else f"{(now - then) / 1e3:.1f} us since {what}"
     rows = [] if packet.submitted_ns is None else [("handed to the driver by the program", us(packet.submitted_ns), None, "")]
     rows.append(("descriptor and packet moved to the card", us(packet.moved_ns), None, ""))
     if packet.rung_ns is not None:
@@ -29,18 +30,17 @@ def steps(packet, clock_hz):
     for stage, first, last in stages(packet):
         rows.append((STAGES[stage], None, last, f"{last - first} cycles, {(last - first) / clock_hz * 1e6:.2f} us"))
     if packet.done_ns is not None:
-        took = "" if packet.rung_ns is None else f"{(packet.done_ns - packet.rung_ns) / 1e3:.1f} us since the doorbell"
-        rows.append((f"completion fetched by the host: {packet.status}", us(packet.done_ns), None, took))
+        rows.append((f"completion fetched by the host: {packet.status}", us(packet.done_ns), None, since(packet.rung_ns, packet.done_ns, "the doorbell")))
     if packet.delivered_ns is not None:
-        took = "" if packet.submitted_ns is None else f"{(packet.delivered_ns - packet.submitted_ns) / 1e3:.1f} us since it was handed over"
-        rows.append(("result taken by the program", us(packet.delivered_ns), None, took))
+        rows.append(("result taken by the program", us(packet.delivered_ns), None, since(packet.submitted_ns, packet.delivered_ns, "it was handed over")))
     elif packet.done_ns is None and packet.status is None:
         rows.append(("no completion in this recording", None, None, ""))
     return rows
 
 
 def as_text(packet, clock_hz):
-    lines = [f"{packet.name}: {packet.op} of {packet.bytes} bytes by SA {packet.sa_index}" + (f", SPI 0x{packet.spi:x} seq {packet.seq}, {packet.out_bytes} bytes out" if packet.completion else "")]
+    lines = [f"{packet.name}: {packet.op} of {packet.bytes} bytes" + ("" if packet.sa_index is None else f" by SA {packet.sa_index}")
+             + (f", SPI 0x{packet.spi:x} seq {packet.seq}, {packet.out_bytes} bytes out" if packet.completion else "")]
     for what, us, cycle, took in steps(packet, clock_hz):
         when = f"{us:14.1f} us" if us is not None else f"{cycle:>11} cyc" if cycle is not None else " " * 15
         lines.append(f"  {when:>17}  {what:42} {took}".rstrip())
@@ -48,9 +48,8 @@ def as_text(packet, clock_hz):
 
 
 def as_dict(packet, clock_hz):
-    return {"packet": packet.name, "op": packet.op, "sa_index": packet.sa_index, "bytes": packet.bytes, "status": packet.status, "spi": packet.spi, "seq": packet.seq,
-            "out_bytes": packet.out_bytes, "cycles": packet.cycles,
-            "steps": [{"what": w, "host_us": u, "cycle": c, "took": t} for w, u, c, t in steps(packet, clock_hz)]}
+    fields = {k: getattr(packet, k) for k in ("op", "sa_index", "bytes", "status", "spi", "seq", "out_bytes", "cycles")}
+    return {"packet": packet.name} | fields | {"steps": [{"what": w, "host_us": u, "cycle": c, "took": t} for w, u, c, t in steps(packet, clock_hz)]}
 
 
 def perfetto(packets, clock_hz, program):
@@ -80,28 +79,24 @@ def pcapng(packets, header):
     end = option(0, b"")
     out = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + option(4, b"espscope") + end)
     out += block(1, struct.pack("<HHI", 147, 0, 0) + option(2, b"esp_card") + option(9, b"\x09") + end)
-    for p in packets:
-        if p.done_ns is None:
-            continue
+    for p in (p for p in packets if p.done_ns is not None):
         when = header["unix_ns"] + p.done_ns
         comment = as_text(p, header["clock_hz"]).encode()[:60000]
-        data = p.completion
-        out += block(6, struct.pack("<IIIII", 0, when >> 32 & 0xffffffff, when & 0xffffffff, len(data), max(len(data), p.out_bytes)) + data + b"\0" * (-len(data) % 4)
-                     + option(1, comment) + end)
+        size = len(p.completion)  # a multiple of 4
+        out += block(6, struct.pack("<IIIII", 0, when >> 32 & 0xffffffff, when & 0xffffffff, size, max(size, p.out_bytes)) + p.completion + option(1, comment) + end)
     return out
 
 
-def bars(rows, width, height, y_of, unit):
-    """An SVG of horizontal bars: rows of (label, start, end, class)."""
+def bars(rows, width, height, unit):
+    """An SVG of horizontal bars: rows of (lane, label, start, end, class)."""
     if not rows:
         return "<p>nothing to draw</p>"
-    low, high = min(r[1] for r in rows), max(r[2] for r in rows)
+    low, high = min(r[2] for r in rows), max(r[3] for r in rows)
     scale = (width - 20) / max(1e-9, high - low)
-    lanes = sorted({y_of(r) for r in rows})
+    lanes = sorted({r[0] for r in rows})
     out = [f'<svg viewBox="0 0 {width} {height * len(lanes) + 24}" role="img">']
-    for label, start, end, kind in rows:
-        y = lanes.index(y_of((label, start, end, kind))) * height
-        out.append(f'<rect class="{kind}" x="{10 + (start - low) * scale:.2f}" y="{y + 2}" width="{max(0.7, (end - start) * scale):.2f}" height="{height - 4}">'
+    for lane, label, start, end, kind in rows:
+        out.append(f'<rect class="{kind}" x="{10 + (start - low) * scale:.2f}" y="{lanes.index(lane) * height + 2}" width="{max(0.7, (end - start) * scale):.2f}" height="{height - 4}">'
                    f"<title>{html.escape(label)}</title></rect>")
     out.append(f'<text x="10" y="{height * len(lanes) + 18}">{low:,.1f} {unit}</text><text x="{width - 10}" y="{height * len(lanes) + 18}" text-anchor="end">{high:,.1f} {unit}</text></svg>')
     return "".join(out)
@@ -112,6 +107,7 @@ def steps_line(points, width, height, unit):
     if not points:
         return "<p>nothing to draw</p>"
     low, high = points[0][0], points[-1][0]
+    points = points[::max(1, len(points) // 1500)]
     most = max(1, max(v for _, v in points))
     x = lambda t: 10 + (t - low) * (width - 20) / max(1e-9, high - low)
     y = lambda v: height - 20 - v * (height - 30) / most
@@ -120,29 +116,20 @@ def steps_line(points, width, height, unit):
             f'<text x="{width - 10}" y="{height - 4}" text-anchor="end">{high:,.1f} {unit}, at most {most}</text></svg>')
 
 
-def thin(points, most=1500):
-    return points[::max(1, len(points) // most)]
-
-
-def page(journeys, statistics, header, chosen):
+def page(journeys, statistics, header, chosen=None):
     """The report as one HTML file without scripts and without anything from elsewhere."""
     clock = header["clock_hz"]
     drawn = [p for p in journeys.packets if p.done_ns is not None and p.rung_ns is not None][:PACKETS_DRAWN]
-    host = [(f"{p.name} {p.op} {p.status}", p.rung_ns / 1e3, p.done_ns / 1e3, "ok" if p.status == "Ok" else "drop") for p in drawn]
-    lane_of = {f"{p.name} {p.op} {p.status}": (p.queue, p.number % 16) for p in drawn}
-    inside_card = [(f"{STAGES[stage]}: {p.name}", first, last, f"s{stage}") for p in drawn for stage, first, last in stages(p)]
-    occupancy, inside = [], 0
-    for cycle, step in sorted([(p.cycles["started"], 1) for p in drawn if {"started", "done"} <= p.cycles.keys()] +
-                              [(p.cycles["done"], -1) for p in drawn if {"started", "done"} <= p.cycles.keys()]):
-        inside += step
-        occupancy.append((cycle, inside))
-    depth = [(ns / 1e3, n) for ns, _, n in journeys.depth]
-    escape = html.escape
+    host = [((p.queue, p.number % 16), f"{p.name} {p.op} {p.status}", p.rung_ns / 1e3, p.done_ns / 1e3, "ok" if p.status == "Ok" else "drop") for p in drawn]
+    inside_card = [(stage, f"{STAGES[stage]}: {p.name}", first, last, f"s{stage}") for p in drawn for stage, first, last in stages(p)]
+    changes = sorted((p.cycles[stamp], step) for p in drawn if {"started", "done"} <= p.cycles.keys() for stamp, step in (("started", 1), ("done", -1)))
+    occupancy = list(zip((cycle for cycle, _ in changes), itertools.accumulate(step for _, step in changes)))
+    depth = [(ns / 1e3, n) for ns, n in journeys.depth]
+    escape, program = html.escape, html.escape(str(header.get("program", "?")))
     rows = "".join(f"<tr><td>{escape(k)}</td><td>{v:,}</td></tr>" for k, v in sorted(statistics["statuses"].items(), key=lambda kv: -kv[1]))
     broken = "".join(f"<li>record {n}: {escape(t)}</li>" for n, t in journeys.wrong[:200]) or "<li>none</li>"
-    latency = statistics["submit_to_complete_ns"]
-    cycles = statistics["card_cycles"]
-    facts = f"{statistics['records']:,} transactions of {escape(str(header.get('program', '?')))} in {statistics['seconds']:.3f} s, {statistics['packets']:,} packets"
+    latency, cycles = statistics["submit_to_complete_ns"], statistics["card_cycles"]
+    facts = f"{statistics['records']:,} transactions of {program} in {statistics['seconds']:.3f} s, {statistics['packets']:,} packets"
     if latency:
         facts += f"; doorbell to completion {latency['p50'] / 1e3:,.1f} us median, {latency['p99'] / 1e3:,.1f} us at 99 %"
     if cycles:
@@ -150,7 +137,7 @@ def page(journeys, statistics, header, chosen):
     one = f"<h2>Packet {escape(chosen.name)}</h2><pre>{escape(as_text(chosen, clock))}</pre>" if chosen else ""
     legend = "".join(f'<span class="key s{i}">{what}</span>' for i, what in enumerate(STAGES))
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>esp_card: {escape(str(header.get('program', '?')))}</title>
+<html lang="en"><head><meta charset="utf-8"><title>esp_card: {program}</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <style>
 body {{ font: 15px/1.4 sans-serif; margin: 2em auto; max-width: 1100px; padding: 0 1em; color: #222 }}
@@ -159,12 +146,12 @@ rect.ok {{ fill: #2b8a57 }} rect.drop {{ fill: #c23b22 }} rect.s0 {{ fill: #999 
 .key {{ padding: 0 .6em; margin-right: .5em; color: #fff }} .s0 {{ background: #999 }} .s1 {{ background: #1666a8 }} .s2 {{ background: #d08a00 }} .s3 {{ background: #7a3d9a }}
 table {{ border-collapse: collapse }} td, th {{ border: 1px solid #ccc; padding: .2em .7em; text-align: right }} td:first-child {{ text-align: left }}
 </style></head><body>
-<h1>What passed between {escape(str(header.get('program', '?')))} and the card</h1>
+<h1>What passed between {program} and the card</h1>
 <p>{facts}.</p>{one}
-<h2>Timeline: doorbell to completion, by queue</h2>{bars(host, 1080, 14, lambda r: lane_of[r[0]], "us")}
-<h2>Stages inside the card</h2><p>{legend}</p>{bars(inside_card, 1080, 22, lambda r: r[3], "cycles")}
-<h2>Queue depth</h2>{steps_line(thin(depth), 1080, 140, "us")}
-<h2>Lane occupancy: packets in slots</h2>{steps_line(thin(occupancy), 1080, 140, "cycles")}
+<h2>Timeline: doorbell to completion, by queue</h2>{bars(host, 1080, 14, "us")}
+<h2>Stages inside the card</h2><p>{legend}</p>{bars(inside_card, 1080, 22, "cycles")}
+<h2>Queue depth</h2>{steps_line(depth, 1080, 140, "us")}
+<h2>Lane occupancy: packets in slots</h2>{steps_line(occupancy, 1080, 140, "cycles")}
 <h2>How packets ended</h2><table id="statuses"><tr><th>status</th><th>packets</th></tr>{rows}</table>
 <h2>Broken invariants</h2><ul id="broken">{broken}</ul>
 </body></html>

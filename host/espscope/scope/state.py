@@ -21,10 +21,6 @@ def wide(card, live, name):
             return high << 32 | low
 
 
-def decode_register(register, value):
-    return {f.name: f.get(value) for f in register.fields}
-
-
 def errors(card, live):
     """Sticky causes, the first bus error, statuses other than Ok."""
     causes, low, high = live.read_names(card, "ERROR_CAUSE", "ERROR_ADDR_LO", "ERROR_ADDR_HI")
@@ -95,8 +91,7 @@ class Pair:
         before = queues(card, live)
         self.descriptors = {n: list(live.entries(card, q.sq, q.cq_tail, len(q.held()))) for n, q in before.items()}
         transactions = live.ask("hello")["transactions"]
-        if before:
-            time.sleep(STUCK_SECONDS)
+        time.sleep(STUCK_SECONDS if before else 0)
         self.host_lives = live.ask("hello")["transactions"] != transactions
         after = queues(card, live)
         self.queues = [(q, after[n]) for n, q in before.items() if n in after]

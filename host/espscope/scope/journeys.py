@@ -1,0 +1,338 @@
+"""The way of each packet of a recording, what breaks the rules on it, and figures."""
+import bisect
+import collections
+import dataclasses
+import itertools
+import re
+
+from scope.cardmap import ScopeError
+from scope.recording import entries, printable
+
+PACKETS_MAX = 2_000_000       # that are kept, somewhat below 1 KB each
+OPEN_MAX = 1 << 19            # of 16 rings of 2^15
+WRONG_MAX = 1000              # that are told
+STAMPS = (("fetched", "CycleFetched"), ("started", "CycleStarted"), ("ciphered", "CycleCiphered"), ("hashed", "CycleHashed"), ("done", "CycleDone"))
+
+
+class Numbers:
+    """Sequence numbers that one outbound SA gave from its installation to its removal. The card gives them at the look-up, whatever the queue, each one higher
+    than the one before; a queue's packets are looked up in its order (docs/adr/0006, 0007). So of two packets the one that was submitted later in the
+    same queue, or after the other was completed in another, has the higher number, and none is left out or given twice. That holds for every status: a
+    packet that failed after its look-up has a number, too."""
+
+    def __init__(self, sa):
+        self.sa = sa
+        self.last = {}     # queue -> number of its newest completed packet
+        self.holders = []  # of packets that may have one which no completion told: it is above this
+        self.gaps = [(0, 1 << 65, 0)]  # numbers not seen, ascending: [first, end), record that made it; the first and last lie around all
+
+    def take(self, seq, record):
+        """False: it was taken before."""
+        at = bisect.bisect(self.gaps, seq, key=lambda gap: gap[0]) - 1
+        first, end, _ = self.gaps[at]
+        if seq < end:
+            self.gaps[at:at + 1] = [gap for gap in ((first, seq, record), (seq + 1, end, record)) if gap[0] < gap[1]]
+        return seq < end
+
+    def missing(self):
+        """(record, text) of each gap that no packet without completion explains."""
+        above, missed = sorted(self.holders), 0
+        for first, end, record in self.gaps[1:-1]:
+            missed += end - first
+            able = bisect.bisect_left(above, first)
+            if missed > able:
+                yield record, f"SA {self.sa}: no packet has sequence number {first}" + (f" to {end - 1}" if end - first > 1 else "")
+                missed = able
+
+
+@dataclasses.dataclass(slots=True)
+class Packet:
+    """What a recording says of one packet. Times in nanoseconds of the recording, cycles unwrapped to 64 bits."""
+    queue: int
+    life: int     # how often the queue had been switched on
+    nth: int      # of the recording
+    number: int
+    op: str
+    sa_index: int | None  # of a packet to be decapsulated: not before its completion
+    bytes: int
+    moved_ns: int
+    submitted_ns: int | None = None
+    rung_ns: int | None = None
+    done_ns: int | None = None
+    delivered_ns: int | None = None
+    status: str | None = None
+    spi: int = 0
+    seq: int = 0
+    out_bytes: int = 0
+    completion: bytes = b""
+    cycles: dict = dataclasses.field(default_factory=dict)
+    numbers: Numbers | None = None  # of its SA when it was submitted
+    above: int = -1                 # its number is
+    overtaken: bool = False
+
+    @property
+    def name(self):
+        return f"q{self.queue}:{self.number}" + (f"@{self.life}" if self.life > 1 else "")
+
+    def least(self):
+        """Its sequence number is above this: what was completed before it was submitted, or before it in its queue."""
+        return self.above if self.overtaken or not self.numbers else max(self.above, self.numbers.last.get(self.queue, -1))
+
+
+class Journeys:
+    """Follows packets through the records that `take` gets, and `end`. `wrong`: (record number, text) of what breaks the rules, `broken` of them in all.
+    `keep`: all packets stay in `packets`; else only those that are open. `each` is called with a packet when it leaves."""
+
+    def __init__(self, card, truncated, keep, each):
+        self.card, self.truncated, self.keep, self.each = card, truncated, keep, each
+        self.packets, self.wrong, self.depth = [], [], []
+        self.lost = []  # packets without a completion though one that had to wait for them has one
+        self.count, self.broken, self.records = 0, 0, 0
+        self._ring = (1 << card.limits["RingLog2Max"]) - 1
+        self._open = collections.defaultdict(dict)  # queue -> {number: Packet}, not completed
+        self._silent = collections.defaultdict(collections.deque)  # queue -> its packets for which no doorbell has rung
+        self._lines = collections.defaultdict(collections.deque)   # those that leave in order -> their open packets
+        self._handed, self._ended = {}, {}  # queue -> when its present batch began; (queue, place) -> Packet, completed and not yet delivered
+        self._life, self._order, self._inside, self._first = {}, {}, {}, {}
+        self._numbers, self._past, self._removed = {}, [], set()  # SA -> Numbers; of SAs removed; those to be replaced
+        self._sa_index, self._sa_command, self._last_cycle = 0, None, 0
+
+    def take(self, record):
+        self.records += 1
+        if record.kind == "ring" and record.flags == 0:
+            self._submitted(record)
+        elif record.kind == "ring" and record.flags == 1:
+            for i, c in enumerate(entries(self.card, record)):
+                self._completed(record, c, record.payload[64 * i:64 * i + 64])
+        elif record.kind == "write":
+            self._written(record)
+        elif record.kind == "read":
+            self._read(record)
+        elif record.kind == "submitted":
+            self._handed[record.of_queue] = record.ns
+        elif record.kind == "delivered":
+            for number in range(record.address, record.address + record.packets):
+                if (packet := self._ended.pop((record.of_queue, number & self._ring), None)) and packet.number == number:
+                    packet.delivered_ns = record.ns
+
+    def end(self):
+        for packet in itertools.chain.from_iterable(queue.values() for queue in self._open.values()):
+            self._leaves(packet)
+            if packet.overtaken and packet.rung_ns is not None:
+                self.lost.append(packet)
+        for numbers in [*self._past, *self._numbers.values()]:
+            for record, text in numbers.missing():
+                self._breaks(record, text)
+        self.wrong.sort(key=lambda w: w[0])
+
+    def _breaks(self, record, text):
+        self.broken += 1
+        if len(self.wrong) < WRONG_MAX:
+            self.wrong.append((record, text))
+
+    def _leaves(self, packet):
+        """Without a completion."""
+        if packet.numbers:
+            packet.numbers.holders.append(packet.least())
+        self.each(packet)
+
+    def _of_sa(self, index):
+        return self._numbers.get(index) or self._numbers.setdefault(index, Numbers(index))
+
+    def _submitted(self, record):
+        queue, opened = record.value, self._open[record.value]
+        for d in entries(self.card, record):
+            number, op = d["Cookie"], self.card.enum("Op", d["Op"])
+            if number in opened:
+                self._breaks(record.number, f"queue {queue}: descriptor {number} is there twice")
+                continue
+            packet = Packet(queue, self._life.get(queue, 1), self.count, number, op, d["SaIndex"] if op == "Encap" else None, d["SrcLen"], record.ns,
+                            self._handed.get(queue))
+            if op == "Encap":
+                packet.numbers = self._of_sa(packet.sa_index)
+                packet.above = packet.numbers.gaps[-1][0] - 1  # the newest
+            self.count += 1
+            if self.keep:
+                self.packets.append(packet)
+            if len(self.packets) > PACKETS_MAX or len(opened) > OPEN_MAX:
+                raise ScopeError(f"record {record.number}: more than {PACKETS_MAX} packets, which cannot be kept at once: name one" if self.keep else
+                                 f"record {record.number}: queue {queue} has more than {OPEN_MAX} packets without completion")
+            opened[number] = packet
+            self._first.setdefault(queue, number)
+            self._silent[queue].append(packet)
+            if (line := self._line(packet)) is not None:
+                line.append(packet)
+
+    def _line(self, packet):
+        """Open packets of which none may leave before an older one: of the queue where it keeps the order, else of its outbound SA in the queue."""
+        keeps = self._order.get(packet.queue)
+        return self._lines[packet.queue, None if keeps else packet.sa_index] if keeps or packet.op == "Encap" else None
+
+    def _written(self, record):
+        register, value = self.card.by_offset.get(record.address), record.value
+        array, queue = (register.array, register.n) if register else ("", 0)
+        if array == "SQ_TAIL":
+            silent = self._silent[queue]
+            while silent and (value - silent[0].number - 1) & 0xffffffff < 1 << 16:
+                packet = silent.popleft()
+                if packet.done_ns is None:
+                    packet.rung_ns = record.ns
+                    self._inside[queue] = self._inside.get(queue, 0) + 1
+            if self.keep:
+                self.depth.append((record.ns, self._inside.get(queue, 0)))
+        elif array == "Q_CONTROL" and value & 1:
+            self._life[queue] = self._life.get(queue, 0) + 1
+            for packet in self._open.pop(queue, {}).values():
+                if packet.rung_ns is not None:
+                    packet.status = "(queue switched off)"
+                self._leaves(packet)
+            for key in [k for k in self._lines if k[0] == queue]:
+                del self._lines[key]
+            self._silent[queue].clear()
+            self._order[queue], self._inside[queue], self._first[queue] = bool(value & 2), 0, 0
+        elif array == "SA_INDEX":
+            self._sa_index = value
+            if value in self._removed:  # another comes to its place: a completion until now was of the former
+                self._removed.discard(value)
+                self._replaced(value)
+        elif array == "SA_COMMAND":
+            self._sa_command = (self.card.enum("SaCommand", value), self._sa_index)
+
+    def _read(self, record):
+        if self._sa_command is None or self.card.name_at(record.address) != "SA_STATUS":
+            return
+        busy, result = (f.get(record.value) for f in self.card.by_name["SA_STATUS"].fields)
+        if not busy:
+            (command, index), self._sa_command = self._sa_command, None
+            if command == "Remove" and index in self._numbers and self.card.enum("SaResult", result) == "Ok":
+                self._removed.add(index)
+            for index in list(self._numbers) if command == "Clear" else []:
+                self._replaced(index)
+
+    def _replaced(self, index):
+        numbers = self._numbers.pop(index, None)
+        if numbers and len(numbers.gaps) > 2:
+            self._past.append(numbers)
+
+    def _completed(self, record, c, octets):
+        queue, number, status = record.value, c["Cookie"], self.card.enum("Status", c["Status"])
+        packet = self._open[queue].pop(number, None)
+        if packet is None:
+            if number >= self._first.get(queue, number + 1 if self.truncated else 0):
+                self._breaks(record.number, f"queue {queue}: completion of packet {number} ({status}) without a submission")
+            elif c["Seq"] and self.card.enum("Op", c["Op"]) == "Encap":  # submitted before the recording begins
+                self._of_sa(c["SaIndex"]).holders.append(-1)
+            return
+        if packet.rung_ns is None:
+            self._breaks(record.number, f"queue {queue}: packet {number} is complete, and no doorbell rang for it")
+        else:
+            self._inside[queue] -= 1
+        if not packet.overtaken and (line := self._line(packet)) is not None:
+            older = list(itertools.takewhile(lambda p: p is not packet, iter(line.popleft, None)))
+            for first in older:
+                first.above, first.overtaken = first.least(), True
+            if older:
+                of, why = ("", ", in a queue that keeps the order") if self._order.get(queue) else (f" of SA {packet.sa_index}", " of the same SA")
+                self._breaks(record.number, f"queue {queue}: packet {number}{of} is complete before {older[0].number}{why}")
+        if self.card.enum("Op", c["Op"]) != packet.op:
+            self._breaks(record.number, f"queue {queue}: packet {number} was {packet.op}, its completion says {self.card.enum('Op', c['Op'])}")
+        if packet.op == "Encap" and c["Seq"]:
+            self._numbered(record, packet, c["Seq"])
+        packet.status, packet.spi, packet.seq, packet.out_bytes = status, c["Spi"], c["Seq"], c["OutLen"]
+        packet.completion, packet.done_ns = octets, record.ns
+        packet.cycles = {stamp: self._unwrap(c[field]) for stamp, field in STAMPS if c[field]}
+        if c["SaIndex"] != 0xffffffff:
+            packet.sa_index = c["SaIndex"]
+        self._ended[(queue, number & self._ring)] = packet
+        self.each(packet)
+
+    def _numbered(self, record, packet, seq):
+        """Checks the sequence number of a packet whose completion came."""
+        numbers, sa = packet.numbers, packet.numbers.sa
+        if self._numbers.get(sa) is not numbers:  # the SA was replaced meanwhile: it is of the former or of the new one
+            numbers.holders.append(packet.least())
+            self._of_sa(sa).holders.append(-1)
+            return
+        least = packet.least()
+        if not numbers.take(seq, record.number):
+            self._breaks(record.number, f"SA {sa}: packet {packet.name} has sequence number {seq}, and so has another")
+        elif seq <= least:
+            self._breaks(record.number, f"SA {sa}: packet {packet.name} has sequence number {seq}, and one before it {least}")
+        if not packet.overtaken:
+            numbers.last[packet.queue] = seq
+
+    def _unwrap(self, low):
+        """The cycle with these low 32 bits that is nearest to the newest so far."""
+        near = self._last_cycle & ~0xffffffff | low
+        near = min((near - (1 << 32), near, near + (1 << 32)), key=lambda c: (abs(c - self._last_cycle), c < 0))
+        self._last_cycle = max(self._last_cycle, near)
+        return max(near, 0)
+
+
+def named(text):
+    """Whether a packet is the one so named: 17, q1:17, spi=0x1000, seq=5 or spi=0x1000,seq=5; all are by nothing."""
+    wanted = {}
+    for part in text.split(",") if text else []:
+        match = re.fullmatch(r"(?:q(?P<queue>\d+):)?(?P<number>\d+)|spi=(?P<spi>\w+)|seq=(?P<seq>\w+)", part)
+        try:
+            wanted |= {k: int(v, 0 if k in ("spi", "seq") else 10) for k, v in match.groupdict().items() if v}
+        except (AttributeError, ValueError):
+            raise ScopeError(f"{text}: a packet is named 17, q1:17, spi=0x1000 or spi=0x1000,seq=5") from None
+    return lambda packet: all(getattr(packet, k) == v for k, v in wanted.items())
+
+
+class Summary:
+    """Of many values: median, 90th, 99th percentile, largest; and a histogram by powers of two. Values above 2,048 count as the next below of 11 bits,
+    so that any number of them takes little room."""
+
+    def __init__(self):
+        self._counts, self._max = collections.Counter(), 0
+
+    def add(self, value):
+        self._max = max(self._max, value := max(0, value))
+        rest = max(0, value.bit_length() - 11)
+        self._counts[value >> rest << rest] += 1
+
+    def as_dict(self):
+        """None where there was nothing."""
+        values, total = sorted(self._counts.items()), self._counts.total()
+        sums, bins = list(itertools.accumulate(n for _, n in values)), collections.Counter()
+        for value, n in values:
+            bins[str(1 << value.bit_length() >> 1)] += n
+        at = lambda share: values[bisect.bisect(sums, min(total - 1, int(share * total)))][0]
+        return {"count": total, "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "max": self._max, "histogram": bins} if total else None
+
+
+def statistics(card, recording, keep=False, also=lambda packet: None):
+    """(figures, the journeys that they are of)"""
+    durations = {kind: Summary() for kind in ("read", "write", "to-card", "from-card")}
+    kinds, registers, statuses, outside, inside, threads, errors = collections.Counter(), collections.Counter(), collections.Counter(), Summary(), Summary(), set(), []
+    first, last, gap = None, 0, 0
+
+    def each(packet):
+        also(packet)
+        statuses[packet.status or "(not completed)"] += 1
+        if packet.done_ns is not None and packet.rung_ns is not None:
+            outside.add(packet.done_ns - packet.rung_ns)
+            if {"done", "fetched"} <= packet.cycles.keys():
+                inside.add(packet.cycles["done"] - packet.cycles["fetched"])
+
+    journeys = Journeys(card, recording.truncated, keep, each)
+    for r in recording.records:
+        journeys.take(r)
+        threads.add(r.thread)
+        kinds[r.kind, r.flags] += 1
+        if r.kind in durations:
+            durations[r.kind].add(r.duration)
+        if r.kind in ("read", "write"):
+            registers[f"{r.kind} {card.by_offset[r.address].array if r.address in card.by_offset else 'none'}"] += 1
+        elif r.kind == "error" and len(errors) < 100:
+            errors.append(printable(r.payload))
+        first = r.ns if first is None else min(first, r.ns)
+        gap = max(gap, r.ns - max(last, first))
+        last = max(last, r.ns)
+    journeys.end()
+    polls = kinds["from-card", 0]
+    return {"records": journeys.records, "seconds": (last - (first or 0)) / 1e9, "threads": len(threads), "duration_ns": {k: d for k, s in durations.items() if (d := s.as_dict())},
+            "registers": registers, "packets": journeys.count, "statuses": statuses, "submit_to_complete_ns": outside.as_dict(), "card_cycles": inside.as_dict(),
+            "largest_gap_ns": gap, "polls": polls, "polls_in_vain": max(0, polls - kinds["ring", 1]), "errors": errors}, journeys
