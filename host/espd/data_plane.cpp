@@ -147,11 +147,10 @@ void DataPlane::ask(const Policy& policy, Waiting& waiting, Clock::time_point no
 void DataPlane::outbound_ready(std::uint32_t reqid) {
   fallback_.protect(reqid);
   const auto found = waiting_.find(reqid);
-  const Sa* sa = sad_.outbound(reqid);
-  if (found == waiting_.end() || sa == nullptr) return;
+  if (found == waiting_.end() || sad_.outbound(reqid) == nullptr) return;
   const auto packets = std::move(found->second.packets);
   waiting_.erase(found);
-  for (const auto& [since, packet] : packets) protect(*policies_.by_reqid(reqid), *sa, packet);
+  for (const auto& [since, packet] : packets) protect(*policies_.by_reqid(reqid), *sad_.outbound(reqid, packet.size()), packet);
 }
 
 void DataPlane::acquire_failed(std::uint32_t reqid, bool silent) {

