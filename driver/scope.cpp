@@ -184,9 +184,9 @@ class Recorder {
   /// All that was put is in the file.
   void flush() {
     std::unique_lock lock(mutex_);
-    flushing_ = true;
+    flush_ = true;
     more_.notify_one();
-    less_.wait(lock, [this] { return !file_ || !flushing_; });
+    less_.wait(lock, [this] { return !file_ || (filling_.empty() && !writing_); });
   }
   std::uint64_t records() {
     const std::lock_guard lock(mutex_);
@@ -259,10 +259,10 @@ class Recorder {
     Bytes writing;
     std::unique_lock lock(mutex_);
     for (;;) {
-      more_.wait_for(lock, kFlushEvery, [this] { return ending_ || flushing_ || filling_.size() >= worth_writing_; });
+      more_.wait_for(lock, kFlushEvery, [this] { return ending_ || flush_ || filling_.size() >= worth_writing_; });
       std::swap(writing, filling_);
-      const bool flushes = std::exchange(flushing_, false);
-      flushing_ = flushes && !writing.empty();
+      flush_ = false;
+      writing_ = true;
       const bool last = ending_;
       lock.unlock();
       const Status stored = writing.empty() ? ok() : store(writing);
@@ -272,7 +272,7 @@ class Recorder {
         log_warn("{}; the recording ends here", stored.error().detail);
         file_.reset();
       }
-      if (flushes) flushing_ = false;
+      writing_ = false;
       less_.notify_all();
       if (last || !stored) return;
     }
@@ -295,7 +295,8 @@ class Recorder {
   Fd file_;  // none: it could not be written
   Bytes filling_;
   std::uint64_t records_ = 0;
-  bool flushing_ = false, ending_ = false;
+  bool flush_ = false, ending_ = false;  // asked for
+  bool writing_ = false;                 // what was taken out of filling_
 };
 
 class ScopeDevice;
