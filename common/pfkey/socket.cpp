@@ -1,13 +1,9 @@
 #include "common/pfkey/socket.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 namespace esplanade::pfkey {
 
