@@ -2,17 +2,13 @@
 """A card that fails under traffic, and espd goes on: first on the same card, opened anew, and when that fails again and again on the software engine.
 The key daemon notices nothing; no payload leaves in clear; no sequence number goes out twice. Prints what was lost and how long it took.
 Needs root: exit 77 without."""
-import argparse
 import collections
 import json
 import os
 import re
 import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
-from two_hosts import MARKER, Gateway, HostError, check, connect_with_sas, join, ping, wait_for
+from two_hosts import MARKER, Gateway, check, connect_with_sas, join, ping, run_cases, show_logs, wait_for
 
 FAULTS = [
     ("completion-lost", 'when = "packet=12"'),
@@ -67,30 +63,11 @@ def scenario(build, folder, point, keys):
         check(f"{len(numbers)} ESP packets, no sequence number twice", len(numbers) > 30 and max(numbers.values()) == 1, numbers.most_common(3))
         print(f"    {point}: recovered in {', '.join(f[3] for f in found)} ms, {sum(int(f[4]) for f in found)} packets lost inside", flush=True)
     except Exception:
-        for gateway in gateways:
-            log = gateway.host.folder / "espd.log"
-            print(f"--- {log}\n{log.read_text(errors='replace')[-3000:] if log.exists() else ''}", flush=True)
+        show_logs([gateway.host for gateway in gateways], "espd.log")
         raise
     finally:
         for gateway in gateways:
             gateway.host.close()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=Path, required=True)
-    options = parser.parse_args()
-    if os.geteuid() != 0:
-        print("skipped: network namespaces need root")
-        sys.exit(77)
-    for point, keys in FAULTS:
-        print(f"{point}, {keys!r}", flush=True)
-        with tempfile.TemporaryDirectory(prefix="espd-test-") as folder:
-            try:
-                scenario(options.build.resolve(), Path(folder), point, keys)
-            except (HostError, OSError, subprocess.SubprocessError) as error:
-                sys.exit(f"FAILED: {point}: {error}")
-    print("all passed")
-
-
-main()
+run_cases(__doc__, FAULTS, scenario)

@@ -2,15 +2,10 @@
 """A card that fails under traffic, and an espd that shall not replace it (on_card_loss = "drop"): on the simulated card with faults (docs/faults.md), the reference engine on the other host.
 Whatever the card does, no payload leaves in clear, espd stays up, says within seconds that the card is lost and why, counts
 what it drops, and ends when asked. Needs root: exit 77 without."""
-import argparse
 import json
 import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
-from two_hosts import MARKER, Gateway, HostError, check, connect_with_sas, join, ping, wait_for
+from two_hosts import MARKER, Gateway, check, connect_with_sas, join, ping, run_cases, show_logs, wait_for
 
 # point and keys; what espctl must say of the card
 FAULTS = [
@@ -58,30 +53,11 @@ def scenario(build, folder, point, keys, why):
         octets = capture.read_bytes()
         check(f"{len(octets):,} octets outside, no payload in clear", len(octets) > 1000 and MARKER[:16] not in octets)
     except Exception:
-        for gateway in gateways:
-            log = gateway.host.folder / "espd.log"
-            print(f"--- {log}\n{log.read_text(errors='replace')[-3000:] if log.exists() else ''}", flush=True)
+        show_logs([gateway.host for gateway in gateways], "espd.log")
         raise
     finally:
         for gateway in gateways:
             gateway.host.close()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=Path, required=True)
-    options = parser.parse_args()
-    if os.geteuid() != 0:
-        print("skipped: network namespaces need root")
-        sys.exit(77)
-    for point, keys, why in FAULTS:
-        print(f"{point}, {keys!r}", flush=True)
-        with tempfile.TemporaryDirectory(prefix="espd-test-") as folder:
-            try:
-                scenario(options.build.resolve(), Path(folder), point, keys, why)
-            except (HostError, OSError, subprocess.SubprocessError) as error:
-                sys.exit(f"FAILED: {point}: {error}")
-    print("all passed")
-
-
-main()
+run_cases(__doc__, FAULTS, scenario)

@@ -1,30 +1,24 @@
 #!/usr/bin/env python3
 """Renewal under load: SAs of 100 kB each carry pings at twice that in a second. espd tells keyd when to renew and loses no packet; none goes out under
 an SA that is used up, none is taken under one, none goes in clear. strongSwan is the other side. Needs root: exit 77 without."""
-import argparse
 import collections
 import json
 import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "demo"))
 import demo  # noqa: E402
-from hosts import Host, HostError, StrongSwan, join, wait_for  # noqa: E402
+from hosts import Host, StrongSwan, join, wait_for  # noqa: E402
+from two_hosts import check, run_cases, show_logs  # noqa: E402
 
+CARDS = [("soft", "rtl"), ("sim", "functional")]  # card, model of the simulation
 KILOBYTES = 100
 PINGS, INTERVAL, SIZE = 1500, 0.005, 1000
 MARKER = bytes.fromhex("4553504c414e41444543524b45593031")
-
-
-def check(what, good, seen=None):
-    if not good:
-        raise HostError(f"{what}\n{seen}")
-    print(f"    ok: {what}", flush=True)
 
 
 def scenario(build, folder, card, model):
@@ -69,33 +63,12 @@ def scenario(build, folder, card, model):
         sent = {spi: n for (source, spi), n in carried.items() if source == "192.0.2.2"}
         most = KILOBYTES * 1024 // (SIZE + 28)
         check(f"{len(sent)} outbound SAs, each within its limit of {most} packets", len(sent) >= PINGS // most and max(sent.values()) <= most, sent)
-        return len(sent)
     except Exception:
-        for host in hosts:
-            for name in ("espd.log", "keyd.log", "charon-detail.log"):
-                log = host.folder / name
-                print(f"--- {log}\n{log.read_text(errors='replace')[-4000:]}" if log.exists() else "", flush=True)
+        show_logs(hosts, "espd.log", "keyd.log", "charon-detail.log")
         raise
     finally:
         for host in reversed(hosts):
             host.close()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=Path, required=True)
-    options = parser.parse_args()
-    if os.geteuid() != 0:
-        print("skipped: network namespaces need root")
-        sys.exit(77)
-    for card, model in (("soft", "rtl"), ("sim", "functional")):
-        print(f"card {card}, model {model}", flush=True)
-        with tempfile.TemporaryDirectory(prefix="espd-rekey-") as folder:
-            try:
-                scenario(options.build.resolve(), Path(folder), card, model)
-            except (HostError, OSError, subprocess.SubprocessError) as error:
-                sys.exit(f"FAILED: card {card}: {error}")
-    print("all passed")
-
-
-main()
+run_cases(__doc__, CARDS, scenario)

@@ -227,6 +227,30 @@ def stopped(gateway):
     check("espctl says that espd is not running", gone.returncode == 1 and "is espd running?" in gone.stderr, gone.stderr)
 
 
+def show_logs(hosts, *names):
+    """The ends of these logs of each host."""
+    for log in (host.folder / name for host in hosts for name in names):
+        print(f"--- {log}\n{log.read_text(errors='replace')[-4000:] if log.exists() else ''}", flush=True)
+
+
+def run_cases(doc, cases, scenario):
+    """The main program of a test: scenario(build, folder, *case) for each case, in a folder of its own. Needs root: exit 77 without."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--build", type=Path, required=True)
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        print("skipped: network namespaces need root")
+        sys.exit(77)
+    for case in cases:
+        print(case, flush=True)
+        with tempfile.TemporaryDirectory(prefix="espd-test-") as folder:
+            try:
+                scenario(options.build.resolve(), Path(folder), *case)
+            except (HostError, OSError, subprocess.SubprocessError) as error:
+                sys.exit(f"FAILED: {case}: {error}")
+    print("all passed")
+
+
 def scenario(build, card, udp, size, folder):
     tag = f"espd{os.getpid() % 100000}{'u' if udp else 'r'}"
     gateways = []
