@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
       {"drain", "no packet goes to the card any more; those inside finish", nullptr},
       {"resume", "the end of drain", nullptr},
       {"reset", "resets the card; every SA is put back", nullptr},
+      {"reload", "espd reads its configuration anew; a wrong one changes nothing", nullptr},
   };
   for (const Command& c : kCommands) app.add_subcommand(c.name, c.help);
   CLI::App* top = app.add_subcommand("top", "rates, live");
@@ -75,6 +76,8 @@ int main(int argc, char** argv) {
     fmt::print("drained; {} packets inside\n", espctl::number(*answer, "packets_inside"));
   } else if (name == "resume") {
     fmt::print("packets pass again\n");
+  } else if (name == "reload") {
+    fmt::print("{} policies; {} SAs of changed ones removed\n", espctl::number(*answer, "policies"), espctl::number(*answer, "sas_removed"));
   } else {
     fmt::print("{} SAs are on {}\n", espctl::number(*answer, "sas"), espctl::text(*answer, "card"));
   }

@@ -84,11 +84,12 @@ std::string status_table(const Json& s) {
 }
 
 std::string policy_table(const Json& s) {
-  std::vector<Row> rows{{"POLICY", "REQID", "LOCAL", "REMOTE", "THROUGH", "STATE"}};
+  std::vector<Row> rows{{"POLICY", "ACTION", "LOCAL", "REMOTE", "REQID", "BY", "BETWEEN", "STATE"}};
   for (const Json& p : part(s, "policies")) {
-    rows.push_back({text(p, "name"), text(p, "reqid"), text(p, "local_ts"), text(p, "remote_ts"),
-                    text(p, "local") + " - " + text(p, "peer"),
-                    text(p, "ready") == "true" ? "ready" : "no SA"});
+    const bool protects = text(p, "action") == "protect";
+    rows.push_back({text(p, "name"), text(p, "action"), text(p, "local_ts"), text(p, "remote_ts"), text(p, "reqid"),
+                    protects ? text(p, "ipsec") + " " + text(p, "mode") : "-", protects ? text(p, "local") + " - " + text(p, "peer") : "-",
+                    !protects ? "-" : text(p, "ready") == "true" ? "ready" : "no SA"});
   }
   return columns(rows);
 }
@@ -149,13 +150,13 @@ std::string top_screen(const Json& before, const Json& now, double seconds) {
 }
 
 std::string sa_table(const Json& s) {
-  std::vector<Row> rows{{"SPI", "DIR", "REQID", "SRC", "DST", "ALGORITHMS", "UDP", "AGE/s", "SEQ", "PACKETS",
+  std::vector<Row> rows{{"SPI", "DIR", "FORM", "REQID", "SRC", "DST", "ALGORITHMS", "UDP", "AGE/s", "SEQ", "PACKETS",
                          "BYTES", "DROPS"}};
   for (const Json& sa : part(s, "sas")) {
     const Json& udp = part(sa, "udp");
     const std::uint64_t drops =
         number(sa, "replay_drops") + number(sa, "icv_drops") + number(sa, "other_drops");
-    rows.push_back({text(sa, "spi"), text(sa, "direction"), text(sa, "reqid"), text(sa, "src"),
+    rows.push_back({text(sa, "spi"), text(sa, "direction"), text(sa, "protocol") + " " + text(sa, "mode"), text(sa, "reqid"), text(sa, "src"),
                     text(sa, "dst"), text(sa, "cipher") + "/" + text(sa, "auth"),
                     udp.empty() ? "-" : text(udp, "src_port") + ">" + text(udp, "dst_port"),
                     text(sa, "age_s"), text(sa, "seq"), grouped(number(sa, "packets")),

@@ -60,6 +60,13 @@ class Table {
     fail(key, fmt::format("is not an integer from {} to {}", least, most));
     return std::nullopt;
   }
+  std::optional<bool> boolean(std::string_view key) {
+    const toml::node* node = get(key);
+    if (node == nullptr) return std::nullopt;
+    const auto value = node->value_exact<bool>();
+    if (!value) fail(key, "is neither true nor false");
+    return value;
+  }
   /// One of the words, by its index.
   std::optional<std::size_t> word(std::string_view key, const std::vector<std::string_view>& words) {
     const auto value = text(key);
@@ -104,36 +111,42 @@ void read_tun(Table t, Config& c) {
   }
   // 576: RFC 791 s3.2. 8,900: a result of up to 9,000 octets still fits the card's buffers.
   if (auto mtu = t.integer("mtu", 576, 8900)) c.tun_mtu = static_cast<int>(*mtu);
+  // 253 to 255 are the system's tables; priority 32766 is the main one's.
+  if (auto table = t.integer("table", 256, 32765)) c.table = static_cast<std::uint32_t>(*table);
   t.done();
+}
+
+// What binds a policy to its SAs.
+void read_protection(Table& t, Policy& p) {
+  p.reqid = static_cast<std::uint32_t>(t.integer("reqid", 1, UINT32_MAX, true).value_or(0));
+  p.local = t.parsed("local", esp::parse_address);
+  p.peer = t.parsed("peer", esp::parse_address);
+  if (p.local.version != 4) t.fail("local", "is not IPv4: tunnels over IPv6 are not supported yet");
+  if (p.peer.version != 4) t.fail("peer", "is not IPv4: tunnels over IPv6 are not supported yet");
+  if (p.local == p.peer) t.fail("peer", "is the same address as local");
+  if (auto i = t.word("mode", {"tunnel", "transport"})) p.mode = static_cast<esp::Mode>(*i);
+  if (auto i = t.word("ipsec", {"esp", "ah", "ah+esp"})) p.ipsec = static_cast<Ipsec>(*i);
+  if (auto i = t.word("udp_encap", {"auto", "always", "never"})) p.udp_encap = static_cast<UdpEncap>(*i);
+  if (p.udp_encap == UdpEncap::kAlways && p.ipsec != Ipsec::kEsp) t.fail("udp_encap", "is \"always\", but AH has no form in UDP (RFC 3948)");
+  if (auto i = t.word("fallback", {"none", "clear"})) p.fallback_clear = *i == 1;
 }
 
 Policy read_policy(Table t) {
   Policy p;
   p.name = t.text("name", true).value_or("");
   if (p.name.empty() || p.name.size() > 64) t.fail("name", "is not a name of 1 to 64 octets");
-  p.reqid = static_cast<std::uint32_t>(t.integer("reqid", 1, UINT32_MAX, true).value_or(0));
-  p.local_ts = t.parsed("local_ts", parse_prefix);
-  p.remote_ts = t.parsed("remote_ts", parse_prefix);
-  p.local = t.parsed("local", esp::parse_address);
-  p.peer = t.parsed("peer", esp::parse_address);
-  if (p.local_ts.address.version != p.remote_ts.address.version)
+  if (auto i = t.word("action", {"protect", "bypass", "discard"})) p.action = static_cast<Action>(*i);
+  if (p.action == Action::kProtect) read_protection(t, p);
+  p.local_ts = t.parsed("local_ts", parse_selector);
+  p.remote_ts = t.parsed("remote_ts", parse_selector);
+  if (p.local_ts.prefix.address.version != p.remote_ts.prefix.address.version)
     t.fail("remote_ts", "is not of the IP version of local_ts");
-  if (p.local.version != 4) t.fail("local", "is not IPv4: tunnels over IPv6 are not supported yet");
-  if (p.peer.version != 4) t.fail("peer", "is not IPv4: tunnels over IPv6 are not supported yet");
-  if (p.local == p.peer) t.fail("peer", "is the same address as local");
-  if (p.remote_ts.contains(p.peer)) {
-    t.fail("remote_ts",
-           "holds the peer's outer address: its packets would be routed back into the tunnel; not supported "
-           "yet");
+  if (p.local_ts.protocol != 0 && p.remote_ts.protocol != 0 && p.local_ts.protocol != p.remote_ts.protocol)
+    t.fail("remote_ts", "names another protocol than local_ts");
+  if (p.action == Action::kProtect && p.mode == esp::Mode::kTransport) {
+    if (p.local_ts.prefix.len != p.local.bytes().size() * 8 || p.local_ts.prefix.address != p.local) t.fail("local_ts", "is not the address local alone, as transport mode wants it");
+    if (p.remote_ts.prefix.len != p.peer.bytes().size() * 8 || p.remote_ts.prefix.address != p.peer) t.fail("remote_ts", "is not the address peer alone, as transport mode wants it");
   }
-  if (auto i = t.word("udp_encap", {"auto", "always", "never"})) p.udp_encap = static_cast<UdpEncap>(*i);
-  if (auto i = t.word("fallback", {"none", "clear"})) p.fallback_clear = *i == 1;
-  if (p.fallback_clear && p.local_ts.address.version != 4)
-    t.fail("fallback", "\"clear\" is for IPv4 traffic only");
-  if (auto mode = t.text("mode"); mode && *mode != "tunnel")
-    t.fail("mode", "only \"tunnel\" is supported yet");
-  if (auto action = t.text("action"); action && *action != "protect")
-    t.fail("action", "only \"protect\" is supported yet");
   t.done();
   return p;
 }
@@ -170,11 +183,8 @@ void read_policies(Table& top, Config& c, const std::string& file, std::optional
     Policy p = read_policy(t);
     for (const Policy& other : c.policies) {
       if (other.name == p.name) t.fail("name", "is used by an earlier policy");
-      if (other.reqid == p.reqid) t.fail("reqid", "is used by an earlier policy");
-      if (other.local_ts == p.local_ts && other.remote_ts == p.remote_ts) {
-        t.fail("remote_ts",
-               "is, with its local_ts, the same as in an earlier policy, which would take all its packets");
-      }
+      if (p.action == Action::kProtect && other.action == Action::kProtect && other.reqid == p.reqid) t.fail("reqid", "is used by an earlier policy");
+      if (covers(other, p)) t.fail("remote_ts", fmt::format("holds nothing that the earlier policy \"{}\" leaves over: this one would never get a packet", printable(other.name)));
     }
     c.policies.push_back(std::move(p));
   }
@@ -211,10 +221,23 @@ Result<Config> parse_config(std::string_view text, const std::string& file) {
       top.fail("tun", "is not a table: write [tun]");
     }
   }
+  if (auto on = top.boolean("guard")) c.guard = *on;
+  if (auto i = top.word("on_stop", {"block", "open"})) c.block_on_stop = *i == 0;
   read_policies(top, c, file, error);
   top.done();
   if (error) return *error;
   return c;
+}
+
+std::optional<std::string> needs_restart(const Config& now, const Config& next) {
+  if (now.cards != next.cards) return "card";
+  if (now.recover != next.recover) return "on_card_loss";
+  if (now.run_dir != next.run_dir) return "run_dir";
+  if (now.guard != next.guard) return "guard";
+  if (now.tun_name != next.tun_name) return "tun.name";
+  if (now.tun_mtu != next.tun_mtu) return "tun.mtu";
+  if (now.table != next.table) return "tun.table";
+  return std::nullopt;
 }
 
 Result<Config> load_config(const std::string& path) {

@@ -2,6 +2,7 @@
 // an unknown key, a wrong type or a value out of range is refused with file, line and column.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct Config {
   LogLevel log_level = LogLevel::kInfo;
   std::string tun_name = "espl0";
   int tun_mtu = 1400;  // room for outer headers, UDP, ESP and padding under 1500
+  std::uint32_t table = 4500;  // routing table, priority of its rule and firewall mark: routes.h
+  bool guard = true;           // guard.h
+  bool block_on_stop = true;   // what is protected stays blocked when espd is not running
   std::vector<Policy> policies;
 
   std::string status_socket() const { return run_dir + "/espd.sock"; }
@@ -26,6 +30,9 @@ struct Config {
 
 /// Parses the text; `file` is for messages. kBadConfig: "FILE:LINE:COLUMN: what".
 Result<Config> parse_config(std::string_view text, const std::string& file);
+
+/// What a running espd cannot take over from `next`, which it would have to be started anew for; nullopt: nothing.
+std::optional<std::string> needs_restart(const Config& now, const Config& next);
 
 /// Reads and parses a file of at most 1 MiB. Errors: kIo, kPermission, kBadConfig.
 Result<Config> load_config(const std::string& path);

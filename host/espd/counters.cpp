@@ -8,6 +8,10 @@ const char* drop_name(Drop drop) {
       return "not-ip";
     case Drop::kNoPolicy:
       return "no-policy";
+    case Drop::kDiscard:
+      return "discard";
+    case Drop::kFragment:
+      return "fragment";
     case Drop::kQueueFull:
       return "queue-full";
     case Drop::kQueueExpired:
@@ -34,6 +38,10 @@ const char* drop_name(Drop drop) {
       return "tun-write";
     case Drop::kOutsideSend:
       return "outside-send";
+    case Drop::kClearIn:
+      return "clear-in";
+    case Drop::kClearOut:
+      return "clear-out";
     case Drop::kCount:
       break;
   }

@@ -3,12 +3,16 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 
+#include "common/esp/ip.h"
 #include "host/backend/failover_backend.h"
+#include "host/espd/guard.h"
 #include "host/espd/natt_relay.h"
+#include "host/espd/routes.h"
 #include "host/espd/service_notify.h"
 #include "host/espd/status_report.h"
 
@@ -20,66 +24,84 @@ constexpr std::chrono::milliseconds kTick{1000};
 constexpr std::chrono::milliseconds kCardPatience{
     1};  // a look at the card, so that the descriptors are served too
 
-// A signal sets this eventfd. A handler and not signalfd: XRT has threads of its own, in which the signals
-// cannot be blocked from here, and child processes, which would inherit the mask.
-int g_stop_fd = -1;
-extern "C" void on_stop_signal(int) {
-  const std::uint64_t one = 1;
+// Signals add to this eventfd: each its own unit. A handler and not signalfd: XRT has threads of its own, in which the
+// signals cannot be blocked from here, and child processes, which would inherit the mask.
+constexpr std::uint64_t kStopUnit = 1, kReloadUnit = std::uint64_t{1} << 32;
+int g_signal_fd = -1;
+extern "C" void on_signal(int signal) {
+  const std::uint64_t unit = signal == SIGHUP ? kReloadUnit : kStopUnit;
   const int saved = errno;
-  [[maybe_unused]] const auto written = ::write(g_stop_fd, &one, sizeof one);
+  [[maybe_unused]] const auto written = ::write(g_signal_fd, &unit, sizeof unit);
   errno = saved;
 }
 
-class StopSignal {
+class Signals {
  public:
-  static Result<StopSignal> create() {
+  static Result<Signals> create() {
     pfkey::Fd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!fd) return Error{Errc::kIo, std::string("eventfd: ") + std::strerror(errno)};
-    g_stop_fd = fd.get();
+    g_signal_fd = fd.get();
     struct sigaction action {};
-    action.sa_handler = on_stop_signal;
+    action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;
-    for (const int signal : {SIGTERM, SIGINT}) ::sigaction(signal, &action, nullptr);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaction(signal, &action, nullptr);
     struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;
     ::sigaction(SIGPIPE, &ignore, nullptr);
-    return StopSignal(std::move(fd));
+    return Signals(std::move(fd));
   }
   int fd() const { return fd_.get(); }
+  struct Came {
+    bool stop = false, reload = false;
+  };
+  Came take() {
+    std::uint64_t units = 0;
+    if (::read(fd_.get(), &units, sizeof units) != sizeof units) return {};
+    return {static_cast<std::uint32_t>(units) != 0, units >= kReloadUnit};
+  }
 
  private:
-  explicit StopSignal(pfkey::Fd fd) : fd_(std::move(fd)) {}
+  explicit Signals(pfkey::Fd fd) : fd_(std::move(fd)) {}
   pfkey::Fd fd_;
 };
 
 // Parts that know each other; made once everything that can fail is open.
 class Daemon {
  public:
-  Daemon(const Config& config, host::Backend& backend, Tun& tun, Outside& outside)
-      : config_(config),
+  Daemon(const std::string& path, Config config, host::Backend& backend, Tun& tun, Outside& outside, PolicyRouting& routing, std::optional<Guard>& guard)
+      : path_(path),
+        config_(std::move(config)),
         backend_(backend),
         tun_(tun),
         outside_(outside),
-        policies_(config.policies),
+        routing_(routing),
+        guard_(guard),
+        policies_(config_.policies),
         sad_(backend, policies_),
         pfkey_(backend, sad_, counters_,
-               {[this](std::uint32_t reqid) { data_plane_.outbound_ready(reqid); },
+               {[this](std::uint32_t reqid) { outbound_ready(reqid); },
                 [this](std::uint32_t reqid, bool silent) { data_plane_.acquire_failed(reqid, silent); },
                 [this] { data_plane_.tick(Clock::now()); }}),
         data_plane_(backend, sad_, policies_, tun, outside, counters_,
                     {[this](const Policy& policy) { return pfkey_.acquire(policy); },
                      [this](const pfkey::NattFrame& frame) { return relay_->deliver(frame); }}),
-        report_(config, backend, sad_, pfkey_, data_plane_, counters_) {}
+        report_(config_, backend, sad_, pfkey_, data_plane_, counters_, {[this] { return reload(); }, [this] { count_guarded(); }}) {}
 
-  Status run(Poller& poller, const StopSignal& stop) {
+  Status run(Poller& poller, Signals& signals) {
     bool stopping = false;
-    ESPLANADE_CHECK(poller.add(stop.fd(), [&] { stopping = true; }));
+    ESPLANADE_CHECK(poller.add(signals.fd(), [&] {
+      const Signals::Came came = signals.take();
+      stopping = stopping || came.stop;
+      if (!came.reload) return;
+      if (const auto done = reload(); !done) log_error("the configuration is not taken over, the former one stays: {}", done.error().detail);
+    }));
     ESPLANADE_TRY(relay, NattRelay::create(poller, config_.natt_socket(), outside_, counters_));
     relay_ = std::move(relay);
     ESPLANADE_CHECK(pfkey_.listen(poller, config_.pfkey_socket()));
     ESPLANADE_CHECK(poller.add(tun_.fd(), [this] { data_plane_.on_tun(); }));
     ESPLANADE_CHECK(poller.add(outside_.udp_fd(), [this] { data_plane_.on_udp(); }));
-    ESPLANADE_CHECK(poller.add(outside_.raw_fd(), [this] { data_plane_.on_raw(); }));
+    ESPLANADE_CHECK(poller.add(outside_.esp_fd(), [this] { data_plane_.on_raw(outside_.esp_fd(), esp::kProtoEsp); }));
+    ESPLANADE_CHECK(poller.add(outside_.ah_fd(), [this] { data_plane_.on_raw(outside_.ah_fd(), esp::kProtoAh); }));
     ESPLANADE_CHECK(open_status(poller));  // last: who sees this socket finds everything ready
     log_info("ready: card {}, TUN {}, {} policies, sockets in {}", backend_.name(), config_.tun_name,
              config_.policies.size(), config_.run_dir);
@@ -102,6 +124,7 @@ class Daemon {
     service_notify("STOPPING=1");
     log_info("stopping: {} SAs are removed", sad_.size());
     sad_.remove_all();
+    if (config_.block_on_stop) log_info("what the policies protect stays blocked: `espd --release` lets it pass");
     return ok();
   }
 
@@ -120,6 +143,59 @@ class Daemon {
     ESPLANADE_TRY(server, PacketServer::create(poller, std::move(options), std::move(handlers)));
     status_ = std::move(server);
     return ok();
+  }
+
+  std::function<bool(const Policy&)> open_ones() {
+    return [this](const Policy& policy) { return data_plane_.falls_back(policy); };
+  }
+
+  void outbound_ready(std::uint32_t reqid) {
+    const Policy* policy = policies_.by_reqid(reqid);
+    const bool was_open = policy != nullptr && data_plane_.falls_back(*policy);
+    data_plane_.outbound_ready(reqid);
+    if (!was_open || data_plane_.falls_back(*policy) || !guard_) return;
+    if (const Status applied = guard_->apply(policies_.all(), open_ones()); !applied) log_error("{}", applied.error().detail);
+  }
+
+  /// Reads the configuration anew and takes it over, or keeps the former one whole. SAs of policies that are gone or changed
+  /// are told as expired and removed: the IKE daemon makes new ones when traffic asks.
+  Result<std::size_t> reload() {
+    ESPLANADE_TRY(next, load_config(path_));
+    if (const auto what = needs_restart(config_, next))
+      return Error{Errc::kState, fmt::format("{}: {} cannot change while espd runs: restart it", path_, *what)};
+    Status applied = routing_.apply(next.policies);
+    if (applied && guard_) applied = guard_->apply(next.policies, open_ones());
+    if (!applied) {
+      if (const Status back = routing_.apply(config_.policies); !back) log_error("{}", back.error().detail);
+      return applied.error();
+    }
+    std::vector<Expiry> ended;
+    for (const Policy& former : config_.policies) {
+      if (former.action != Action::kProtect) continue;
+      const auto same = std::ranges::find_if(next.policies, [&](Policy p) {
+        p.name = former.name;
+        p.fallback_clear = former.fallback_clear;
+        return p == former;
+      });
+      if (same != next.policies.end()) continue;
+      for (const host::SaHandle handle : sad_.give_up(former.reqid)) ended.push_back({handle, true});
+    }
+    expire(ended);
+    config_ = std::move(next);
+    policies_.replace(config_.policies);
+    data_plane_.policies_changed();
+    routing_.keep(config_.block_on_stop);
+    if (guard_) guard_->keep(config_.block_on_stop);
+    log_setup("espd", config_.log_level);
+    log_info("took over {}: {} policies, {} SAs removed", path_, config_.policies.size(), ended.size());
+    return ended.size();
+  }
+
+  void count_guarded() {
+    if (!guard_) return;
+    const Guard::Counts counts = guard_->counts();
+    counters_.drops[static_cast<std::size_t>(Drop::kClearIn)] = counts.in;
+    counters_.drops[static_cast<std::size_t>(Drop::kClearOut)] = counts.out;
   }
 
   void tick() {
@@ -173,10 +249,13 @@ class Daemon {
     }
   }
 
-  const Config& config_;
+  const std::string& path_;
+  Config config_;
   host::Backend& backend_;
   Tun& tun_;
   Outside& outside_;
+  PolicyRouting& routing_;
+  std::optional<Guard>& guard_;
   Counters counters_;
   PolicyTable policies_;
   Sad sad_;
@@ -196,20 +275,34 @@ Status make_run_dir(const std::string& path) {
 
 }  // namespace
 
-Status run_daemon(const Config& config) {
+Status run_daemon(const std::string& path, const Config& config) {
   ESPLANADE_TRY(poller, Poller::create());
   ESPLANADE_CHECK(make_run_dir(config.run_dir));
   // Privileges and names first: they fail at once. The card may take seconds.
-  ESPLANADE_TRY(outside, Outside::open());
-  ESPLANADE_TRY(tun, Tun::create(config.tun_name, config.tun_mtu, config.policies));
+  ESPLANADE_TRY(outside, Outside::open(config.table));
+  std::optional<Guard> guard;
+  if (config.guard) {
+    ESPLANADE_TRY(made, Guard::create(config.tun_name, config.table, config.policies, [](const Policy& policy) { return policy.fallback_clear; }));
+    guard.emplace(std::move(made));
+    guard->keep(config.block_on_stop);
+  }
+  ESPLANADE_TRY(tun, Tun::create(config.tun_name, config.tun_mtu));
+  ESPLANADE_TRY(routing, PolicyRouting::create(config.table, tun.index()));
+  routing.keep(config.block_on_stop);
+  ESPLANADE_CHECK(routing.apply(config.policies));
   const auto open = [](const std::string& card) {
     log_info("opening card {}", card);
     return host::open_backend({card, false});
   };
   ESPLANADE_TRY(backend, config.recover ? host::open_failover_backend(config.cards, open) : open(config.cards.front()));
-  ESPLANADE_TRY(stop, StopSignal::create());
-  Daemon daemon(config, *backend, tun, outside);
-  return daemon.run(poller, stop);
+  ESPLANADE_TRY(signals, Signals::create());
+  Daemon daemon(path, config, *backend, tun, outside, routing, guard);
+  return daemon.run(poller, signals);
+}
+
+Status release(const Config& config) {
+  ESPLANADE_CHECK(PolicyRouting::remove_all(config.table));
+  return config.guard ? Guard::remove_all() : ok();
 }
 
 }  // namespace esplanade::espd

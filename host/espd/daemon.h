@@ -6,7 +6,10 @@
 
 namespace esplanade::espd {
 
-/// Runs until SIGTERM or SIGINT. Errors are those of starting up: kPermission, kNoCard, kState, kIo...
-Status run_daemon(const Config& config);
+/// Runs until SIGTERM or SIGINT; SIGHUP reads `path` anew. Errors are those of starting up: kPermission, kNoCard, kState, kIo...
+Status run_daemon(const std::string& path, const Config& config);
+
+/// Removes the rules and routes that an espd with on_stop = "block" left behind. kPermission, kIo.
+Status release(const Config& config);
 
 }  // namespace esplanade::espd

@@ -60,37 +60,39 @@ void DataPlane::on_udp() {
   });
 }
 
-void DataPlane::on_raw() {
-  read_batch([this] {
-    const auto got = outside_.receive_raw(room_);
+void DataPlane::on_raw(int fd, std::uint8_t protocol) {
+  read_batch([this, fd, protocol] {
+    const auto got = outside_.receive_raw(fd, room_);
     if (!got) log_debug("{}", got.error().detail);
     if (!got || *got == 0) return false;
     const ByteView packet = ByteView(room_).first(*got);
-    if (packet.size() < 20 || packet[9] != esp::kProtoEsp) {
+    if (packet.size() < 20 || packet[9] != protocol) {
       counters_.drop(Drop::kNotEsp);
       return true;
     }
     ++counters_.raw_esp_in;
-    submit(std::nullopt, packet);
+    submit({std::nullopt, packet.size()}, packet);
     return true;
   });
 }
 
 void DataPlane::from_tun(ByteView packet) {
-  const auto flow = flow_of(packet);
+  const auto flow = outbound_flows_.of(packet, Clock::now());
   if (!flow) return counters_.drop(Drop::kNotIp);
-  const Policy* policy = policies_.match_outbound(*flow);
-  if (policy == nullptr) return counters_.drop(Drop::kNoPolicy);
+  const auto [policy, unclear] = policies_.match(*flow);
+  if (policy == nullptr) return counters_.drop(unclear ? Drop::kFragment : Drop::kNoPolicy);
+  if (policy->action == Action::kDiscard) return counters_.drop(Drop::kDiscard);
+  if (policy->action == Action::kBypass) return send_clear(packet);
   if (lost_) return counters_.drop(Drop::kCardLost);
-  const Sa* sa = sad_.outbound(policy->reqid, packet.size());
-  if (sa == nullptr) return without_sa(*policy, packet);
-  protect(*policy, *sa, packet);
+  protect(*policy, packet);
 }
 
-/// A packet that its SA may no longer carry waits for the next one.
-void DataPlane::protect(const Policy& policy, const Sa& sa, ByteView packet) {
+/// A packet without SA, or that its SA may no longer carry, waits for the next one.
+void DataPlane::protect(const Policy& policy, ByteView packet) {
+  if (!sad_.ready(policy)) return without_sa(policy, packet);
+  const Sa& sa = *sad_.outbound(policy.reqid, policy.inner_protocol(), packet.size());
   if (!sad_.reserve(sa.handle, packet.size())) return wait_for_sa(policy, packet);
-  submit(sa.handle, packet);
+  submit({sa.handle, packet.size(), policy.ipsec == Ipsec::kAhEsp ? policy.reqid : 0}, packet);
 }
 
 void DataPlane::from_udp(MutableBytes packet, const UdpPath& path) {
@@ -114,18 +116,18 @@ void DataPlane::from_udp(MutableBytes packet, const UdpPath& path) {
   }
   ++counters_.udp_esp_in;
   write_udp_headers(packet, path);
-  submit(std::nullopt, packet);
+  submit({std::nullopt, packet.size()}, packet);
 }
 
 void DataPlane::without_sa(const Policy& policy, ByteView packet) {
   const Fallback::Verdict verdict = fallback_.packet(policy.reqid, Clock::now());
   if (verdict == Fallback::Verdict::kHold) return wait_for_sa(policy, packet);
-  send_clear(policy, packet);
+  send_clear(packet);
   if (verdict == Fallback::Verdict::kClearAndAsk) (void)hooks_.acquire(policy);
 }
 
-void DataPlane::send_clear(const Policy& policy, ByteView packet) {
-  if (!outside_.send_clear(packet, policy.peer)) return counters_.drop(Drop::kOutsideSend);
+void DataPlane::send_clear(ByteView packet) {
+  if (!outside_.send_clear(packet)) return counters_.drop(Drop::kOutsideSend);
   ++counters_.clear_out;
 }
 
@@ -145,12 +147,14 @@ void DataPlane::ask(const Policy& policy, Waiting& waiting, Clock::time_point no
 }
 
 void DataPlane::outbound_ready(std::uint32_t reqid) {
+  const Policy* policy = policies_.by_reqid(reqid);
+  if (policy == nullptr || !sad_.ready(*policy)) return;
   fallback_.protect(reqid);
   const auto found = waiting_.find(reqid);
-  if (found == waiting_.end() || sad_.outbound(reqid) == nullptr) return;
+  if (found == waiting_.end()) return;
   const auto packets = std::move(found->second.packets);
   waiting_.erase(found);
-  for (const auto& [since, packet] : packets) protect(*policies_.by_reqid(reqid), *sad_.outbound(reqid, packet.size()), packet);
+  for (const auto& [since, packet] : packets) protect(*policy, packet);
 }
 
 void DataPlane::acquire_failed(std::uint32_t reqid, bool silent) {
@@ -159,7 +163,7 @@ void DataPlane::acquire_failed(std::uint32_t reqid, bool silent) {
   const auto found = waiting_.find(reqid);
   if (found == waiting_.end()) return;
   if (clear) {
-    for (const auto& [since, packet] : found->second.packets) send_clear(*policy, packet);
+    for (const auto& [since, packet] : found->second.packets) send_clear(packet);
     found->second.packets.clear();
     return;
   }
@@ -167,6 +171,14 @@ void DataPlane::acquire_failed(std::uint32_t reqid, bool silent) {
   if (silent) return;
   counters_.drop(Drop::kNegotiationFailed, found->second.packets.size());
   found->second.packets.clear();  // next_acquire stays: no storm of requests
+}
+
+void DataPlane::policies_changed() {
+  std::erase_if(waiting_, [this](const auto& entry) {
+    const bool gone = policies_.by_reqid(entry.first) == nullptr;
+    if (gone) counters_.drop(Drop::kNoPolicy, entry.second.packets.size());
+    return gone;
+  });
 }
 
 void DataPlane::tick(Clock::time_point now) {
@@ -185,16 +197,22 @@ std::size_t DataPlane::num_waiting() const {
   return sum;
 }
 
-Status DataPlane::try_submit(std::optional<host::SaHandle> encap, ByteView packet) {
-  const std::uint64_t cookie = packet.size();  // comes back with the outcome; lifetimes count these bytes
-  return encap ? backend_.submit_encap(*encap, packet, cookie) : backend_.submit_decap(packet, cookie);
+// What a packet is for comes back in the cookie: the bytes that lifetimes count, and the policy whose AH belongs around the ESP.
+namespace {
+std::uint64_t cookie_of(const DataPlane::Job& job) { return (std::uint64_t{job.bundle_reqid} << 32) | job.bytes; }
+std::uint32_t bytes_of(std::uint64_t cookie) { return static_cast<std::uint32_t>(cookie); }
+std::uint32_t bundle_reqid_of(std::uint64_t cookie) { return static_cast<std::uint32_t>(cookie >> 32); }
+}  // namespace
+
+Status DataPlane::try_submit(const Job& job, ByteView packet) {
+  return job.encap ? backend_.submit_encap(*job.encap, packet, cookie_of(job)) : backend_.submit_decap(packet, cookie_of(job));
 }
 
-void DataPlane::submit(std::optional<host::SaHandle> encap, ByteView packet) {
+void DataPlane::submit(const Job& job, ByteView packet) {
   if (lost_) return counters_.drop(Drop::kCardLost);
   if (drained_) return counters_.drop(Drop::kDrained);
   if (backlog_.empty()) {
-    const Status handed = try_submit(encap, packet);
+    const Status handed = try_submit(job, packet);
     if (handed) return;
     if (handed.error().code == Errc::kDeviceLost) {
       set_lost(handed.error().detail);
@@ -205,14 +223,14 @@ void DataPlane::submit(std::optional<host::SaHandle> encap, ByteView packet) {
       return counters_.drop(Drop::kCard);
     }
   }
-  // Bounded: nothing is read while there is a backlog, so it holds what waited for one SA at most.
-  backlog_.push_back({encap, Bytes(packet.begin(), packet.end())});
+  // Bounded: nothing is read while there is a backlog, so it holds what waited for one SA and what was inside at most.
+  backlog_.emplace_back(job, Bytes(packet.begin(), packet.end()));
 }
 
 void DataPlane::drain_backlog() {
   while (!backlog_.empty() && !lost_) {
-    const Job& job = backlog_.front();
-    const Status handed = try_submit(job.encap, job.packet);
+    const auto& [job, packet] = backlog_.front();
+    const Status handed = try_submit(job, packet);
     if (!handed && handed.error().code == Errc::kRingFull) return;
     if (!handed && handed.error().code == Errc::kDeviceLost) return set_lost(handed.error().detail);
     if (!handed) counters_.drop(Drop::kCard);
@@ -239,8 +257,9 @@ void DataPlane::finish(const host::Outcome& outcome) {
 }
 
 void DataPlane::finish_encap(const host::Outcome& outcome) {
-  if (outcome.sa) sad_.count(*outcome.sa, outcome.cookie);
-  switch (outside_.send_esp(outcome.packet)) {
+  if (outcome.sa) sad_.count(*outcome.sa, bytes_of(outcome.cookie));
+  if (const std::uint32_t reqid = bundle_reqid_of(outcome.cookie); reqid != 0) return add_ah(reqid, outcome.packet);
+  switch (outside_.send_ipsec(outcome.packet)) {
     case Outside::Sent::kUdp:
       ++counters_.udp_esp_out;
       return;
@@ -252,15 +271,25 @@ void DataPlane::finish_encap(const host::Outcome& outcome) {
   }
 }
 
+void DataPlane::add_ah(std::uint32_t reqid, ByteView esp_packet) {
+  const Sa* ah = sad_.outbound(reqid, esp::Protocol::kAh, esp_packet.size());
+  if (ah == nullptr || !sad_.reserve(ah->handle, esp_packet.size())) return counters_.drop(Drop::kNotOfSa);
+  submit({ah->handle, esp_packet.size()}, esp_packet);
+}
+
 void DataPlane::finish_decap(const host::Outcome& outcome) {
   const Sa* sa = outcome.sa ? sad_.find(*outcome.sa) : nullptr;
   // The card may use a handle again: what was in flight for its former SA is not the new one's.
   if (sa == nullptr || sa->outbound || sa->id.spi != outcome.spi) return counters_.drop(Drop::kNotOfSa);
   sad_.count(*outcome.sa, outcome.packet.size());
   const Policy* policy = policies_.by_reqid(sa->reqid);
-  const auto flow = flow_of(outcome.packet);
-  if (policy == nullptr || !flow || !PolicyTable::inbound_allowed(*policy, *flow))
-    return counters_.drop(Drop::kSelector);
+  if (policy == nullptr) return counters_.drop(Drop::kSelector);
+  if (policy->ipsec == Ipsec::kAhEsp) {
+    if (sa->id.protocol == esp::Protocol::kAh) return submit({std::nullopt, outcome.packet.size(), policy->reqid}, outcome.packet);
+    if (bundle_reqid_of(outcome.cookie) != policy->reqid) return counters_.drop(Drop::kSelector);
+  }
+  const auto flow = inbound_flows_.of(outcome.packet, Clock::now());
+  if (!flow || !policies_.inbound_allowed(*policy, *flow)) return counters_.drop(flow && flow->unclear ? Drop::kFragment : Drop::kSelector);
   if (!tun_.write(outcome.packet)) return counters_.drop(Drop::kTunWrite);
   ++counters_.tun_out;
 }

@@ -1,6 +1,6 @@
 // Packets between TUN, card and network. Outbound: policy, outbound SA, card, network; a packet that has no
 // SA yet waits while the IKE daemon is asked. Inbound: network, card, policy of the SA, TUN. Nothing ever
-// passes in clear, but for a policy that says so while its peer does not speak IKE (fallback.h).
+// passes in clear, but for policies that bypass, and those that say so while their peer does not speak IKE (fallback.h).
 #pragma once
 
 #include <deque>
@@ -8,6 +8,7 @@
 
 #include "host/espd/counters.h"
 #include "host/espd/fallback.h"
+#include "host/espd/flow_tracker.h"
 #include "host/espd/outside.h"
 #include "host/espd/sad.h"
 #include "host/espd/tun.h"
@@ -26,7 +27,7 @@ class DataPlane {
   /// Each reads up to a batch of packets and hands them to the card.
   void on_tun();
   void on_udp();
-  void on_raw();
+  void on_raw(int fd, std::uint8_t protocol);
   /// Takes finished packets out of the card and passes them on, waiting up to `wait` for the first.
   void reap(std::chrono::milliseconds wait);
 
@@ -34,6 +35,10 @@ class DataPlane {
   /// dropped, or go in clear where the policy falls back.
   void outbound_ready(std::uint32_t reqid);
   void acquire_failed(std::uint32_t reqid, bool silent);
+  /// The policies are others now: packets that wait for one that is gone are dropped.
+  void policies_changed();
+  /// Whether the traffic of the policy may pass in clear, for it never had an SA: fallback.h.
+  bool falls_back(const Policy& policy) const { return fallback_.open(policy); }
   /// Old waiting packets are dropped, due ACQUIREs sent.
   void tick(Clock::time_point now);
 
@@ -47,28 +52,31 @@ class DataPlane {
   void set_lost(const std::string& why);
   std::size_t num_waiting() const;
 
+  struct Job {  // for the card
+    std::optional<host::SaHandle> encap;
+    std::size_t bytes = 0;             // that lifetimes count
+    std::uint32_t bundle_reqid = 0;  // of the policy whose AH is still to be put around, or was taken off
+  };
+
  private:
   struct Waiting {  // for an SA of one policy
     std::deque<std::pair<Clock::time_point, Bytes>> packets;
     Clock::time_point next_acquire{};
   };
-  struct Job {  // for the card, which was full
-    std::optional<host::SaHandle> encap;
-    Bytes packet;
-  };
   template <class Receive>
   void read_batch(Receive receive);
   void from_tun(ByteView packet);
   void from_udp(MutableBytes packet, const UdpPath& path);
-  void protect(const Policy& policy, const Sa& sa, ByteView packet);
+  void protect(const Policy& policy, ByteView packet);
   void without_sa(const Policy& policy, ByteView packet);
-  void send_clear(const Policy& policy, ByteView packet);
+  void send_clear(ByteView packet);
   void wait_for_sa(const Policy& policy, ByteView packet);
   void ask(const Policy& policy, Waiting& waiting, Clock::time_point now);
-  void submit(std::optional<host::SaHandle> encap, ByteView packet);
-  Status try_submit(std::optional<host::SaHandle> encap, ByteView packet);
+  void submit(const Job& job, ByteView packet);
+  Status try_submit(const Job& job, ByteView packet);
   void drain_backlog();
   void finish(const host::Outcome& outcome);
+  void add_ah(std::uint32_t reqid, ByteView esp_packet);
   void finish_encap(const host::Outcome& outcome);
   void finish_decap(const host::Outcome& outcome);
 
@@ -81,8 +89,9 @@ class DataPlane {
   Hooks hooks_;
   bool lost_ = false, drained_ = false;
   Fallback fallback_;
+  FlowTracker outbound_flows_, inbound_flows_;
   std::unordered_map<std::uint32_t, Waiting> waiting_;  // by reqid
-  std::deque<Job> backlog_;
+  std::deque<std::pair<Job, Bytes>> backlog_;
   std::vector<host::Outcome> outcomes_;
   Bytes room_;
 };

@@ -31,6 +31,8 @@ class Fallback {
   enum class Verdict : std::uint8_t { kHold, kClear, kClearAndAsk };
   /// A packet of a policy without SA. kClearAndAsk: in clear, and the IKE daemon is to be asked for an SA.
   Verdict packet(std::uint32_t reqid, Time now);
+  /// Whether traffic of the policy may be in clear: it falls back, and never had an SA.
+  bool open(const Policy& policy) const { return policy.fallback_clear && !protected_.contains(policy.reqid); }
   std::size_t num_soft() const { return soft_.size(); }
 
  private:

@@ -26,9 +26,10 @@ int fail(const esplanade::Error& error) {
 int main(int argc, char** argv) {
   CLI::App app{"espd moves packets between a TUN device, an ESP card and the network. SAs come by PF_KEYv2."};
   std::string path = "/etc/esplanade/espd.toml";
-  bool check = false;
+  bool check = false, release = false;
   app.add_option("--config", path, "configuration file")->capture_default_str();
   app.add_flag("--check", check, "check the configuration, start nothing");
+  app.add_flag("--release", release, "let pass what an espd that does not run any more left blocked");
   CLI11_PARSE(app, argc, argv);
 
   forbid_dumps();
@@ -38,7 +39,11 @@ int main(int argc, char** argv) {
     fmt::print("{}: correct, {} policies\n", path, config->policies.size());
     return 0;
   }
+  if (release) {
+    const esplanade::Status released = esplanade::espd::release(*config);
+    return released ? 0 : fail(released.error());
+  }
   esplanade::log_setup("espd", config->log_level);
-  const esplanade::Status ran = esplanade::espd::run_daemon(*config);
+  const esplanade::Status ran = esplanade::espd::run_daemon(path, *config);
   return ran ? 0 : fail(ran.error());
 }

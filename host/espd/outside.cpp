@@ -1,8 +1,6 @@
 #include "host/espd/outside.h"
 
 #include <fmt/format.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <sys/socket.h>
@@ -52,9 +50,11 @@ esp::IpAddress from_in_addr(const in_addr& raw) {
   return out;
 }
 
-Result<pfkey::Fd> open_udp() {
+bool set_mark(int fd, std::uint32_t mark) { return set_option(fd, SOL_SOCKET, SO_MARK, static_cast<int>(mark)); }
+
+Result<pfkey::Fd> open_udp(std::uint32_t mark) {
   pfkey::Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return os_error("cannot open a UDP socket", "CAP_NET_ADMIN");
+  if (!fd || !set_mark(fd.get(), mark)) return os_error("cannot open a UDP socket", "CAP_NET_ADMIN");
   // Path MTU discovery off: the ICMP answers to our packets end here, so DF would make black holes.
   if (!set_option(fd.get(), IPPROTO_IP, IP_PKTINFO, 1) || !set_option(fd.get(), IPPROTO_IP, IP_RECVTOS, 1) ||
       !set_option(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)) {
@@ -68,34 +68,21 @@ Result<pfkey::Fd> open_udp() {
   return fd;
 }
 
-Result<pfkey::Fd> open_raw() {
-  pfkey::Fd fd(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ESP));
-  if (!fd) return os_error("cannot open a raw ESP socket", "CAP_NET_RAW");
-  if (!set_option(fd.get(), IPPROTO_IP, IP_HDRINCL, 1))
-    return os_error("cannot set up the raw ESP socket", "CAP_NET_RAW");
+Result<pfkey::Fd> open_raw(int protocol, std::uint32_t mark) {
+  pfkey::Fd fd(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+  if (!fd) return os_error("cannot open a raw socket", "CAP_NET_RAW");
+  if (!set_option(fd.get(), IPPROTO_IP, IP_HDRINCL, 1) || !set_mark(fd.get(), mark))
+    return os_error("cannot set up a raw socket", "CAP_NET_RAW and CAP_NET_ADMIN");
   widen_buffers(fd.get());
   return fd;
 }
 
-// The interface that holds the address which the kernel would use towards `to`; 0: none.
-unsigned interface_towards(const esp::IpAddress& to) {
-  const pfkey::Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  const sockaddr_in remote = socket_address(to, kNattPort);
-  sockaddr_in own{};
-  socklen_t len = sizeof own;
-  if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&remote), sizeof remote) != 0 ||
-      ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &len) != 0)
-    return 0;
-  ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return 0;
-  unsigned found = 0;
-  for (const ifaddrs* i = list; i != nullptr && found == 0; i = i->ifa_next) {
-    if (i->ifa_addr == nullptr || i->ifa_addr->sa_family != AF_INET) continue;
-    const auto& address = *reinterpret_cast<const sockaddr_in*>(i->ifa_addr);
-    if (address.sin_addr.s_addr == own.sin_addr.s_addr) found = ::if_nametoindex(i->ifa_name);
-  }
-  ::freeifaddrs(list);
-  return found;
+// To send whole IPv6 packets; none where the kernel has no IPv6.
+Result<pfkey::Fd> open_clear6(std::uint32_t mark) {
+  pfkey::Fd fd(::socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW));
+  if (!fd && errno == EAFNOSUPPORT) return fd;
+  if (!fd || !set_mark(fd.get(), mark)) return os_error("cannot set up a raw socket of IPv6", "CAP_NET_RAW and CAP_NET_ADMIN");
+  return fd;
 }
 
 bool would_wait() { return errno == EAGAIN || errno == EINTR; }
@@ -125,10 +112,12 @@ void write_udp_headers(MutableBytes packet, const UdpPath& path) {
   store_be16(udp + 4, static_cast<std::uint16_t>(packet.size() - 20));
 }
 
-Result<Outside> Outside::open() {
-  ESPLANADE_TRY(udp, open_udp());
-  ESPLANADE_TRY(raw, open_raw());
-  return Outside(std::move(udp), std::move(raw));
+Result<Outside> Outside::open(std::uint32_t mark) {
+  ESPLANADE_TRY(udp, open_udp(mark));
+  ESPLANADE_TRY(esp, open_raw(IPPROTO_ESP, mark));
+  ESPLANADE_TRY(ah, open_raw(IPPROTO_AH, mark));
+  ESPLANADE_TRY(clear6, open_clear6(mark));
+  return Outside(std::move(udp), std::move(esp), std::move(ah), std::move(clear6));
 }
 
 Result<std::size_t> Outside::receive_udp(MutableBytes room, UdpPath& path) {
@@ -165,11 +154,11 @@ Result<std::size_t> Outside::receive_udp(MutableBytes room, UdpPath& path) {
   return kUdpHeaders + static_cast<std::size_t>(got);
 }
 
-Result<std::size_t> Outside::receive_raw(MutableBytes room) {
-  const ssize_t got = ::recv(raw_.get(), room.data(), room.size(), 0);
+Result<std::size_t> Outside::receive_raw(int fd, MutableBytes room) {
+  const ssize_t got = ::recv(fd, room.data(), room.size(), 0);
   if (got >= 0) return static_cast<std::size_t>(got);
   if (would_wait()) return std::size_t{0};
-  return Error{Errc::kIo, std::string("raw ESP socket: ") + std::strerror(errno)};
+  return Error{Errc::kIo, std::string("raw socket: ") + std::strerror(errno)};
 }
 
 bool Outside::send_udp(const UdpPath& path, ByteView first, ByteView second) {
@@ -200,7 +189,7 @@ bool Outside::send_udp(const UdpPath& path, ByteView first, ByteView second) {
   return ::sendmsg(udp_.get(), &message, MSG_NOSIGNAL) >= 0;
 }
 
-Outside::Sent Outside::send_esp(ByteView outer) {
+Outside::Sent Outside::send_ipsec(ByteView outer) {
   if (outer.size() < kUdpHeaders || outer[0] != 0x45) return Sent::kNot;
   const esp::IpAddress src = esp::source_of(outer);
   const esp::IpAddress dst = esp::destination_of(outer);
@@ -210,35 +199,23 @@ Outside::Sent Outside::send_esp(ByteView outer) {
     if (path.src_port != kNattPort) return Sent::kNot;
     return send_udp(path, outer.subspan(kUdpHeaders), {}) ? Sent::kUdp : Sent::kNot;
   }
-  if (outer[9] != esp::kProtoEsp) return Sent::kNot;
+  if (outer[9] != esp::kProtoEsp && outer[9] != esp::kProtoAh) return Sent::kNot;
   const sockaddr_in to = socket_address(dst, 0);
-  const ssize_t sent = ::sendto(raw_.get(), outer.data(), outer.size(), MSG_NOSIGNAL,
+  const ssize_t sent = ::sendto(esp_.get(), outer.data(), outer.size(), MSG_NOSIGNAL,
                                 reinterpret_cast<const sockaddr*>(&to), sizeof to);
   return sent >= 0 ? Sent::kRaw : Sent::kNot;
 }
 
-bool Outside::send_clear(ByteView packet, const esp::IpAddress& towards) {
-  if (packet.size() < 20 || packet[0] >> 4 != 4) return false;
-  const unsigned interface_index = interface_towards(towards);
-  if (interface_index == 0) return false;
-  sockaddr_in to = socket_address(esp::destination_of(packet), 0);
-  iovec part{const_cast<Byte*>(packet.data()), packet.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(in_pktinfo))] = {};
-  msghdr message{};
-  message.msg_name = &to;
-  message.msg_namelen = sizeof to;
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* c = CMSG_FIRSTHDR(&message);
-  c->cmsg_level = IPPROTO_IP;
-  c->cmsg_type = IP_PKTINFO;
-  c->cmsg_len = CMSG_LEN(sizeof(in_pktinfo));
-  in_pktinfo info{};
-  info.ipi_ifindex = static_cast<int>(interface_index);
-  std::memcpy(CMSG_DATA(c), &info, sizeof info);
-  return ::sendmsg(raw_.get(), &message, MSG_NOSIGNAL) >= 0;
+bool Outside::send_clear(ByteView packet) {
+  const esp::IpAddress dst = esp::destination_of(packet);
+  const auto send = [&](int fd, const auto& to) {
+    return ::sendto(fd, packet.data(), packet.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&to), sizeof to) >= 0;
+  };
+  if (dst.version == 4) return send(esp_.get(), socket_address(dst, 0));
+  sockaddr_in6 to{};
+  to.sin6_family = AF_INET6;
+  std::memcpy(&to.sin6_addr, dst.octets.data(), 16);
+  return clear6_ && send(clear6_.get(), to);
 }
 
 bool Outside::send_ike(const pfkey::NattFrame& frame) {

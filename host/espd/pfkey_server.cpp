@@ -30,12 +30,16 @@ Message refusal(const Message& request, Errc code) {
   return m;
 }
 
+esp::Protocol protocol_of(pfkey::SaType type) { return type == pfkey::SaType::kAh ? esp::Protocol::kAh : esp::Protocol::kEsp; }
+
 Result<SaId> id_of(const Message& m) {
   if (!m.sa || !m.dst) return Error{Errc::kMalformed, "the extensions SA and ADDRESS_DST are needed"};
   if (m.satype == pfkey::SaType::kUnspec) return Error{Errc::kMalformed, "an SA type is needed"};
-  return SaId{m.satype == pfkey::SaType::kEsp ? esp::Protocol::kEsp : esp::Protocol::kAh, m.sa->spi,
-              m.dst->address};
+  return SaId{protocol_of(m.satype), m.sa->spi, m.dst->address};
 }
+
+std::uint8_t to_pfkey(esp::Mode mode) { return mode == esp::Mode::kTunnel ? pfkey::kModeTunnel : pfkey::kModeTransport; }
+pfkey::SaType to_pfkey(esp::Protocol protocol) { return protocol == esp::Protocol::kAh ? pfkey::SaType::kAh : pfkey::SaType::kEsp; }
 
 std::optional<pfkey::LifetimeExt> to_ext(const esp::Lifetime& l) {
   if (l.bytes == 0 && l.packets == 0 && l.seconds == 0) return std::nullopt;
@@ -161,9 +165,10 @@ Result<Message> PfkeyServer::get_spi(ClientId client, const Message& request) {
   if (!request.src || !request.dst || !request.sa2) {
     return Error{Errc::kMalformed, "the extensions ADDRESS_SRC, ADDRESS_DST and SA2 are needed"};
   }
-  if (request.satype != pfkey::SaType::kEsp) return Error{Errc::kUnsupported, "only ESP is done here"};
+  if (request.satype == pfkey::SaType::kUnspec) return Error{Errc::kMalformed, "an SA type is needed"};
   const pfkey::SpiRangeExt range = request.spi_range.value_or(pfkey::SpiRangeExt{256, UINT32_MAX});
   Larval wanted;
+  wanted.id.protocol = protocol_of(request.satype);
   wanted.id.dst = request.dst->address;
   wanted.src = request.src->address;
   wanted.reqid = request.sa2->reqid;
@@ -190,14 +195,14 @@ Result<Message> PfkeyServer::install(ClientId client, Message& request) {
   const std::uint32_t reqid = m.sa2->reqid;
   ESPLANADE_TRY(handle, sad_.install(std::move(params), reqid, client));
   const Sa& sa = *sad_.find(handle);
-  log_info("installed {} SA {:08x}, {} -> {}, reqid {}{}", outbound ? "outbound" : "inbound", sa.id.spi,
-           esp::to_string(sa.src), esp::to_string(sa.id.dst), reqid, sa.natt ? ", in UDP" : "");
+  log_info("installed {} {} SA {:08x}, {} -> {}, {} mode, reqid {}{}", outbound ? "outbound" : "inbound", sa.id.protocol == esp::Protocol::kAh ? "AH" : "ESP", sa.id.spi,
+           esp::to_string(sa.src), esp::to_string(sa.id.dst), sa.mode == esp::Mode::kTunnel ? "tunnel" : "transport", reqid, sa.natt ? ", in UDP" : "");
   if (outbound) hooks_.outbound_ready(reqid);
   return m;
 }
 
 Result<Message> PfkeyServer::move(const Message& request) {
-  const auto protocol = request.satype == pfkey::SaType::kAh ? esp::Protocol::kAh : esp::Protocol::kEsp;
+  const esp::Protocol protocol = protocol_of(request.satype);
   const esp::Natt natt{*request.natt_sport, *request.natt_dport};
   ESPLANADE_CHECK(sad_.move(protocol, request.sa->spi, request.sa2->reqid, request.src->address,
                             request.dst->address, natt));
@@ -224,7 +229,7 @@ Result<Message> PfkeyServer::remove(const Message& request) {
 
 Message PfkeyServer::describe(const Sa& sa) {
   Message m;
-  m.satype = sa.id.protocol == esp::Protocol::kEsp ? pfkey::SaType::kEsp : pfkey::SaType::kAh;
+  m.satype = to_pfkey(sa.id.protocol);
   m.sa = pfkey::SaExt{sa.id.spi,
                       static_cast<std::uint8_t>(std::min<std::uint16_t>(sa.replay_window, UINT8_MAX)),
                       pfkey::SaState::kMature,
@@ -233,7 +238,7 @@ Message PfkeyServer::describe(const Sa& sa) {
                       0};
   m.src = pfkey::host_address(sa.src);
   m.dst = pfkey::host_address(sa.id.dst);
-  m.sa2 = pfkey::Sa2Ext{pfkey::kModeTunnel, 0, sa.reqid};
+  m.sa2 = pfkey::Sa2Ext{to_pfkey(sa.mode), 0, sa.reqid};
   m.lifetime_hard = to_ext(sa.hard);
   m.lifetime_soft = to_ext(sa.soft);
   if (sa.natt) {
@@ -285,11 +290,11 @@ bool PfkeyServer::acquire(const Policy& policy) {
   if (registered_.empty()) return false;
   Message m;
   m.type = Type::kAcquire;
-  m.satype = pfkey::SaType::kEsp;
+  m.satype = to_pfkey(policy.inner_protocol());
   m.seq = ++last_acquire_;
   m.src = pfkey::host_address(policy.local);
   m.dst = pfkey::host_address(policy.peer);
-  m.sa2 = pfkey::Sa2Ext{pfkey::kModeTunnel, 0, policy.reqid};
+  m.sa2 = pfkey::Sa2Ext{to_pfkey(policy.mode), 0, policy.reqid};
   acquire_of_[policy.reqid] = m.seq;
   ++counters_.acquires;
   log_info("policy {} needs an SA: asked the IKE daemon", policy.name);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <ctime>
 #include <tuple>
 
@@ -33,11 +34,7 @@ bool can_carry(const Sa& sa, std::uint64_t bytes) {
 }  // namespace
 
 Result<std::uint32_t> Sad::get_spi(const Larval& wanted, std::uint32_t min, std::uint32_t max) {
-  const Policy* policy = policies_.by_reqid(wanted.reqid);
-  if (policy == nullptr) return Error{Errc::kMalformed, fmt::format("no policy has reqid {}", wanted.reqid)};
-  if (wanted.id.dst != policy->local || wanted.src != policy->peer) {
-    return Error{Errc::kMalformed, fmt::format("addresses are not those of policy {}", policy->name)};
-  }
+  ESPLANADE_CHECK(check_ends(wanted.reqid, wanted.id.protocol, wanted.id.dst, wanted.src));
   if (larval_.size() >= kMaxLarval) return Error{Errc::kTableFull, "too many SPIs wait for their SA"};
   ESPLANADE_TRY(spi, backend_.allocate_spi());
   // The card chooses; its low bits index the SA table. A range is there to keep 0 to 255 out, which it does.
@@ -52,26 +49,31 @@ Result<std::uint32_t> Sad::get_spi(const Larval& wanted, std::uint32_t min, std:
   return spi;
 }
 
-Status Sad::check_policy(const esp::SaParams& sa, std::uint32_t reqid) const {
+Status Sad::check_ends(std::uint32_t reqid, esp::Protocol protocol, const esp::IpAddress& local, const esp::IpAddress& peer) const {
   const Policy* policy = policies_.by_reqid(reqid);
-  const auto refuse = [&](const char* why) {
-    return Error{Errc::kMalformed, fmt::format("SA does not fit its policy: {}", why)};
-  };
-  if (policy == nullptr) return refuse("no policy has this reqid");
-  if (sa.protocol != esp::Protocol::kEsp) return refuse("it is not ESP");
-  if (sa.mode != esp::Mode::kTunnel) return refuse("it is not in tunnel mode");
-  const auto& [near, far] = sa.outbound ? std::tie(sa.src, sa.dst) : std::tie(sa.dst, sa.src);
-  if (near != policy->local || far != policy->peer) return refuse("outer addresses differ");
-  if (sa.natt && policy->udp_encap == UdpEncap::kNever) return refuse("it is UDP-encapsulated");
-  if (!sa.natt && policy->udp_encap == UdpEncap::kAlways) return refuse("it is not UDP-encapsulated");
-  if (sa.natt && (sa.outbound ? sa.natt->src_port : sa.natt->dst_port) != 4500)
-    return refuse("its UDP port on this side is not 4500");
+  if (policy == nullptr) return Error{Errc::kMalformed, fmt::format("no policy has reqid {}", reqid)};
+  const auto refuse = [&](const char* why) { return Error{Errc::kMalformed, fmt::format("does not fit policy {}: {}", policy->name, why)}; };
+  if (local != policy->local || peer != policy->peer) return refuse("outer addresses differ");
+  if (!policy->needs(protocol)) return refuse(protocol == esp::Protocol::kAh ? "it is AH" : "it is ESP");
+  return ok();
+}
+
+Status Sad::check_form(std::uint32_t reqid, bool outbound, esp::Protocol protocol, esp::Mode mode, const std::optional<esp::Natt>& natt) const {
+  const Policy& policy = *policies_.by_reqid(reqid);
+  const auto refuse = [&](const char* why) { return Error{Errc::kMalformed, fmt::format("does not fit policy {}: {}", policy.name, why)}; };
+  // Around ESP, AH may have either mode: as the daemons agreed.
+  if (protocol == policy.inner_protocol() && mode != policy.mode) return refuse(mode == esp::Mode::kTunnel ? "it is in tunnel mode" : "it is in transport mode");
+  if (natt && policy.udp_encap == UdpEncap::kNever) return refuse("it is UDP-encapsulated");
+  if (!natt && policy.udp_encap == UdpEncap::kAlways) return refuse("it is not UDP-encapsulated");
+  if (natt && (outbound ? natt->src_port : natt->dst_port) != 4500) return refuse("its UDP port on this side is not 4500");
   return ok();
 }
 
 Result<host::SaHandle> Sad::install(esp::SaParams params, std::uint32_t reqid, ClientId owner) {
   ESPLANADE_CHECK(esp::validate(params));
-  ESPLANADE_CHECK(check_policy(params, reqid));
+  const auto& [near, far] = params.outbound ? std::tie(params.src, params.dst) : std::tie(params.dst, params.src);
+  ESPLANADE_CHECK(check_ends(reqid, params.protocol, near, far));
+  ESPLANADE_CHECK(check_form(reqid, params.outbound, params.protocol, params.mode, params.natt));
   Sa record;
   record.id = {params.protocol, params.spi, params.dst};
   const auto larval = larval_.find(record.id);
@@ -83,6 +85,7 @@ Result<host::SaHandle> Sad::install(esp::SaParams params, std::uint32_t reqid, C
   record.src = params.src;
   record.reqid = reqid;
   record.outbound = params.outbound;
+  record.mode = params.mode;
   record.cipher = params.cipher;
   record.auth = params.auth;
   record.replay_window = params.replay_window;
@@ -96,13 +99,14 @@ Result<host::SaHandle> Sad::install(esp::SaParams params, std::uint32_t reqid, C
   record.handle = handle;
   if (larval != larval_.end()) larval_.erase(larval);
   by_id_[record.id] = handle;
+  const Use use{reqid, record.id.protocol};
   if (record.outbound) {
-    const auto inbound = inbound_.find(reqid);
+    const auto inbound = inbound_.find(use);
     record.proven = inbound == inbound_.end() || !sas_.contains(inbound->second);
     if (!record.proven) record.sibling = inbound->second;
-    outbound_[reqid].push_back(handle);
+    outbound_[use].push_back(handle);
   } else {
-    inbound_[reqid] = handle;
+    inbound_[use] = handle;
   }
   sas_.emplace(handle, std::move(record));
   return handle;
@@ -121,7 +125,7 @@ Status Sad::remove(host::SaHandle handle) {
   const auto found = sas_.find(handle);
   if (found == sas_.end()) return Error{Errc::kUnknownSpi, "no such SA"};
   by_id_.erase(found->second.id);
-  if (found->second.outbound) std::erase(outbound_[found->second.reqid], handle);
+  if (found->second.outbound) std::erase(outbound_[{found->second.reqid, found->second.id.protocol}], handle);
   sas_.erase(found);
   return backend_.remove(handle);
 }
@@ -167,6 +171,18 @@ std::size_t Sad::flush(ClientId owner) {
   return mine.size() + larvals;
 }
 
+std::vector<host::SaHandle> Sad::give_up(std::uint32_t reqid) {
+  std::erase_if(larval_, [&](const auto& entry) {
+    if (entry.second.reqid == reqid) backend_.release_spi(entry.first.spi);
+    return entry.second.reqid == reqid;
+  });
+  std::vector<host::SaHandle> out;
+  for (const auto& [handle, sa] : sas_) {
+    if (sa.reqid == reqid) out.push_back(handle);
+  }
+  return out;
+}
+
 void Sad::remove_all() {
   while (!sas_.empty()) {
     if (const Status removed = remove(sas_.begin()->first); !removed)
@@ -186,8 +202,13 @@ const Sa* Sad::find(const SaId& id) const {
   return found == by_id_.end() ? nullptr : find(found->second);
 }
 
-const Sa* Sad::outbound(std::uint32_t reqid, std::size_t bytes) const {
-  const auto found = outbound_.find(reqid);
+bool Sad::ready(const Policy& policy) const {
+  return std::ranges::all_of(std::array{esp::Protocol::kEsp, esp::Protocol::kAh},
+                             [&](esp::Protocol p) { return !policy.needs(p) || outbound(policy.reqid, p) != nullptr; });
+}
+
+const Sa* Sad::outbound(std::uint32_t reqid, esp::Protocol protocol, std::size_t bytes) const {
+  const auto found = outbound_.find({reqid, protocol});
   if (found == outbound_.end() || found->second.empty()) return nullptr;
   const Sa* newest = find(found->second.back());
   if (newest->proven || found->second.size() == 1 || Clock::now() - newest->installed >= kOverlap) return newest;
@@ -210,7 +231,7 @@ void Sad::count(host::SaHandle handle, std::uint64_t bytes) {
   ++sa.packets;
   if (!sa.outbound && !sa.proven) {
     sa.proven = true;
-    for (const host::SaHandle other : outbound_[sa.reqid]) {
+    for (const host::SaHandle other : outbound_[{sa.reqid, sa.id.protocol}]) {
       if (Sa& out = sas_.at(other); out.sibling == handle) out.proven = true;
     }
   }

@@ -37,6 +37,7 @@ struct Sa {
   esp::IpAddress src;
   std::uint32_t reqid = 0;
   bool outbound = false;
+  esp::Mode mode{};
   esp::Cipher cipher{};
   esp::Auth auth{};
   std::uint16_t replay_window = 0;
@@ -89,14 +90,18 @@ class Sad {
               const esp::IpAddress& dst, const esp::Natt& natt);
   /// Removes all SAs and larval SPIs that `owner` made; returns how many.
   std::size_t flush(ClientId owner);
+  /// The SAs of a policy; its larval SPIs are given back.
+  std::vector<host::SaHandle> give_up(std::uint32_t reqid);
   void remove_all();
 
   const Sa* find(host::SaHandle handle) const;
   const Sa* find(const SaId& id) const;
+  /// Whether the policy has every outbound SA that its packets need.
+  bool ready(const Policy& policy) const;
   /// The outbound SA of a policy that shall carry a packet of `bytes`; nullptr: none. It is the newest, but while the peer
   /// may not have that yet (the responder of a quick mode installs it only when the third message has come, RFC 2409 s5.5)
   /// the one before goes on, as far as its limits let it.
-  const Sa* outbound(std::uint32_t reqid, std::size_t bytes = 0) const;
+  const Sa* outbound(std::uint32_t reqid, esp::Protocol protocol, std::size_t bytes = 0) const;
   std::vector<const Sa*> all() const;  // in order of installation
   std::size_t size() const { return sas_.size(); }
   std::size_t num_larval() const { return larval_.size(); }
@@ -113,14 +118,17 @@ class Sad {
   void tick(Clock::time_point now, std::vector<Expiry>& out);
 
  private:
-  Status check_policy(const esp::SaParams& params, std::uint32_t reqid) const;
+  /// What an SA must have in common with its policy, its larval SPI already.
+  Status check_ends(std::uint32_t reqid, esp::Protocol protocol, const esp::IpAddress& local, const esp::IpAddress& peer) const;
+  Status check_form(std::uint32_t reqid, bool outbound, esp::Protocol protocol, esp::Mode mode, const std::optional<esp::Natt>& natt) const;
 
   host::Backend& backend_;
   const PolicyTable& policies_;
   std::map<host::SaHandle, Sa> sas_;
   std::map<SaId, host::SaHandle> by_id_;
-  std::unordered_map<std::uint32_t, std::vector<host::SaHandle>> outbound_;  // by reqid, newest last
-  std::unordered_map<std::uint32_t, host::SaHandle> inbound_;                // by reqid, the newest
+  using Use = std::pair<std::uint32_t, esp::Protocol>;        // reqid and protocol
+  std::map<Use, std::vector<host::SaHandle>> outbound_;  // newest last
+  std::map<Use, host::SaHandle> inbound_;                // the newest
   std::map<SaId, Larval> larval_;
   std::vector<Expiry> reached_;
 };

@@ -32,6 +32,8 @@ const char* auth_name(esp::Auth a) {
   return "?";
 }
 
+const char* mode_name(esp::Mode mode) { return mode == esp::Mode::kTunnel ? "tunnel" : "transport"; }
+
 Json limits(const esp::Lifetime& l) {
   return {{"bytes", l.bytes}, {"packets", l.packets}, {"seconds", l.seconds}};
 }
@@ -39,13 +41,16 @@ Json limits(const esp::Lifetime& l) {
 Json policies(const Config& config, const Sad& sad) {
   Json out = Json::array();
   for (const Policy& p : config.policies) {
-    out.push_back({{"name", p.name},
-                   {"reqid", p.reqid},
-                   {"local_ts", to_string(p.local_ts)},
-                   {"remote_ts", to_string(p.remote_ts)},
-                   {"local", esp::to_string(p.local)},
-                   {"peer", esp::to_string(p.peer)},
-                   {"ready", sad.outbound(p.reqid) != nullptr}});
+    Json one{{"name", p.name}, {"action", action_name(p.action)}, {"local_ts", to_string(p.local_ts)}, {"remote_ts", to_string(p.remote_ts)}};
+    if (p.action == Action::kProtect) {
+      one.update({{"reqid", p.reqid},
+                  {"ipsec", ipsec_name(p.ipsec)},
+                  {"mode", mode_name(p.mode)},
+                  {"local", esp::to_string(p.local)},
+                  {"peer", esp::to_string(p.peer)},
+                  {"ready", sad.ready(p)}});
+    }
+    out.push_back(std::move(one));
     if (out.size() >= kStatusPage) break;
   }
   return out;
@@ -53,6 +58,8 @@ Json policies(const Config& config, const Sad& sad) {
 
 Json one_sa(const Sa& sa, host::Backend& backend) {
   Json out{{"spi", fmt::format("{:08x}", sa.id.spi)},
+           {"protocol", sa.id.protocol == esp::Protocol::kAh ? "ah" : "esp"},
+           {"mode", mode_name(sa.mode)},
            {"direction", sa.outbound ? "out" : "in"},
            {"reqid", sa.reqid},
            {"src", esp::to_string(sa.src)},
@@ -118,13 +125,14 @@ Json by_status(const host::Totals& t) {
 }  // namespace
 
 StatusReport::StatusReport(const Config& config, host::Backend& backend, const Sad& sad,
-                           const PfkeyServer& pfkey, DataPlane& data_plane, const Counters& counters)
+                           const PfkeyServer& pfkey, DataPlane& data_plane, const Counters& counters, Hooks hooks)
     : config_(config),
       backend_(backend),
       sad_(sad),
       pfkey_(pfkey),
       data_plane_(data_plane),
-      counters_(counters) {
+      counters_(counters),
+      hooks_(std::move(hooks)) {
   log_observe([this](std::string_view line) {
     if (line.find(" debug ") != std::string_view::npos) return;
     const std::lock_guard lock(events_mutex_);
@@ -165,6 +173,11 @@ std::string StatusReport::answer(ByteView request) {
     if (const Status done = backend_.reset(); !done) return wrong(done.error().detail.c_str());
     return Json{{"card", backend_.name()}, {"sas", sad_.size()}}.dump();
   }
+  if (command == "reload") {
+    const auto removed = hooks_.reload();
+    if (!removed) return wrong(removed.error().detail.c_str());
+    return Json{{"policies", config_.policies.size()}, {"sas_removed", *removed}}.dump();
+  }
   if (command == "health") {
     const std::vector<std::string> found = problems();
     return Json{{"healthy", found.empty()}, {"problems", found}, {"card", backend_.name()}, {"card_state", state}}.dump();
@@ -197,6 +210,7 @@ std::string StatusReport::answer(ByteView request) {
         .dump();
   }
   if (command == "stats") {
+    hooks_.refresh();
     const host::Totals& t = totals_;
     return Json{{"card", backend_.name()},      {"card_state", state},
                 {"sas", sad_.size()},           {"encap_packets", t.encap_packets},
@@ -207,7 +221,7 @@ std::string StatusReport::answer(ByteView request) {
                 {"drops", drops(counters_)}}
         .dump();
   }
-  return wrong("unknown command: status, sa, stats, card, policy, health, events, drain, resume and reset are known");
+  return wrong("unknown command: status, sa, stats, card, policy, health, events, drain, resume, reset and reload are known");
 }
 
 /// What an operator should see to, in words.

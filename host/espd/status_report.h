@@ -1,7 +1,7 @@
 // What the status socket tells and does: JSON in, JSON out, one object a packet. Requests: {"command": "status"},
 // "stats", "card", "policy", "health", "events" (the newest lines of the log); {"command": "sa", "offset": N} (SAs by
 // pages: "total" says how many there are); "drain" and "resume" (no packet goes to the card; again as usual), "reset" (the
-// card, keeping every SA). A request that is not understood is answered {"error": "..."}. No keys.
+// card, keeping every SA), "reload" (the configuration, whole or not at all). A request that is not understood is answered {"error": "..."}. No keys.
 #pragma once
 
 #include <deque>
@@ -19,8 +19,12 @@ inline constexpr std::size_t kStatusPage = 128;         // SAs in one answer, we
 
 class StatusReport {
  public:
+  struct Hooks {
+    std::function<Result<std::size_t>()> reload;  // SAs that were removed
+    std::function<void()> refresh;                // counters that are kept elsewhere
+  };
   StatusReport(const Config& config, host::Backend& backend, const Sad& sad, const PfkeyServer& pfkey,
-               DataPlane& data_plane, const Counters& counters);
+               DataPlane& data_plane, const Counters& counters, Hooks hooks);
   ~StatusReport();
   std::string answer(ByteView request);
 
@@ -33,6 +37,7 @@ class StatusReport {
   const PfkeyServer& pfkey_;
   DataPlane& data_plane_;
   const Counters& counters_;
+  Hooks hooks_;
   Clock::time_point started_ = Clock::now();
   std::mutex events_mutex_;         // a log line may come from any thread
   std::deque<std::string> events_;  // lines of the log, newest last

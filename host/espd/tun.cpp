@@ -8,11 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
-
-#include "host/espd/routes.h"
 
 namespace esplanade::espd {
 
@@ -47,16 +44,9 @@ Status bring_up(const std::string& name, int mtu) {
   return ok();
 }
 
-// Without IPv6 in the policies the kernel's own router solicitations would only fill the drop counters.
-void switch_off_ipv6(const std::string& name) {
-  const std::string path = "/proc/sys/net/ipv6/conf/" + name + "/disable_ipv6";
-  const pfkey::Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  [[maybe_unused]] const auto written = fd ? ::write(fd.get(), "1", 1) : 0;
-}
-
 }  // namespace
 
-Result<Tun> Tun::create(const std::string& name, int mtu, const std::vector<Policy>& policies) {
+Result<Tun> Tun::create(const std::string& name, int mtu) {
   pfkey::Fd fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
   if (!fd && errno == ENOENT) {
     return Error{Errc::kIo,
@@ -66,18 +56,12 @@ Result<Tun> Tun::create(const std::string& name, int mtu, const std::vector<Poli
   ifreq request = request_for(name);
   request.ifr_flags = IFF_TUN | IFF_NO_PI | static_cast<short>(IFF_TUN_EXCL);
   if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) return os_error("cannot make the TUN device " + name);
-  const bool has_v6 =
-      std::ranges::any_of(policies, [](const Policy& p) { return p.remote_ts.address.version == 6; });
-  if (!has_v6) switch_off_ipv6(name);
+  // No address of its own: the kernel's router solicitations would only fill the drop counters.
+  const std::string path = "/proc/sys/net/ipv6/conf/" + name + "/addr_gen_mode";
+  const pfkey::Fd setting(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  [[maybe_unused]] const auto written = setting ? ::write(setting.get(), "1", 1) : 0;
   ESPLANADE_CHECK(bring_up(name, mtu));
-  const unsigned index = ::if_nametoindex(name.c_str());
-  std::vector<Prefix> routed;  // two policies may share a remote_ts
-  for (const Policy& p : policies) {
-    if (std::ranges::find(routed, p.remote_ts) != routed.end()) continue;
-    routed.push_back(p.remote_ts);
-    ESPLANADE_CHECK(add_route(p.remote_ts, index, own_address_in(p.local_ts)));
-  }
-  return Tun(std::move(fd));
+  return Tun(std::move(fd), ::if_nametoindex(name.c_str()));
 }
 
 Result<std::size_t> Tun::read(MutableBytes room) {

@@ -92,12 +92,20 @@ TEST_CASE("espd/config: a wrong one is refused with line, column and reason") {
       {"10.2.0.0/24", "10.2.0/24", "f.toml:10:12: local_ts", ""},
       {"10.2.0.0/24", "10.2.0.0/", "f.toml:10:12: local_ts", "0 to 32"},
       {"10.1.0.0/24", "2001:db8::/32", "f.toml:11:13: remote_ts", "IP version"},
-      {"10.1.0.0/24", "0.0.0.0/0", "f.toml:11:13: remote_ts", "routed back"},
+      {"10.1.0.0/24", "10.1.0.0/24[tcp/0x50]", "f.toml:11:13: remote_ts", "port"},
+      {"10.1.0.0/24\"\nlocal", "10.1.0.0/24[tcp]\"\nlocal_ports = 3\nlocal", "f.toml:12:15: local_ports", "not a known key"},
       {"192.0.2.2", "2001:db8::1", "f.toml:12:9: local", "not IPv4"},
       {"192.0.2.1", "192.0.2.2", "f.toml:13:8: peer", "same address"},
       {"\"always\"", "true", "f.toml:14:13: udp_encap", "not a string"},
-      {"\"tunnel\"", "\"transport\"", "f.toml:15:8: mode", "only \"tunnel\""},
-      {"\"protect\"", "\"bypass\"", "f.toml:16:10: action", "only \"protect\""},
+      {"\"tunnel\"", "\"tunnels\"", "f.toml:15:8: mode", "tunnel, transport"},
+      {"\"tunnel\"", "\"transport\"", "f.toml:10:12: local_ts", "the address local alone"},
+      {"\"protect\"", "\"encrypt\"", "f.toml:16:10: action", "protect, bypass, discard"},
+      {"\"protect\"", "\"bypass\"", "f.toml:", "not a known key"},
+      {"\"protect\"", "\"protect\"\nipsec = \"ah\"", "f.toml:14:13: udp_encap", "AH has no form in UDP"},
+      {"\"protect\"", "\"protect\"\nipsec = \"esp+ah\"", "f.toml:17:9: ipsec", "esp, ah, ah+esp"},
+      {"mtu = 1300", "table = 255", "f.toml:6:9: table", "256 to 32765"},
+      {"run_dir", "guard = \"on\"\nrun_dir", "f.toml:2:9: guard", "true nor false"},
+      {"run_dir", "on_stop = \"pray\"\nrun_dir", "f.toml:2:11: on_stop", "block, open"},
   };
   for (const Case& c : cases) {
     CAPTURE(c.to);
@@ -121,6 +129,62 @@ TEST_CASE("espd/config: policies that take each other's place are refused") {
   CHECK_FALSE(parse_config(second("a", "2", "10.3.0.0/24"), "f"));
   CHECK_FALSE(parse_config(second("b", "1", "10.3.0.0/24"), "f"));
   CHECK_FALSE(parse_config(second("b", "2", "10.1.0.0/24"), "f"));
+  CHECK_FALSE(parse_config(second("b", "2", "10.1.0.7[tcp/80]"), "f"));
+  const auto covered = parse_config(second("b", "2", "10.1.0.128/25"), "f");
+  REQUIRE_FALSE(covered);
+  CHECK(covered.error().detail.find("never get a packet") != std::string::npos);
+  CHECK(parse_config(second("b", "2", "10.1.0.0/16"), "f"));
+}
+
+TEST_CASE("espd/config: exceptions, transport mode, AH") {
+  const auto c = parse_config(R"(on_stop = "open"
+guard = false
+[tun]
+table = 300
+[[policy]]
+name = "ssh"
+action = "bypass"
+local_ts = "0.0.0.0/0"
+remote_ts = "192.0.2.1[tcp/22]"
+[[policy]]
+name = "never"
+action = "discard"
+local_ts = "0.0.0.0/0"
+remote_ts = "192.0.2.1[udp/137-139]"
+[[policy]]
+name = "host"
+mode = "transport"
+ipsec = "ah+esp"
+reqid = 3
+local_ts = "192.0.2.2"
+remote_ts = "192.0.2.1"
+local = "192.0.2.2"
+peer = "192.0.2.1"
+)", "f");
+  if (!c) FAIL(c.error().detail);
+  CHECK_FALSE(c->block_on_stop);
+  CHECK_FALSE(c->guard);
+  CHECK(c->table == 300);
+  REQUIRE(c->policies.size() == 3);
+  CHECK(c->policies[0].action == Action::kBypass);
+  CHECK(c->policies[1].action == Action::kDiscard);
+  CHECK(c->policies[2].mode == esp::Mode::kTransport);
+  CHECK(c->policies[2].ipsec == Ipsec::kAhEsp);
+}
+
+TEST_CASE("espd/config: what a running espd cannot take over is named") {
+  const Config now = *parse_config(kGood, "f");
+  CHECK_FALSE(needs_restart(now, now));
+  Config next = now;
+  next.policies.clear();
+  next.log_level = LogLevel::kDebug;
+  next.block_on_stop = false;
+  CHECK_FALSE(needs_restart(now, next));
+  next.cards = {"sim"};
+  CHECK(needs_restart(now, next) == "card");
+  next = now;
+  next.table = 7;
+  CHECK(needs_restart(now, next) == "tun.table");
 }
 
 TEST_CASE("espd/config: no policy, an empty file, a cut file and odd files are refused") {

@@ -84,15 +84,21 @@ TEST_CASE("without traffic for five minutes the soft SA is over: the next packet
   CHECK(f.num_soft() == 0);
 }
 
-TEST_CASE("fallback is set by the policy, \"none\" by default, for IPv4 alone") {
-  auto parse = [](const std::string& line, const char* ts = "10.2.0.0/24", const char* rts = "10.1.0.0/24") {
-    return parse_config("[[policy]]\nname = \"a\"\nreqid = 7\nlocal_ts = \"" + std::string(ts) + "\"\nremote_ts = \"" +
-                            rts + "\"\nlocal = \"192.0.2.2\"\npeer = \"192.0.2.1\"\n" + line,
+TEST_CASE("until its first SA, traffic of a policy that falls back may come in clear; never of another") {
+  Fallback f;
+  CHECK(f.open(policy(true)));
+  CHECK_FALSE(f.open(policy(false)));
+  f.protect(kReqid);
+  CHECK_FALSE(f.open(policy(true)));
+}
+
+TEST_CASE("fallback is set by the policy, \"none\" by default") {
+  auto parse = [](const std::string& line) {
+    return parse_config("[[policy]]\nname = \"a\"\nreqid = 7\nlocal_ts = \"10.2.0.0/24\"\nremote_ts = \"10.1.0.0/24\"\nlocal = \"192.0.2.2\"\npeer = \"192.0.2.1\"\n" + line,
                         "f.toml");
   };
   CHECK_FALSE(parse("")->policies[0].fallback_clear);
   CHECK_FALSE(parse("fallback = \"none\"\n")->policies[0].fallback_clear);
   CHECK(parse("fallback = \"clear\"\n")->policies[0].fallback_clear);
   CHECK_FALSE(parse("fallback = true\n"));
-  CHECK_FALSE(parse("fallback = \"clear\"\n", "2001:db8:2::/64", "2001:db8:1::/64"));
 }

@@ -6,6 +6,7 @@
 
 #include "common/pfkey/sa_message.h"
 #include "host/espd/pfkey_server.h"
+#include "test_policy.h"
 
 using namespace esplanade;
 using namespace esplanade::espd;
@@ -13,6 +14,12 @@ using pfkey::Message;
 using pfkey::Type;
 
 namespace {
+
+Policy the_policy(UdpEncap udp_encap) {
+  Policy p = protect("p", 7, "10.2.0.0/24", "10.1.0.0/24");
+  p.udp_encap = udp_encap;
+  return p;
+}
 
 constexpr ClientId kMe = 1;
 constexpr ClientId kOther = 2;
@@ -86,8 +93,7 @@ struct World {
 
   esp::IpAddress local = *esp::parse_address("192.0.2.2");
   esp::IpAddress peer = *esp::parse_address("192.0.2.1");
-  PolicyTable policies{{Policy{"p", 7, *parse_prefix("10.2.0.0/24"), *parse_prefix("10.1.0.0/24"), local,
-                               peer, UdpEncap::kNever}}};
+  PolicyTable policies{{the_policy(UdpEncap::kNever)}};
   Counters counters;
   std::unique_ptr<host::Backend> backend;
   std::optional<Sad> sad;
@@ -154,19 +160,18 @@ TEST_CASE("espd/pfkey: the newest outbound SA is used; when it goes, the one bef
   World w;
   for (const std::uint32_t spi : {0x1000U, 0x1001U, 0x1002U})
     REQUIRE(w.install(Type::kAdd, w.params(spi, true)) == 0);
-  CHECK(w.sad->outbound(7)->id.spi == 0x1002);
+  CHECK(w.sad->outbound(7, esp::Protocol::kEsp)->id.spi == 0x1002);
   CHECK(w.ask(w.id_request(Type::kDelete, 0x1001, true)).error == 0);
-  CHECK(w.sad->outbound(7)->id.spi == 0x1002);
+  CHECK(w.sad->outbound(7, esp::Protocol::kEsp)->id.spi == 0x1002);
   CHECK(w.ask(w.id_request(Type::kDelete, 0x1002, true)).error == 0);
-  CHECK(w.sad->outbound(7)->id.spi == 0x1000);
+  CHECK(w.sad->outbound(7, esp::Protocol::kEsp)->id.spi == 0x1000);
   CHECK(w.ask(w.id_request(Type::kDelete, 0x1000, true)).error == 0);
-  CHECK(w.sad->outbound(7) == nullptr);
+  CHECK(w.sad->outbound(7, esp::Protocol::kEsp) == nullptr);
 }
 
 TEST_CASE("espd/pfkey: a peer behind NAT that moved takes its SAs along; a stranger's address, reqid or SPI moves nothing") {
   World w;
-  w.policies = PolicyTable{{Policy{"p", 7, *parse_prefix("10.2.0.0/24"), *parse_prefix("10.1.0.0/24"), w.local, w.peer,
-                                   UdpEncap::kAuto}}};
+  w.policies.replace({the_policy(UdpEncap::kAuto)});
   const std::uint32_t spi_in = w.get_spi();
   auto in = w.params(spi_in, false);
   in.natt = esp::Natt{20000, 4500};
@@ -190,9 +195,67 @@ TEST_CASE("espd/pfkey: a peer behind NAT that moved takes its SAs along; a stran
   CHECK(move(0x1234, 7, true, 1, *esp::parse_address("198.51.100.1")) == EINVAL);
   CHECK(w.ask(w.id_request(Type::kGet, 0x1234, true)).natt_dport == 30000);
   // The next packet goes to the new port.
-  const Sa* sa = w.sad->outbound(7);
+  const Sa* sa = w.sad->outbound(7, esp::Protocol::kEsp);
   REQUIRE(sa != nullptr);
   CHECK(sa->natt->dst_port == 30000);
+}
+
+TEST_CASE("espd/pfkey: AH and transport mode where the policy says so, and nowhere else") {
+  World w;
+  Policy policy = the_policy(UdpEncap::kNever);
+  const auto as = [&](esp::Protocol protocol, esp::Mode mode, std::uint32_t spi) {
+    auto sa = w.params(spi, true);
+    sa.protocol = protocol;
+    sa.mode = mode;
+    if (protocol == esp::Protocol::kAh) {
+      sa.cipher = esp::Cipher::kNull;
+      sa.enc_key = Secret();
+    }
+    return sa;
+  };
+  using enum esp::Mode;
+  using enum esp::Protocol;
+  CHECK(w.install(Type::kAdd, as(kAh, kTunnel, 0x2000)) == EINVAL);
+  policy.ipsec = Ipsec::kAh;
+  w.policies.replace({policy});
+  CHECK(w.install(Type::kAdd, as(kEsp, kTunnel, 0x2000)) == EINVAL);
+  CHECK(w.install(Type::kAdd, as(kAh, kTransport, 0x2000)) == EINVAL);
+  CHECK(w.install(Type::kAdd, as(kAh, kTunnel, 0x2000)) == 0);
+  CHECK(w.sad->ready(policy));
+  policy.ipsec = Ipsec::kEsp;
+  policy.mode = kTransport;
+  w.policies.replace({policy});
+  CHECK(w.install(Type::kAdd, as(kEsp, kTunnel, 0x2001)) == EINVAL);
+  CHECK(w.install(Type::kAdd, as(kEsp, kTransport, 0x2001)) == 0);
+  CHECK(w.ask(w.id_request(Type::kGet, 0x2001, true)).sa2->mode == pfkey::kModeTransport);
+}
+
+TEST_CASE("espd/pfkey: a bundle is ready when both its SAs are there; its AH may have either mode") {
+  World w;
+  Policy policy = the_policy(UdpEncap::kNever);
+  policy.ipsec = Ipsec::kAhEsp;
+  w.policies.replace({policy});
+  REQUIRE(w.install(Type::kAdd, w.params(0x3000, true)) == 0);
+  CHECK_FALSE(w.sad->ready(policy));
+  auto ah = w.params(0x3000, true);  // the same SPI, for it is another protocol
+  ah.protocol = esp::Protocol::kAh;
+  ah.mode = esp::Mode::kTransport;
+  ah.cipher = esp::Cipher::kNull;
+  ah.enc_key = Secret();
+  REQUIRE(w.install(Type::kAdd, std::move(ah)) == 0);
+  CHECK(w.sad->ready(policy));
+  CHECK(w.sad->outbound(7, esp::Protocol::kAh) != w.sad->outbound(7, esp::Protocol::kEsp));
+}
+
+TEST_CASE("espd/pfkey: a policy that is given up gives its SAs and its larval SPIs") {
+  World w;
+  const std::uint32_t spi = w.get_spi();
+  REQUIRE(w.install(Type::kAdd, w.params(0x1000, true)) == 0);
+  CHECK(w.sad->give_up(8).empty());
+  CHECK(w.sad->num_larval() == 1);
+  CHECK(w.sad->give_up(7) == std::vector{w.sad->outbound(7, esp::Protocol::kEsp)->handle});
+  CHECK(w.sad->num_larval() == 0);
+  CHECK(w.install(Type::kUpdate, w.params(spi, false)) == ESRCH);
 }
 
 TEST_CASE("espd/pfkey: DUMP counts down to 0; FLUSH takes only one's own") {
@@ -217,7 +280,7 @@ TEST_CASE("espd/pfkey: DUMP counts down to 0; FLUSH takes only one's own") {
   CHECK(w.ask(std::move(flush)).error == 0);
   CHECK(w.sad->size() == 1);
   CHECK(w.sad->num_larval() == 0);
-  CHECK(w.sad->outbound(7)->id.spi == 0x1001);
+  CHECK(w.sad->outbound(7, esp::Protocol::kEsp)->id.spi == 0x1001);
 }
 
 TEST_CASE("espd/pfkey: an SPI that is not used in time is given back") {
@@ -239,7 +302,7 @@ TEST_CASE("espd/pfkey: limits are told once each, whoever saw them first") {
   sa.hard.packets = 4;
   sa.hard.seconds = 60;
   REQUIRE(w.install(Type::kAdd, std::move(sa)) == 0);
-  const host::SaHandle handle = w.sad->outbound(7)->handle;
+  const host::SaHandle handle = w.sad->outbound(7, esp::Protocol::kEsp)->handle;
   const auto ticked = [&](int seconds) {
     std::vector<Expiry> out;
     w.sad->tick(Clock::now() + std::chrono::seconds(seconds), out);
