@@ -1,5 +1,7 @@
 #include "host/espd/data_plane.h"
 
+#include <algorithm>
+
 #include "common/base/log.h"
 #include "common/esp/ip.h"
 
@@ -14,6 +16,19 @@ constexpr std::chrono::seconds kWaitingLife{30};     // of such a packet; its se
 constexpr std::chrono::seconds kAcquireInterval{2};  // an ACQUIRE a policy at most
 constexpr std::size_t kMaxPacket = 65535;
 constexpr std::size_t kIkeLeast = 4 + 28;  // non-ESP marker, ISAKMP header
+
+// Before AH in transport mode: see Sad::install on the identification 0.
+void number(MutableBytes packet) {
+  if (packet.size() < 20 || packet[0] >> 4 != 4 || load_be16(&packet[4]) != 0 || (packet[6] & 0x40) != 0) return;
+  store_be16(&packet[4], 1);
+  const std::size_t header = std::size_t{packet[0] & 15U} * 4;
+  store_be16(&packet[10], esp::ipv4_checksum(packet.first(std::min(header, packet.size()))));
+}
+
+// What a packet is for comes back in the cookie: the bytes that lifetimes count, and the policy whose AH belongs around the ESP.
+std::uint64_t cookie_of(const DataPlane::Job& job) { return (std::uint64_t{job.bundle_reqid} << 32) | job.bytes; }
+std::uint32_t bytes_of(std::uint64_t cookie) { return static_cast<std::uint32_t>(cookie); }
+std::uint32_t bundle_reqid_of(std::uint64_t cookie) { return static_cast<std::uint32_t>(cookie >> 32); }
 
 }  // namespace
 
@@ -44,7 +59,7 @@ void DataPlane::on_tun() {
     if (!got) log_error("{}", got.error().detail);
     if (!got || *got == 0) return false;
     ++counters_.tun_in;
-    from_tun(ByteView(room_).first(*got));
+    from_tun(MutableBytes(room_).first(*got));
     return true;
   });
 }
@@ -76,7 +91,7 @@ void DataPlane::on_raw(int fd, std::uint8_t protocol) {
   });
 }
 
-void DataPlane::from_tun(ByteView packet) {
+void DataPlane::from_tun(MutableBytes packet) {
   const auto flow = outbound_flows_.of(packet, Clock::now());
   if (!flow) return counters_.drop(Drop::kNotIp);
   const auto [policy, unclear] = policies_.match(*flow);
@@ -84,6 +99,7 @@ void DataPlane::from_tun(ByteView packet) {
   if (policy->action == Action::kDiscard) return counters_.drop(Drop::kDiscard);
   if (policy->action == Action::kBypass) return send_clear(packet);
   if (lost_) return counters_.drop(Drop::kCardLost);
+  if (policy->ipsec == Ipsec::kAh) number(packet);
   protect(*policy, packet);
 }
 
@@ -197,13 +213,6 @@ std::size_t DataPlane::num_waiting() const {
   return sum;
 }
 
-// What a packet is for comes back in the cookie: the bytes that lifetimes count, and the policy whose AH belongs around the ESP.
-namespace {
-std::uint64_t cookie_of(const DataPlane::Job& job) { return (std::uint64_t{job.bundle_reqid} << 32) | job.bytes; }
-std::uint32_t bytes_of(std::uint64_t cookie) { return static_cast<std::uint32_t>(cookie); }
-std::uint32_t bundle_reqid_of(std::uint64_t cookie) { return static_cast<std::uint32_t>(cookie >> 32); }
-}  // namespace
-
 Status DataPlane::try_submit(const Job& job, ByteView packet) {
   return job.encap ? backend_.submit_encap(*job.encap, packet, cookie_of(job)) : backend_.submit_decap(packet, cookie_of(job));
 }
@@ -274,7 +283,9 @@ void DataPlane::finish_encap(const host::Outcome& outcome) {
 void DataPlane::add_ah(std::uint32_t reqid, ByteView esp_packet) {
   const Sa* ah = sad_.outbound(reqid, esp::Protocol::kAh, esp_packet.size());
   if (ah == nullptr || !sad_.reserve(ah->handle, esp_packet.size())) return counters_.drop(Drop::kNotOfSa);
-  submit({ah->handle, esp_packet.size()}, esp_packet);
+  Bytes packet(esp_packet.begin(), esp_packet.end());
+  number(packet);
+  submit({ah->handle, packet.size()}, packet);
 }
 
 void DataPlane::finish_decap(const host::Outcome& outcome) {

@@ -65,7 +65,7 @@ class DataPlane {
   };
   template <class Receive>
   void read_batch(Receive receive);
-  void from_tun(ByteView packet);
+  void from_tun(MutableBytes packet);
   void from_udp(MutableBytes packet, const UdpPath& path);
   void protect(const Policy& policy, ByteView packet);
   void without_sa(const Policy& policy, ByteView packet);

@@ -59,7 +59,7 @@ const char* action_name(Action action);
 /// Whether the SAs of a policy run over UDP (RFC 3948). Auto: as the IKE daemon negotiated.
 enum class UdpEncap : std::uint8_t { kAuto, kAlways, kNever };
 
-/// What protects the packets of a policy. kAhEsp: AH around ESP (an SA bundle, RFC 2401 s4.3).
+/// What protects the packets of a policy. kAhEsp: AH in transport mode around ESP (a bundle, RFC 2401 s4.3).
 enum class Ipsec : std::uint8_t { kEsp, kAh, kAhEsp };
 const char* ipsec_name(Ipsec ipsec);
 

@@ -61,8 +61,8 @@ Status Sad::check_ends(std::uint32_t reqid, esp::Protocol protocol, const esp::I
 Status Sad::check_form(std::uint32_t reqid, bool outbound, esp::Protocol protocol, esp::Mode mode, const std::optional<esp::Natt>& natt) const {
   const Policy& policy = *policies_.by_reqid(reqid);
   const auto refuse = [&](const char* why) { return Error{Errc::kMalformed, fmt::format("does not fit policy {}: {}", policy.name, why)}; };
-  // Around ESP, AH may have either mode: as the daemons agreed.
-  if (protocol == policy.inner_protocol() && mode != policy.mode) return refuse(mode == esp::Mode::kTunnel ? "it is in tunnel mode" : "it is in transport mode");
+  // Around ESP, AH is in transport mode (RFC 2401 s4.3, transport adjacency).
+  if (mode != (protocol == policy.inner_protocol() ? policy.mode : esp::Mode::kTransport)) return refuse(mode == esp::Mode::kTunnel ? "it is in tunnel mode" : "it is in transport mode");
   if (natt && policy.udp_encap == UdpEncap::kNever) return refuse("it is UDP-encapsulated");
   if (!natt && policy.udp_encap == UdpEncap::kAlways) return refuse("it is not UDP-encapsulated");
   if (natt && (outbound ? natt->src_port : natt->dst_port) != 4500) return refuse("its UDP port on this side is not 4500");
@@ -95,6 +95,9 @@ Result<host::SaHandle> Sad::install(esp::SaParams params, std::uint32_t reqid, C
   record.owner = owner;
   record.installed = Clock::now();
   record.installed_unix = std::time(nullptr);
+  // A raw socket of Linux puts an identification of its own where it finds 0, but for packets that may not be fragmented. AH
+  // covers it (RFC 4302 s3.3.3.1.1.1), and the card's numbers pass 0.
+  if (params.protocol == esp::Protocol::kAh) params.df = esp::DfPolicy::kSet;
   ESPLANADE_TRY(handle, backend_.install(std::move(params)));
   record.handle = handle;
   if (larval != larval_.end()) larval_.erase(larval);

@@ -230,19 +230,23 @@ TEST_CASE("espd/pfkey: AH and transport mode where the policy says so, and nowhe
   CHECK(w.ask(w.id_request(Type::kGet, 0x2001, true)).sa2->mode == pfkey::kModeTransport);
 }
 
-TEST_CASE("espd/pfkey: a bundle is ready when both its SAs are there; its AH may have either mode") {
+TEST_CASE("espd/pfkey: a bundle is ready when both its SAs are there; its AH is in transport mode") {
   World w;
   Policy policy = the_policy(UdpEncap::kNever);
   policy.ipsec = Ipsec::kAhEsp;
   w.policies.replace({policy});
   REQUIRE(w.install(Type::kAdd, w.params(0x3000, true)) == 0);
   CHECK_FALSE(w.sad->ready(policy));
-  auto ah = w.params(0x3000, true);  // the same SPI, for it is another protocol
-  ah.protocol = esp::Protocol::kAh;
-  ah.mode = esp::Mode::kTransport;
-  ah.cipher = esp::Cipher::kNull;
-  ah.enc_key = Secret();
-  REQUIRE(w.install(Type::kAdd, std::move(ah)) == 0);
+  const auto ah = [&](esp::Mode mode) {
+    auto sa = w.params(0x3000, true);  // the same SPI, for it is another protocol
+    sa.protocol = esp::Protocol::kAh;
+    sa.mode = mode;
+    sa.cipher = esp::Cipher::kNull;
+    sa.enc_key = Secret();
+    return sa;
+  };
+  CHECK(w.install(Type::kAdd, ah(esp::Mode::kTunnel)) == EINVAL);
+  REQUIRE(w.install(Type::kAdd, ah(esp::Mode::kTransport)) == 0);
   CHECK(w.sad->ready(policy));
   CHECK(w.sad->outbound(7, esp::Protocol::kAh) != w.sad->outbound(7, esp::Protocol::kEsp));
 }
