@@ -12,6 +12,7 @@
 #include <set>
 
 #include "common/pfkey/socket.h"
+#include "host/espd/path_mtu.h"
 
 namespace esplanade::espd {
 
@@ -118,8 +119,7 @@ Policy read_policy(Table t) {
   p.peer = t.parsed("peer", esp::parse_address);
   if (p.local_ts.address.version != p.remote_ts.address.version)
     t.fail("remote_ts", "is not of the IP version of local_ts");
-  if (p.local.version != 4) t.fail("local", "is not IPv4: tunnels over IPv6 are not supported yet");
-  if (p.peer.version != 4) t.fail("peer", "is not IPv4: tunnels over IPv6 are not supported yet");
+  if (p.local.version != p.peer.version) t.fail("peer", "is not of the IP version of local");
   if (p.local == p.peer) t.fail("peer", "is the same address as local");
   if (p.remote_ts.contains(p.peer)) {
     t.fail("remote_ts",
@@ -130,6 +130,8 @@ Policy read_policy(Table t) {
   if (auto i = t.word("fallback", {"none", "clear"})) p.fallback_clear = *i == 1;
   if (p.fallback_clear && p.local_ts.address.version != 4)
     t.fail("fallback", "\"clear\" is for IPv4 traffic only");
+  if (auto i = t.word("df", {"copy", "clear", "set"})) p.df = static_cast<esp::DfPolicy>(*i);
+  if (auto mtu = t.integer("path_mtu", static_cast<std::int64_t>(least_mtu(p.peer.version)), 65535)) p.path_mtu = static_cast<std::size_t>(*mtu);
   if (auto mode = t.text("mode"); mode && *mode != "tunnel")
     t.fail("mode", "only \"tunnel\" is supported yet");
   if (auto action = t.text("action"); action && *action != "protect")

@@ -34,6 +34,8 @@ const char* drop_name(Drop drop) {
       return "tun-write";
     case Drop::kOutsideSend:
       return "outside-send";
+    case Drop::kTooBig:
+      return "too-big";
     case Drop::kCount:
       break;
   }

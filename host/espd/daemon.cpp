@@ -78,8 +78,10 @@ class Daemon {
     relay_ = std::move(relay);
     ESPLANADE_CHECK(pfkey_.listen(poller, config_.pfkey_socket()));
     ESPLANADE_CHECK(poller.add(tun_.fd(), [this] { data_plane_.on_tun(); }));
-    ESPLANADE_CHECK(poller.add(outside_.udp_fd(), [this] { data_plane_.on_udp(); }));
-    ESPLANADE_CHECK(poller.add(outside_.raw_fd(), [this] { data_plane_.on_raw(); }));
+    for (const Outside::Channel channel : Outside::kChannels) {
+      if (outside_.fd(channel) < 0) continue;  // no IPv6 here
+      ESPLANADE_CHECK(poller.add(outside_.fd(channel), [this, channel] { data_plane_.on_outside(channel); }));
+    }
     ESPLANADE_CHECK(open_status(poller));  // last: who sees this socket finds everything ready
     log_info("ready: card {}, TUN {}, {} policies, sockets in {}", backend_.name(), config_.tun_name,
              config_.policies.size(), config_.run_dir);

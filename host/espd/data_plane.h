@@ -9,6 +9,7 @@
 #include "host/espd/counters.h"
 #include "host/espd/fallback.h"
 #include "host/espd/outside.h"
+#include "host/espd/path_mtu.h"
 #include "host/espd/sad.h"
 #include "host/espd/tun.h"
 
@@ -25,8 +26,7 @@ class DataPlane {
 
   /// Each reads up to a batch of packets and hands them to the card.
   void on_tun();
-  void on_udp();
-  void on_raw();
+  void on_outside(Outside::Channel channel);
   /// Takes finished packets out of the card and passes them on, waiting up to `wait` for the first.
   void reap(std::chrono::milliseconds wait);
 
@@ -59,8 +59,12 @@ class DataPlane {
   template <class Receive>
   void read_batch(Receive receive);
   void from_tun(ByteView packet);
-  void from_udp(MutableBytes packet, const UdpPath& path);
+  void from_udp(MutableBytes packet, const Path& path);
+  void from_raw(MutableBytes packet, Outside::Channel channel, const Path& path);
   void protect(const Policy& policy, const Sa& sa, ByteView packet);
+  void hand_over(const Policy& policy, const Sa& sa, ByteView packet);
+  void too_big(ByteView packet, std::size_t mtu);
+  void path_told(const TooBig& error);
   void without_sa(const Policy& policy, ByteView packet);
   void send_clear(const Policy& policy, ByteView packet);
   void wait_for_sa(const Policy& policy, ByteView packet);
@@ -71,6 +75,7 @@ class DataPlane {
   void finish(const host::Outcome& outcome);
   void finish_encap(const host::Outcome& outcome);
   void finish_decap(const host::Outcome& outcome);
+  void send_outside();
 
   host::Backend& backend_;
   Sad& sad_;
@@ -81,9 +86,12 @@ class DataPlane {
   Hooks hooks_;
   bool lost_ = false, drained_ = false;
   Fallback fallback_;
+  PathMtu path_mtu_;
+  std::size_t may_tell_;  // ICMP messages to senders until the next tick
   std::unordered_map<std::uint32_t, Waiting> waiting_;  // by reqid
   std::deque<Job> backlog_;
   std::vector<host::Outcome> outcomes_;
+  std::vector<Bytes> fragments_;  // of outer packets, until they are sent
   Bytes room_;
 };
 

@@ -36,6 +36,8 @@ struct Policy {
   esp::IpAddress peer;
   UdpEncap udp_encap = UdpEncap::kAuto;
   bool fallback_clear = false;  // in clear while the peer does not speak IKE: fallback.h
+  esp::DfPolicy df = esp::DfPolicy::kCopy;  // DF of the outer header (RFC 4301 s8.1); kClear: it may be cut on its way
+  std::size_t path_mtu = 65535;             // octets of an outer packet at most
 };
 
 /// Source and destination of an IPv4 or IPv6 packet; nullopt when it has no whole fixed header.

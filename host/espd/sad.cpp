@@ -30,6 +30,12 @@ bool can_carry(const Sa& sa, std::uint64_t bytes) {
   return (sa.hard.bytes == 0 || sa.reserved_bytes + bytes <= sa.hard.bytes) && (sa.hard.packets == 0 || sa.reserved_packets < sa.hard.packets);
 }
 
+// ESP in UDP over IPv6 is plain ESP to the card: there the sockets, which give and take no headers, make and take off that of
+// UDP too, with the checksum that IPv6 wants.
+std::optional<esp::Natt> natt_of_card(esp::Protocol protocol, const esp::IpAddress& outer, const std::optional<esp::Natt>& natt) {
+  return protocol == esp::Protocol::kEsp && outer.version == 6 ? std::nullopt : natt;
+}
+
 }  // namespace
 
 Result<std::uint32_t> Sad::get_spi(const Larval& wanted, std::uint32_t min, std::uint32_t max) {
@@ -70,9 +76,12 @@ Status Sad::check_policy(const esp::SaParams& sa, std::uint32_t reqid) const {
 }
 
 Result<host::SaHandle> Sad::install(esp::SaParams params, std::uint32_t reqid, ClientId owner) {
-  ESPLANADE_CHECK(esp::validate(params));
   ESPLANADE_CHECK(check_policy(params, reqid));
   Sa record;
+  record.natt = params.natt;
+  params.natt = natt_of_card(params.protocol, params.src, params.natt);
+  params.df = policies_.by_reqid(reqid)->df;
+  ESPLANADE_CHECK(esp::validate(params));
   record.id = {params.protocol, params.spi, params.dst};
   const auto larval = larval_.find(record.id);
   if (!params.outbound && (larval == larval_.end() || larval->second.reqid != reqid)) {
@@ -86,7 +95,6 @@ Result<host::SaHandle> Sad::install(esp::SaParams params, std::uint32_t reqid, C
   record.cipher = params.cipher;
   record.auth = params.auth;
   record.replay_window = params.replay_window;
-  record.natt = params.natt;
   record.soft = params.soft;
   record.hard = params.hard;
   record.owner = owner;
@@ -142,7 +150,7 @@ Status Sad::move(esp::Protocol protocol, std::uint32_t spi, std::uint32_t reqid,
   });
   if (found == sas_.end()) return Error{Errc::kUnknownSpi, "no such SA"};
   Sa& sa = found->second;
-  ESPLANADE_CHECK(backend_.move(sa.handle, src, dst, natt));
+  ESPLANADE_CHECK(backend_.move(sa.handle, src, dst, natt_of_card(protocol, src, natt)));
   by_id_.erase(sa.id);
   sa.src = src;
   sa.id.dst = dst;
