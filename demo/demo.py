@@ -102,7 +102,7 @@ secret = "{psk}"
 
 RECEIVE = """
 import hashlib, socket, sys
-with socket.create_server((sys.argv[1], 5001)) as server:
+with socket.create_server((sys.argv[1], 5001), family=socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET) as server:
     print("ready", flush=True)
     connection, _ = server.accept()
     digest, count = hashlib.sha256(), 0

@@ -79,7 +79,7 @@ def join(a, address_a, b, address_b, name_a="eth0", name_b="eth0"):
     for end, host, name, address in ((f"{tag}a", a, name_a, address_a), (f"{tag}b", b, name_b, address_b)):
         run("ip", "link", "set", end, "netns", host.name)
         host.sh("ip", "link", "set", end, "name", name)
-        host.sh("ip", "addr", "add", address, "dev", name)
+        host.sh("ip", "addr", "add", address, "dev", name, *(["nodad"] if ":" in address else []))
         host.sh("ip", "link", "set", name, "up")
 
 

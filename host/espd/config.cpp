@@ -12,6 +12,7 @@
 #include <set>
 
 #include "common/pfkey/socket.h"
+#include "host/espd/path_mtu.h"
 
 namespace esplanade::espd {
 
@@ -121,14 +122,15 @@ void read_protection(Table& t, Policy& p) {
   p.reqid = static_cast<std::uint32_t>(t.integer("reqid", 1, UINT32_MAX, true).value_or(0));
   p.local = t.parsed("local", esp::parse_address);
   p.peer = t.parsed("peer", esp::parse_address);
-  if (p.local.version != 4) t.fail("local", "is not IPv4: tunnels over IPv6 are not supported yet");
-  if (p.peer.version != 4) t.fail("peer", "is not IPv4: tunnels over IPv6 are not supported yet");
+  if (p.local.version != p.peer.version) t.fail("peer", "is not of the IP version of local");
   if (p.local == p.peer) t.fail("peer", "is the same address as local");
   if (auto i = t.word("mode", {"tunnel", "transport"})) p.mode = static_cast<esp::Mode>(*i);
   if (auto i = t.word("ipsec", {"esp", "ah", "ah+esp"})) p.ipsec = static_cast<Ipsec>(*i);
   if (auto i = t.word("udp_encap", {"auto", "always", "never"})) p.udp_encap = static_cast<UdpEncap>(*i);
   if (p.udp_encap == UdpEncap::kAlways && p.ipsec != Ipsec::kEsp) t.fail("udp_encap", "is \"always\", but AH has no form in UDP (RFC 3948)");
   if (auto i = t.word("fallback", {"none", "clear"})) p.fallback_clear = *i == 1;
+  if (auto i = t.word("df", {"copy", "clear", "set"})) p.df = static_cast<esp::DfPolicy>(*i);
+  if (auto mtu = t.integer("path_mtu", static_cast<std::int64_t>(least_mtu(p.peer.version)), 65535)) p.path_mtu = static_cast<std::size_t>(*mtu);
 }
 
 Policy read_policy(Table t) {

@@ -42,6 +42,8 @@ const char* drop_name(Drop drop) {
       return "clear-in";
     case Drop::kClearOut:
       return "clear-out";
+    case Drop::kTooBig:
+      return "too-big";
     case Drop::kCount:
       break;
   }

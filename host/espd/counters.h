@@ -28,6 +28,7 @@ enum class Drop : std::uint8_t {
   kOutsideSend,        // the network did not take it
   kClearIn,            // came in clear, though a policy protects or discards it: dropped by the guard
   kClearOut,           // was to leave in clear past the TUN device: dropped by the guard
+  kTooBig,             // larger than the path takes and not to be cut: its sender is told
   kCount,
 };
 inline constexpr std::size_t kNumDrops = static_cast<std::size_t>(Drop::kCount);
@@ -43,6 +44,11 @@ struct Counters {
   std::uint64_t clear_out = 0;                          // in clear, by a policy that bypasses or falls back
   std::uint64_t ike_in = 0, ike_out = 0;                // IKE datagrams on 4500
   std::uint64_t keepalives_in = 0, keepalives_out = 0;  // RFC 3948 s2.3
+  std::uint64_t too_big_told = 0;                       // ICMP to senders inside: kTooBig less what may not be told
+  std::uint64_t fragmented = 0;                         // packets cut before they were protected
+  std::uint64_t outer_fragmented = 0;                   // and after
+  std::uint64_t path_mtu_lowered = 0;                   // ICMP from the outside, believed
+  std::uint64_t icmp_ignored = 0;                       // and not: it quotes no packet of a live SA
   std::uint64_t acquires = 0, expires = 0;              // PF_KEY messages
   void drop(Drop why, std::uint64_t packets = 1) { drops[static_cast<std::size_t>(why)] += packets; }
 };

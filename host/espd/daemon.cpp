@@ -84,7 +84,8 @@ class Daemon {
                 [this] { data_plane_.tick(Clock::now()); }}),
         data_plane_(backend, sad_, policies_, tun, outside, counters_,
                     {[this](const Policy& policy) { return pfkey_.acquire(policy); },
-                     [this](const pfkey::NattFrame& frame) { return relay_->deliver(frame); }}),
+                     [this](const pfkey::NattFrame& frame) { return relay_->deliver(frame); },
+                     [mark = config_.table](const esp::IpAddress& to) { return link_mtu(to, mark); }}),
         report_(config_, backend, sad_, pfkey_, data_plane_, counters_, {[this] { return reload(); }, [this] { count_guarded(); }}) {}
 
   Status run(Poller& poller, Signals& signals) {
@@ -99,9 +100,10 @@ class Daemon {
     relay_ = std::move(relay);
     ESPLANADE_CHECK(pfkey_.listen(poller, config_.pfkey_socket()));
     ESPLANADE_CHECK(poller.add(tun_.fd(), [this] { data_plane_.on_tun(); }));
-    ESPLANADE_CHECK(poller.add(outside_.udp_fd(), [this] { data_plane_.on_udp(); }));
-    ESPLANADE_CHECK(poller.add(outside_.esp_fd(), [this] { data_plane_.on_raw(outside_.esp_fd(), esp::kProtoEsp); }));
-    ESPLANADE_CHECK(poller.add(outside_.ah_fd(), [this] { data_plane_.on_raw(outside_.ah_fd(), esp::kProtoAh); }));
+    for (const Outside::Channel channel : Outside::kChannels) {
+      if (outside_.fd(channel) < 0) continue;  // no IPv6 here
+      ESPLANADE_CHECK(poller.add(outside_.fd(channel), [this, channel] { data_plane_.on_outside(channel); }));
+    }
     ESPLANADE_CHECK(open_status(poller));  // last: who sees this socket finds everything ready
     log_info("ready: card {}, TUN {}, {} policies, sockets in {}", backend_.name(), config_.tun_name,
              config_.policies.size(), config_.run_dir);

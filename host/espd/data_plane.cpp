@@ -4,6 +4,8 @@
 
 #include "common/base/log.h"
 #include "common/esp/ip.h"
+#include "host/espd/oversize.h"
+#include "host/espd/routes.h"
 
 namespace esplanade::espd {
 
@@ -16,6 +18,7 @@ constexpr std::chrono::seconds kWaitingLife{30};     // of such a packet; its se
 constexpr std::chrono::seconds kAcquireInterval{2};  // an ACQUIRE a policy at most
 constexpr std::size_t kMaxPacket = 65535;
 constexpr std::size_t kIkeLeast = 4 + 28;  // non-ESP marker, ISAKMP header
+constexpr std::size_t kTellsATick = 1000;  // ICMP messages to senders inside: RFC 1812 s4.3.2.8
 
 // Before AH in transport mode: see Sad::install on the identification 0.
 void number(MutableBytes packet) {
@@ -41,6 +44,8 @@ DataPlane::DataPlane(host::Backend& backend, Sad& sad, const PolicyTable& polici
       outside_(outside),
       counters_(counters),
       hooks_(std::move(hooks)),
+      path_mtu_(hooks_.link_mtu),
+      may_tell_(kTellsATick),
       room_(kMaxPacket) {}
 
 // `receive` takes and handles one packet; false: none is left. While the card is full nothing is read: the
@@ -64,31 +69,40 @@ void DataPlane::on_tun() {
   });
 }
 
-void DataPlane::on_udp() {
-  read_batch([this] {
-    UdpPath path;
-    const auto got = outside_.receive_udp(room_, path);
-    if (!got) log_debug("{}", got.error().detail);
-    if (!got || *got == 0) return false;
-    from_udp(MutableBytes(room_).first(*got), path);
-    return true;
-  });
+void DataPlane::on_outside(Outside::Channel channel) {
+  std::size_t most = Outside::kBatch;
+  if (!lost_) {
+    if (!backlog_.empty() || backend_.in_flight() >= kMaxInFlight) return;
+    most = kMaxInFlight - backend_.in_flight();
+  }
+  outside_.receive(
+      channel, most,
+      [this, channel](MutableBytes packet, const Path& path) {
+        return Outside::is_udp(channel) ? from_udp(packet, path) : from_raw(packet, channel, path);
+      },
+      [this](const TooBig& error) { path_told(error); });
 }
 
-void DataPlane::on_raw(int fd, std::uint8_t protocol) {
-  read_batch([this, fd, protocol] {
-    const auto got = outside_.receive_raw(fd, room_);
-    if (!got) log_debug("{}", got.error().detail);
-    if (!got || *got == 0) return false;
-    const ByteView packet = ByteView(room_).first(*got);
-    if (packet.size() < 20 || packet[9] != protocol) {
-      counters_.drop(Drop::kNotEsp);
-      return true;
-    }
-    ++counters_.raw_esp_in;
-    submit({std::nullopt, packet.size()}, packet);
-    return true;
-  });
+void DataPlane::from_raw(MutableBytes packet, Outside::Channel channel, const Path& path) {
+  const std::uint8_t protocol = Outside::protocol_of(channel);
+  if (!Outside::is_whole(channel)) {
+    write_headers(packet, path, protocol);
+  } else if (packet.size() < 20 || packet[9] != protocol) {
+    return counters_.drop(Drop::kNotEsp);
+  }
+  ++counters_.raw_esp_in;
+  submit({std::nullopt, packet.size()}, packet);
+}
+
+/// An error about one of our packets. That it quotes an SPI which is in use shows that who sent it saw the packet.
+void DataPlane::path_told(const TooBig& error) {
+  const Sa* sa = sad_.find(SaId{error.protocol, error.spi, error.peer});
+  if (sa == nullptr || !sa->outbound || !path_mtu_.told(error.peer, error.mtu, Clock::now())) {
+    ++counters_.icmp_ignored;
+    return;
+  }
+  ++counters_.path_mtu_lowered;
+  log_info("path MTU towards {} is {} octets", esp::to_string(error.peer), path_mtu_.towards(error.peer, Clock::now()));
 }
 
 void DataPlane::from_tun(MutableBytes packet) {
@@ -103,16 +117,46 @@ void DataPlane::from_tun(MutableBytes packet) {
   protect(*policy, packet);
 }
 
-/// A packet without SA, or that its SA may no longer carry, waits for the next one.
+/// What is too large for the path is cut before it is protected, so that the peer's card and not its reassembly has the work, and
+/// a fragment can be checked as it comes (RFC 4301 s7, s8.2); in transport mode, which takes whole packets alone (RFC 4303
+/// s3.3.4), after. What may not be cut, its sender is told of; where the policy lets the outer packet be cut, it goes as it is.
 void DataPlane::protect(const Policy& policy, ByteView packet) {
   if (!sad_.ready(policy)) return without_sa(policy, packet);
   const Sa& sa = *sad_.outbound(policy.reqid, policy.inner_protocol(), packet.size());
+  const std::size_t path = std::min(path_mtu_.towards(sa.id.dst, Clock::now()), policy.path_mtu);
+  const std::size_t most = largest_inner(sa, policy.ipsec == Ipsec::kAhEsp ? path - kAhLen : path);
+  if (packet.size() <= most) return hand_over(policy, sa, packet);
+  if (may_fragment(packet) && esp::parse_ip(packet)) {
+    if (policy.mode == esp::Mode::kTransport) return hand_over(policy, sa, packet);
+    ++counters_.fragmented;
+    fragment_ipv4(packet, most, [&](ByteView fragment) {
+      // The SA of the one before may be used up.
+      const Sa* next = sad_.outbound(policy.reqid, policy.inner_protocol(), fragment.size());
+      next == nullptr ? wait_for_sa(policy, fragment) : hand_over(policy, *next, fragment);
+    });
+    return;
+  }
+  if (policy.df == esp::DfPolicy::kClear) return hand_over(policy, sa, packet);
+  too_big(packet, most);
+}
+
+void DataPlane::too_big(ByteView packet, std::size_t mtu) {
+  counters_.drop(Drop::kTooBig);
+  if (may_tell_ == 0) return;
+  const auto message = icmp_too_big(packet, mtu);
+  if (!message || !outside_.send_icmp(esp::source_of(packet), *message)) return;
+  --may_tell_;
+  ++counters_.too_big_told;
+}
+
+/// A packet that its SA may no longer carry waits for the next one.
+void DataPlane::hand_over(const Policy& policy, const Sa& sa, ByteView packet) {
   if (!sad_.reserve(sa.handle, packet.size())) return wait_for_sa(policy, packet);
   submit({sa.handle, packet.size(), policy.ipsec == Ipsec::kAhEsp ? policy.reqid : 0}, packet);
 }
 
-void DataPlane::from_udp(MutableBytes packet, const UdpPath& path) {
-  const ByteView payload = packet.subspan(kUdpHeaders);
+void DataPlane::from_udp(MutableBytes packet, const Path& path) {
+  const ByteView payload = packet.subspan(headers_len(path.src.version));
   switch (classify(payload)) {
     case Natt::kKeepalive:
       ++counters_.keepalives_in;
@@ -131,7 +175,7 @@ void DataPlane::from_udp(MutableBytes packet, const UdpPath& path) {
       break;
   }
   ++counters_.udp_esp_in;
-  write_udp_headers(packet, path);
+  write_headers(packet, path, esp::kProtoEsp);
   submit({std::nullopt, packet.size()}, packet);
 }
 
@@ -198,6 +242,7 @@ void DataPlane::policies_changed() {
 }
 
 void DataPlane::tick(Clock::time_point now) {
+  may_tell_ = kTellsATick;
   for (auto& [reqid, waiting] : waiting_) {
     while (!waiting.packets.empty() && now - waiting.packets.front().first > kWaitingLife) {
       counters_.drop(Drop::kQueueExpired);
@@ -253,6 +298,7 @@ void DataPlane::reap(std::chrono::milliseconds wait) {
     outcomes_.clear();
     const Status polled = backend_.poll(outcomes_, wait);
     for (const host::Outcome& outcome : outcomes_) finish(outcome);
+    send_outside();
     if (!polled) return set_lost(polled.error().detail);
   }
   drain_backlog();
@@ -268,16 +314,18 @@ void DataPlane::finish(const host::Outcome& outcome) {
 void DataPlane::finish_encap(const host::Outcome& outcome) {
   if (outcome.sa) sad_.count(*outcome.sa, bytes_of(outcome.cookie));
   if (const std::uint32_t reqid = bundle_reqid_of(outcome.cookie); reqid != 0) return add_ah(reqid, outcome.packet);
-  switch (outside_.send_ipsec(outcome.packet)) {
-    case Outside::Sent::kUdp:
-      ++counters_.udp_esp_out;
-      return;
-    case Outside::Sent::kRaw:
-      ++counters_.raw_esp_out;
-      return;
-    case Outside::Sent::kNot:
-      return counters_.drop(Drop::kOutsideSend);
+  const ByteView outer = outcome.packet;
+  if (outer.size() > 40 && outer[0] >> 4 == 6) {  // there the kernel cuts what is too large
+    const Sa* sa = outcome.sa ? sad_.find(*outcome.sa) : nullptr;
+    if (sa == nullptr || sa->id.spi != outcome.spi) return counters_.drop(Drop::kNotOfSa);
+    return outside_.send_ipsec(outer, sa->natt ? sa->natt->dst_port : std::uint16_t{0});
   }
+  const std::size_t link = may_fragment(outer) && outer.size() > least_mtu(4)
+                               ? path_mtu_.link_towards(esp::destination_of(outer), Clock::now())
+                               : outer.size();
+  if (outer.size() <= link) return outside_.send_ipsec(outer);
+  ++counters_.outer_fragmented;
+  fragment_ipv4(outer, link, [this](ByteView fragment) { fragments_.emplace_back(fragment.begin(), fragment.end()); });
 }
 
 void DataPlane::add_ah(std::uint32_t reqid, ByteView esp_packet) {
@@ -286,6 +334,15 @@ void DataPlane::add_ah(std::uint32_t reqid, ByteView esp_packet) {
   Bytes packet(esp_packet.begin(), esp_packet.end());
   number(packet);
   submit({ah->handle, packet.size()}, packet);
+}
+
+void DataPlane::send_outside() {
+  for (const Bytes& fragment : fragments_) outside_.send_ipsec(fragment);
+  const Outside::Sent sent = outside_.flush();
+  fragments_.clear();
+  counters_.udp_esp_out += sent.udp;
+  counters_.raw_esp_out += sent.raw;
+  counters_.drop(Drop::kOutsideSend, sent.failed);
 }
 
 void DataPlane::finish_decap(const host::Outcome& outcome) {

@@ -10,6 +10,7 @@
 #include "host/espd/fallback.h"
 #include "host/espd/flow_tracker.h"
 #include "host/espd/outside.h"
+#include "host/espd/path_mtu.h"
 #include "host/espd/sad.h"
 #include "host/espd/tun.h"
 
@@ -20,14 +21,14 @@ class DataPlane {
   struct Hooks {
     std::function<bool(const Policy&)> acquire;        // false: no IKE daemon
     std::function<bool(const pfkey::NattFrame&)> ike;  // an IKE message from UDP 4500; false: no IKE daemon
+    PathMtu::LinkMtu link_mtu;
   };
   DataPlane(host::Backend& backend, Sad& sad, const PolicyTable& policies, Tun& tun, Outside& outside,
             Counters& counters, Hooks hooks);
 
   /// Each reads up to a batch of packets and hands them to the card.
   void on_tun();
-  void on_udp();
-  void on_raw(int fd, std::uint8_t protocol);
+  void on_outside(Outside::Channel channel);
   /// Takes finished packets out of the card and passes them on, waiting up to `wait` for the first.
   void reap(std::chrono::milliseconds wait);
 
@@ -66,8 +67,12 @@ class DataPlane {
   template <class Receive>
   void read_batch(Receive receive);
   void from_tun(MutableBytes packet);
-  void from_udp(MutableBytes packet, const UdpPath& path);
+  void from_udp(MutableBytes packet, const Path& path);
+  void from_raw(MutableBytes packet, Outside::Channel channel, const Path& path);
   void protect(const Policy& policy, ByteView packet);
+  void hand_over(const Policy& policy, const Sa& sa, ByteView packet);
+  void too_big(ByteView packet, std::size_t mtu);
+  void path_told(const TooBig& error);
   void without_sa(const Policy& policy, ByteView packet);
   void send_clear(ByteView packet);
   void wait_for_sa(const Policy& policy, ByteView packet);
@@ -79,6 +84,7 @@ class DataPlane {
   void add_ah(std::uint32_t reqid, ByteView esp_packet);
   void finish_encap(const host::Outcome& outcome);
   void finish_decap(const host::Outcome& outcome);
+  void send_outside();
 
   host::Backend& backend_;
   Sad& sad_;
@@ -90,9 +96,12 @@ class DataPlane {
   bool lost_ = false, drained_ = false;
   Fallback fallback_;
   FlowTracker outbound_flows_, inbound_flows_;
+  PathMtu path_mtu_;
+  std::size_t may_tell_;  // ICMP messages to senders until the next tick
   std::unordered_map<std::uint32_t, Waiting> waiting_;  // by reqid
   std::deque<std::pair<Job, Bytes>> backlog_;
   std::vector<host::Outcome> outcomes_;
+  std::vector<Bytes> fragments_;  // of outer packets, until they are sent
   Bytes room_;
 };
 

@@ -1,59 +1,103 @@
-// The sockets towards the peers: UDP 4500, which IKE and ESP share (RFC 3948), raw ESP and raw AH. IPv4. The card
-// takes and gives whole IP packets: for UDP the 28 octets in front of the payload are made here from what the
-// socket says, and taken off again.
+// The sockets towards the peers, over IPv4 and IPv6: UDP 4500, which IKE and ESP share (RFC 3948), raw ESP and raw AH. The card
+// takes and gives whole IP packets, so what a socket does not give of the headers is made here from what it tells. Packets go in
+// batches, a system call for many, through buffers that are made once.
 #pragma once
 
+#include <array>
+#include <functional>
+#include <memory>
+
+#include "common/esp/ip.h"
 #include "common/pfkey/natt_frame.h"
 #include "common/pfkey/socket.h"
 
 namespace esplanade::espd {
 
 inline constexpr std::uint16_t kNattPort = 4500;    // RFC 3948
-inline constexpr std::size_t kUdpHeaders = 20 + 8;  // IPv4 without options, UDP
 
 /// What the payload of a datagram on UDP 4500 is (RFC 3948 s2).
 enum class Natt : std::uint8_t { kEsp, kIke, kKeepalive, kShort };
 Natt classify(ByteView payload);
 
-/// Addresses of a datagram.
-struct UdpPath {
-  esp::IpAddress src, dst;  // IPv4
+/// Where a packet comes from and goes to: both addresses of one IP version; the ports where it is UDP.
+struct Path {
+  esp::IpAddress src, dst;
   std::uint16_t src_port = 0, dst_port = 0;
-  std::uint8_t tos = 0;
+  std::uint8_t tos = 0;  // or traffic class
+  std::uint8_t ttl = 64;  // or hop limit
 };
 
-/// Writes IPv4 and UDP headers for the payload behind the first 28 octets of `packet`. The UDP checksum is 0
-/// (RFC 3948 s2.1), TTL 64: the socket does not tell the real ones.
-void write_udp_headers(MutableBytes packet, const UdpPath& path);
+/// What the card is given in front of a datagram's payload: IPv4 and UDP headers; over IPv6 its header alone, for there ESP in
+/// UDP is plain ESP to the card (Sad::install).
+constexpr std::size_t headers_len(std::uint8_t ip_version) { return ip_version == 4 ? 20 + 8 : 40; }
+/// Writes these headers in front of the payload that is behind the first headers_len() octets of `packet`: over IPv6 a packet of
+/// `protocol`. The UDP checksum is 0 (RFC 3948 s2.1).
+void write_headers(MutableBytes packet, const Path& path, std::uint8_t protocol);
+
+/// An ICMP error about a packet that was sent: it was too big.
+struct TooBig {
+  esp::IpAddress peer;      // where it was sent to
+  esp::Protocol protocol{};
+  std::uint32_t spi = 0;    // of it, as the error quotes it; 0: it does not
+  std::size_t mtu = 0;      // what the error tells
+};
 
 class Outside {
  public:
-  /// Opens the sockets. What they send has the firewall mark `mark`, by which it finds its way past the policies' routes.
-  /// kPermission says which privilege is missing, kState that the port is taken.
+  enum Channel : std::uint8_t { kUdp4, kUdp6, kEsp4, kEsp6, kAh4, kAh6, kNumChannels };
+  static constexpr std::array<Channel, kNumChannels> kChannels{kUdp4, kUdp6, kEsp4, kEsp6, kAh4, kAh6};
+  static constexpr std::size_t kBatch = 32;
+
+  /// Opens all sockets; those of IPv6 where the kernel has it. What they send has the firewall mark `mark`, by which it finds
+  /// its way past the policies' routes. kPermission says which privilege is missing, kState that the port is taken.
   static Result<Outside> open(std::uint32_t mark);
-  int udp_fd() const { return udp_.get(); }
-  int esp_fd() const { return esp_.get(); }
-  int ah_fd() const { return ah_.get(); }
+  Outside(Outside&&) noexcept;
+  ~Outside();
+  /// -1: without IPv6.
+  int fd(Channel channel) const { return fds_[channel].get(); }
+  static bool is_udp(Channel channel) { return channel == kUdp4 || channel == kUdp6; }
+  /// Whether it gives packets with their IP header.
+  static bool is_whole(Channel channel) { return channel == kEsp4 || channel == kAh4; }
+  static std::uint8_t protocol_of(Channel channel) { return channel == kAh4 || channel == kAh6 ? esp::kProtoAh : esp::kProtoEsp; }
 
-  /// The next datagram to the front of `room` (65,535 octets): 28 octets left free, then its payload. The
-  /// length of both, 0 when none is waiting. kIo: try again later.
-  Result<std::size_t> receive_udp(MutableBytes room, UdpPath& path);
-  /// The next whole IP packet of esp_fd() or ah_fd(); its length, 0 when none is waiting.
-  Result<std::size_t> receive_raw(int fd, MutableBytes room);
+  /// Takes up to `most` (at most kBatch) datagrams and hands each to `take`: a whole packet, or headers_len()
+  /// octets of room and the payload behind it. How many. Errors that the network told since go to `too_big`.
+  using Take = std::function<void(MutableBytes packet, const Path& path)>;
+  std::size_t receive(Channel channel, std::size_t most, const Take& take, const std::function<void(const TooBig&)>& too_big);
 
-  /// Sends what the card made: ESP in UDP through the UDP socket, plain ESP and AH as they are. kNot: the network did
-  /// not take it, or it is none of these.
-  enum class Sent : std::uint8_t { kUdp, kRaw, kNot };
-  Sent send_ipsec(ByteView outer_packet);
+  /// Has a packet sent that the card made: ESP, ESP in UDP, AH. The octets must stay until flush(). IPv4 goes as it is, DF and
+  /// identification too. Over IPv6 it goes in UDP to `udp_port`, if that is not 0, with a checksum (RFC 8200 s8.1) from the
+  /// kernel, which also cuts what is larger than the path it knows.
+  void send_ipsec(ByteView outer_packet, std::uint16_t udp_port = 0);
+  struct Sent {
+    std::size_t udp = 0, raw = 0, failed = 0;  // failed: the network did not take it, or it was neither
+  };
+  /// Sends them; what became of all since the last flush.
+  Sent flush();
+
   /// Sends a packet that has whole headers as it is, by the host's own routes. False: the network did not take it.
   bool send_clear(ByteView packet);
   /// Sends keyd's message with the non-ESP marker, or a keepalive.
   bool send_ike(const pfkey::NattFrame& frame);
+  /// Sends an ICMP or ICMPv6 message (oversize.h) to a host inside, from the gateway's address on the way there.
+  bool send_icmp(const esp::IpAddress& to, ByteView message);
 
  private:
-  Outside(pfkey::Fd udp, pfkey::Fd esp, pfkey::Fd ah, pfkey::Fd clear6) : udp_(std::move(udp)), esp_(std::move(esp)), ah_(std::move(ah)), clear6_(std::move(clear6)) {}
-  bool send_udp(const UdpPath& path, ByteView first, ByteView second);
-  pfkey::Fd udp_, esp_, ah_, clear6_;
+  struct Room;  // for the batches
+  explicit Outside(std::unique_ptr<Room> room);
+  bool send_udp(const Path& path, ByteView first, ByteView second);
+  void read_errors(Channel channel, const std::function<void(const TooBig&)>& too_big);
+  void flush(Channel channel);
+
+  std::array<pfkey::Fd, kNumChannels> fds_;
+  pfkey::Fd icmp6_, clear6_;
+  struct Outgoing {
+    ByteView outer;
+    std::uint16_t udp_port;
+  };
+  std::array<std::vector<Outgoing>, kNumChannels> queues_;  // for flush()
+  Sent sent_;
+  std::unique_ptr<Room> room_;
 };
 
 }  // namespace esplanade::espd

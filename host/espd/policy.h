@@ -76,6 +76,8 @@ struct Policy {
   Ipsec ipsec = Ipsec::kEsp;
   UdpEncap udp_encap = UdpEncap::kAuto;
   bool fallback_clear = false;  // in clear while the peer does not speak IKE: fallback.h
+  esp::DfPolicy df = esp::DfPolicy::kCopy;  // DF of the outer header (RFC 4301 s8.1); kClear: it may be cut on its way
+  std::size_t path_mtu = 65535;             // octets of an outer packet at most
   bool operator==(const Policy&) const = default;
 
   bool needs(esp::Protocol protocol) const { return ipsec == Ipsec::kAhEsp || (protocol == esp::Protocol::kAh) == (ipsec == Ipsec::kAh); }

@@ -5,7 +5,9 @@
 #include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -14,6 +16,8 @@
 #include <functional>
 #include <memory>
 #include <utility>
+
+#include "common/base/unix_listener.h"
 
 namespace esplanade::espd {
 
@@ -237,6 +241,28 @@ Status PolicyRouting::remove_all(std::uint32_t number) {
     if (wrong != 0 && wrong != ENOENT && !is_absent(wrong)) return netlink_error("remove the routing rules", wrong);
   }
   return flush(number);
+}
+
+std::optional<std::size_t> link_mtu(const esp::IpAddress& to, std::uint32_t mark) {
+  rtmsg header{};
+  header.rtm_family = to.version == 4 ? AF_INET : AF_INET6;
+  header.rtm_dst_len = static_cast<std::uint8_t>(to.bytes().size() * 8);
+  Request request(RTM_GETROUTE, NLM_F_ACK, header);
+  request.bytes(RTA_DST, to.bytes());
+  request.u32(RTA_MARK, mark);
+  unsigned index = 0;
+  const int wrong = transact(request, [&index](const nlmsghdr* message) {
+    const auto on_attribute = [](const nlattr* attribute, void* into) {
+      if (mnl_attr_get_type(attribute) == RTA_OIF && mnl_attr_get_payload_len(attribute) == sizeof(std::uint32_t)) *static_cast<unsigned*>(into) = mnl_attr_get_u32(attribute);
+      return MNL_CB_OK;
+    };
+    mnl_attr_parse(message, sizeof(rtmsg), on_attribute, &index);
+  });
+  ifreq asked{};
+  if (wrong != 0 || index == 0 || ::if_indextoname(index, asked.ifr_name) == nullptr) return std::nullopt;
+  const Fd control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!control || ::ioctl(control.get(), SIOCGIFMTU, &asked) != 0) return std::nullopt;
+  return static_cast<std::size_t>(asked.ifr_mtu);
 }
 
 std::optional<esp::IpAddress> own_address_in(const Prefix& prefix) {

@@ -46,6 +46,10 @@ class PolicyRouting {
   std::vector<Route> routes_;
 };
 
+/// The MTU of the link by which what has the mark `mark` goes towards `to`, in octets of an IP packet; nullopt: there is no
+/// route. The link's own: what ICMP errors to other sockets of the host told the kernel does not count.
+std::optional<std::size_t> link_mtu(const esp::IpAddress& to, std::uint32_t mark);
+
 /// The first address of this host inside `prefix`.
 std::optional<esp::IpAddress> own_address_in(const Prefix& prefix);
 

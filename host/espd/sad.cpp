@@ -31,6 +31,12 @@ bool can_carry(const Sa& sa, std::uint64_t bytes) {
   return (sa.hard.bytes == 0 || sa.reserved_bytes + bytes <= sa.hard.bytes) && (sa.hard.packets == 0 || sa.reserved_packets < sa.hard.packets);
 }
 
+// ESP in UDP over IPv6 is plain ESP to the card: there the sockets, which give and take no headers, make and take off that of
+// UDP too, with the checksum that IPv6 wants.
+std::optional<esp::Natt> natt_of_card(esp::Protocol protocol, const esp::IpAddress& outer, const std::optional<esp::Natt>& natt) {
+  return protocol == esp::Protocol::kEsp && outer.version == 6 ? std::nullopt : natt;
+}
+
 }  // namespace
 
 Result<std::uint32_t> Sad::get_spi(const Larval& wanted, std::uint32_t min, std::uint32_t max) {
@@ -70,11 +76,16 @@ Status Sad::check_form(std::uint32_t reqid, bool outbound, esp::Protocol protoco
 }
 
 Result<host::SaHandle> Sad::install(esp::SaParams params, std::uint32_t reqid, ClientId owner) {
-  ESPLANADE_CHECK(esp::validate(params));
   const auto& [near, far] = params.outbound ? std::tie(params.src, params.dst) : std::tie(params.dst, params.src);
   ESPLANADE_CHECK(check_ends(reqid, params.protocol, near, far));
   ESPLANADE_CHECK(check_form(reqid, params.outbound, params.protocol, params.mode, params.natt));
   Sa record;
+  record.natt = params.natt;
+  params.natt = natt_of_card(params.protocol, params.src, params.natt);
+  // A raw socket of Linux puts an identification of its own where it finds 0, but for packets that may not be fragmented. AH
+  // covers it (RFC 4302 s3.3.3.1.1.1), and the card's numbers pass 0.
+  params.df = params.protocol == esp::Protocol::kAh ? esp::DfPolicy::kSet : policies_.by_reqid(reqid)->df;
+  ESPLANADE_CHECK(esp::validate(params));
   record.id = {params.protocol, params.spi, params.dst};
   const auto larval = larval_.find(record.id);
   if (!params.outbound && (larval == larval_.end() || larval->second.reqid != reqid)) {
@@ -89,15 +100,11 @@ Result<host::SaHandle> Sad::install(esp::SaParams params, std::uint32_t reqid, C
   record.cipher = params.cipher;
   record.auth = params.auth;
   record.replay_window = params.replay_window;
-  record.natt = params.natt;
   record.soft = params.soft;
   record.hard = params.hard;
   record.owner = owner;
   record.installed = Clock::now();
   record.installed_unix = std::time(nullptr);
-  // A raw socket of Linux puts an identification of its own where it finds 0, but for packets that may not be fragmented. AH
-  // covers it (RFC 4302 s3.3.3.1.1.1), and the card's numbers pass 0.
-  if (params.protocol == esp::Protocol::kAh) params.df = esp::DfPolicy::kSet;
   ESPLANADE_TRY(handle, backend_.install(std::move(params)));
   record.handle = handle;
   if (larval != larval_.end()) larval_.erase(larval);
@@ -149,7 +156,7 @@ Status Sad::move(esp::Protocol protocol, std::uint32_t spi, std::uint32_t reqid,
   });
   if (found == sas_.end()) return Error{Errc::kUnknownSpi, "no such SA"};
   Sa& sa = found->second;
-  ESPLANADE_CHECK(backend_.move(sa.handle, src, dst, natt));
+  ESPLANADE_CHECK(backend_.move(sa.handle, src, dst, natt_of_card(protocol, src, natt)));
   by_id_.erase(sa.id);
   sa.src = src;
   sa.id.dst = dst;

@@ -102,6 +102,11 @@ Json traffic(const Counters& c) {
           {"ike_out", c.ike_out},
           {"keepalives_in", c.keepalives_in},
           {"keepalives_out", c.keepalives_out},
+          {"too_big_told", c.too_big_told},
+          {"fragmented", c.fragmented},
+          {"outer_fragmented", c.outer_fragmented},
+          {"path_mtu_lowered", c.path_mtu_lowered},
+          {"icmp_ignored", c.icmp_ignored},
           {"acquires", c.acquires},
           {"expires", c.expires}};
 }

@@ -16,8 +16,12 @@ def extension(kind, body):
 
 
 def address(kind, text):
-    raw = struct.pack("=H", socket.AF_INET) + struct.pack("!H", 0) + ipaddress.ip_address(text).packed + bytes(8)
-    return extension(kind, struct.pack("=BBH", 0, 32, 0) + raw)
+    ip = ipaddress.ip_address(text)
+    if ip.version == 4:
+        raw = struct.pack("=H", socket.AF_INET) + struct.pack("!H", 0) + ip.packed + bytes(8)
+    else:
+        raw = struct.pack("=H", socket.AF_INET6) + struct.pack("!HI", 0, 0) + ip.packed + bytes(4)
+    return extension(kind, struct.pack("=BBH", 0, ip.max_prefixlen, 0) + raw)
 
 
 def key(kind, octets):

@@ -3,6 +3,7 @@
 plain ESP; what is refused; what stays when the key daemon dies; what is left when espd stops. Needs root: exit 77 without."""
 import argparse
 import errno
+import ipaddress
 import json
 import os
 import socket
@@ -55,7 +56,7 @@ class Gateway:
                                              peer=peer, udp_encap="always" if udp else "never"))
 
     def start(self, env=None):
-        self.host.sh("ip", "addr", "add", f"{self.inner}/32", "dev", "lo")
+        self.host.sh("ip", "addr", "add", f"{self.inner}/{128 if ':' in self.inner else 32}", "dev", "lo")
         self.espd = self.host.start("espd", self.build / "bin/espd", "--config", self.config, env=env)
         wait_for("espd's status socket", lambda: (self.run_dir / "espd.sock").exists(), 60, [self.espd])
         self.key = pfkey.Client(self.run_dir / "pfkey.sock")
@@ -170,15 +171,15 @@ def ike_passes(a, b):
         end.settimeout(10)
         end.connect(str(gateway.run_dir / "natt.sock"))
         ends.append(end)
-    message = os.urandom(300)
-    pad = bytes(12)
-    head = struct.pack("!BBHHH", 4, 0, 0, 4500, 4500)
+    version = ipaddress.ip_address(a.outer).version
+    near, far = (ipaddress.ip_address(g.outer).packed.ljust(16, b"\0") for g in (a, b))
+    frame = struct.pack("!BBHHH", version, 0, 0, 4500, 4500) + near + far + os.urandom(300)
     ends[0].send(b"\x09 not a frame")
-    ends[0].send(head + socket.inet_aton(a.outer) + pad + socket.inet_aton(b.outer) + pad + message)
+    ends[0].send(frame)
     got = ends[1].recv(70000)
-    check("IKE on 4500 passes with its addresses", got == head + socket.inet_aton(a.outer) + pad + socket.inet_aton(b.outer) + pad + message, got.hex())
+    check("IKE on 4500 passes with its addresses", got == frame, got.hex())
     before = b.stats()["traffic"]["keepalives_in"]
-    ends[0].send(struct.pack("!BBHHH", 4, 1, 0, 0, 4500) + bytes(16) + socket.inet_aton(b.outer) + pad)
+    ends[0].send(struct.pack("!BBHHH", version, 1, 0, 0, 4500) + bytes(16) + far)
     wait_for("a keepalive to pass", lambda: b.stats()["traffic"]["keepalives_in"] == before + 1, 5)
     for end in ends:
         end.close()

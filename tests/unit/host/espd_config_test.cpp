@@ -28,6 +28,8 @@ peer = "192.0.2.1"
 udp_encap = "always"
 mode = "tunnel"
 action = "protect"
+df = "set"
+path_mtu = 1280
 )";
 
 std::string replaced(const std::string& from, const std::string& to) {
@@ -51,6 +53,20 @@ TEST_CASE("espd/config: a good one is read") {
   CHECK(c->policies[0].reqid == 1);
   CHECK(to_string(c->policies[0].remote_ts) == "10.1.0.0/24");
   CHECK(c->policies[0].udp_encap == UdpEncap::kAlways);
+  CHECK(c->policies[0].df == esp::DfPolicy::kSet);
+  CHECK(c->policies[0].path_mtu == 1280);
+}
+
+TEST_CASE("espd/config: a tunnel over IPv6, whose path takes 1,280 octets at least") {
+  std::string text = replaced("192.0.2.2", "2001:db8::2");
+  text.replace(text.find("192.0.2.1"), 9, "2001:db8::1");
+  const auto c = parse_config(text, "f.toml");
+  REQUIRE(c);
+  CHECK(esp::to_string(c->policies[0].peer) == "2001:db8::1");
+  text.replace(text.find("1280"), 4, "1279");
+  const auto wrong = parse_config(text, "f.toml");
+  REQUIRE_FALSE(wrong);
+  CHECK(wrong.error().detail.find("path_mtu: is not an integer from 1280") != std::string::npos);
 }
 
 TEST_CASE("espd/config: cards that stand in for each other") {
@@ -94,9 +110,11 @@ TEST_CASE("espd/config: a wrong one is refused with line, column and reason") {
       {"10.1.0.0/24", "2001:db8::/32", "f.toml:11:13: remote_ts", "IP version"},
       {"10.1.0.0/24", "10.1.0.0/24[tcp/0x50]", "f.toml:11:13: remote_ts", "port"},
       {"10.1.0.0/24\"\nlocal", "10.1.0.0/24[tcp]\"\nlocal_ports = 3\nlocal", "f.toml:12:15: local_ports", "not a known key"},
-      {"192.0.2.2", "2001:db8::1", "f.toml:12:9: local", "not IPv4"},
+      {"192.0.2.2", "2001:db8::1", "f.toml:13:8: peer", "IP version of local"},
       {"192.0.2.1", "192.0.2.2", "f.toml:13:8: peer", "same address"},
       {"\"always\"", "true", "f.toml:14:13: udp_encap", "not a string"},
+      {"\"set\"", "\"ignore\"", "f.toml:17:6: df", "copy, clear, set"},
+      {"1280", "575", "f.toml:18:12: path_mtu", "from 576"},
       {"\"tunnel\"", "\"tunnels\"", "f.toml:15:8: mode", "tunnel, transport"},
       {"\"tunnel\"", "\"transport\"", "f.toml:10:12: local_ts", "the address local alone"},
       {"\"protect\"", "\"encrypt\"", "f.toml:16:10: action", "protect, bypass, discard"},

@@ -37,14 +37,14 @@ TEST_CASE("espd/outside: every length below a marker is short, but for the keepa
 }
 
 TEST_CASE("espd/outside: synthesized headers pass for a whole IP packet") {
-  Bytes packet(kUdpHeaders + 50, Byte{0xaa});
-  UdpPath path;
+  Bytes packet(28 + 50, Byte{0xaa});
+  Path path;
   path.src = *esp::parse_address("192.0.2.1");
   path.dst = *esp::parse_address("192.0.2.2");
   path.src_port = 1025;
   path.dst_port = 4500;
   path.tos = 3;
-  write_udp_headers(packet, path);
+  write_headers(packet, path, esp::kProtoUdp);
   const auto parsed = esp::parse_ip(packet);  // checks lengths and checksum
   REQUIRE(parsed);
   CHECK(parsed->protocol == esp::kProtoUdp);
@@ -54,5 +54,24 @@ TEST_CASE("espd/outside: synthesized headers pass for a whole IP packet") {
   CHECK(esp::destination_of(packet) == path.dst);
   CHECK(to_hex(ByteView(packet).subspan(20, 8)) == "04011194003a0000");
   CHECK(packet[1] == 3);
-  CHECK(packet[kUdpHeaders] == 0xaa);
+  CHECK(packet[28] == 0xaa);
+}
+
+TEST_CASE("espd/outside: over IPv6, which the sockets give no header of, the card sees plain ESP") {
+  Bytes packet(40 + 50, Byte{0xaa});
+  Path path;
+  path.src = *esp::parse_address("2001:db8::1");
+  path.dst = *esp::parse_address("2001:db8::2");
+  path.src_port = path.dst_port = 4500;
+  path.tos = 0xb9;
+  path.ttl = 17;
+  write_headers(packet, path, esp::kProtoEsp);
+  const auto parsed = esp::parse_ip(packet);
+  REQUIRE(parsed);
+  CHECK(parsed->total_len == packet.size());
+  CHECK(parsed->protocol == esp::kProtoEsp);
+  CHECK(esp::source_of(packet) == path.src);
+  CHECK(esp::destination_of(packet) == path.dst);
+  CHECK(to_hex(ByteView(packet).first(8)) == "6b90000000323211");
+  CHECK(packet[40] == 0xaa);
 }
