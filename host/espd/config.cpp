@@ -131,6 +131,8 @@ Policy read_policy(Table t) {
   if (p.fallback_clear && p.local_ts.address.version != 4)
     t.fail("fallback", "\"clear\" is for IPv4 traffic only");
   if (auto i = t.word("df", {"copy", "clear", "set"})) p.df = static_cast<esp::DfPolicy>(*i);
+  // An IPv6 packet has no DF bit, for none of them may be cut.
+  if (p.df == esp::DfPolicy::kCopy && p.local_ts.address.version == 6) p.df = esp::DfPolicy::kSet;
   if (auto mtu = t.integer("path_mtu", static_cast<std::int64_t>(least_mtu(p.peer.version)), 65535)) p.path_mtu = static_cast<std::size_t>(*mtu);
   if (auto mode = t.text("mode"); mode && *mode != "tunnel")
     t.fail("mode", "only \"tunnel\" is supported yet");
