@@ -31,6 +31,7 @@ class Host:
         self.processes = []
         run("ip", "netns", "add", name)
         self.sh("ip", "link", "set", "lo", "up")
+        self.sh("sysctl", "-q", "-w", "net.ipv6.conf.default.accept_dad=0", check=False)  # nobody else is here; it takes seconds
 
     def argv(self, *argv):
         return ["ip", "netns", "exec", self.name, *map(str, argv)]

@@ -149,6 +149,8 @@ Policy read_policy(Table t) {
     if (p.local_ts.prefix.len != p.local.bytes().size() * 8 || p.local_ts.prefix.address != p.local) t.fail("local_ts", "is not the address local alone, as transport mode wants it");
     if (p.remote_ts.prefix.len != p.peer.bytes().size() * 8 || p.remote_ts.prefix.address != p.peer) t.fail("remote_ts", "is not the address peer alone, as transport mode wants it");
   }
+  // An IPv6 packet has no DF bit, for none of them may be cut.
+  if (p.df == esp::DfPolicy::kCopy && p.local_ts.prefix.address.version == 6) p.df = esp::DfPolicy::kSet;
   t.done();
   return p;
 }

@@ -97,10 +97,11 @@ void DataPlane::from_raw(MutableBytes packet, Outside::Channel channel, const Pa
 /// An error about one of our packets. That it quotes an SPI which is in use shows that who sent it saw the packet.
 void DataPlane::path_told(const TooBig& error) {
   const Sa* sa = sad_.find(SaId{error.protocol, error.spi, error.peer});
-  if (sa == nullptr || !sa->outbound || !path_mtu_.told(error.peer, error.mtu, Clock::now())) {
+  if (sa == nullptr || !sa->outbound) {
     ++counters_.icmp_ignored;
     return;
   }
+  if (!path_mtu_.told(error.peer, error.mtu, Clock::now())) return;
   ++counters_.path_mtu_lowered;
   log_info("path MTU towards {} is {} octets", esp::to_string(error.peer), path_mtu_.towards(error.peer, Clock::now()));
 }
@@ -117,14 +118,18 @@ void DataPlane::from_tun(MutableBytes packet) {
   protect(*policy, packet);
 }
 
-/// What is too large for the path is cut before it is protected, so that the peer's card and not its reassembly has the work, and
-/// a fragment can be checked as it comes (RFC 4301 s7, s8.2); in transport mode, which takes whole packets alone (RFC 4303
-/// s3.3.4), after. What may not be cut, its sender is told of; where the policy lets the outer packet be cut, it goes as it is.
+std::size_t DataPlane::path_mtu(const Policy& policy, const Sa& sa) {
+  return std::min(path_mtu_.towards(sa.id.dst, Clock::now()), policy.path_mtu);
+}
+
+/// What is too large for the path is cut before it is protected, so that the peer's host and not its gateway puts it together; in
+/// transport mode, which takes whole packets alone (RFC 4303 s3.3.4), after. What may not be cut, its sender is told of. It goes
+/// whole, and the outer packet in fragments, where the policy wants that, and where no less may be asked of an IPv6 sender
+/// (RFC 8200 s5, RFC 2473 s7.1).
 void DataPlane::protect(const Policy& policy, ByteView packet) {
   if (!sad_.ready(policy)) return without_sa(policy, packet);
   const Sa& sa = *sad_.outbound(policy.reqid, policy.inner_protocol(), packet.size());
-  const std::size_t path = std::min(path_mtu_.towards(sa.id.dst, Clock::now()), policy.path_mtu);
-  const std::size_t most = largest_inner(sa, policy.ipsec == Ipsec::kAhEsp ? path - kAhLen : path);
+  const std::size_t most = largest_inner(sa, path_mtu(policy, sa) - (policy.ipsec == Ipsec::kAhEsp ? kAhLen : 0));
   if (packet.size() <= most) return hand_over(policy, sa, packet);
   if (may_fragment(packet) && esp::parse_ip(packet)) {
     if (policy.mode == esp::Mode::kTransport) return hand_over(policy, sa, packet);
@@ -136,8 +141,9 @@ void DataPlane::protect(const Policy& policy, ByteView packet) {
     });
     return;
   }
-  if (policy.df == esp::DfPolicy::kClear) return hand_over(policy, sa, packet);
-  too_big(packet, most);
+  const std::size_t least = packet[0] >> 4 == 6 ? least_mtu(6) : 0;
+  if (policy.df == esp::DfPolicy::kClear || packet.size() <= least) return hand_over(policy, sa, packet);
+  too_big(packet, std::max(most, least));
 }
 
 void DataPlane::too_big(ByteView packet, std::size_t mtu) {
@@ -314,18 +320,14 @@ void DataPlane::finish(const host::Outcome& outcome) {
 void DataPlane::finish_encap(const host::Outcome& outcome) {
   if (outcome.sa) sad_.count(*outcome.sa, bytes_of(outcome.cookie));
   if (const std::uint32_t reqid = bundle_reqid_of(outcome.cookie); reqid != 0) return add_ah(reqid, outcome.packet);
-  const ByteView outer = outcome.packet;
-  if (outer.size() > 40 && outer[0] >> 4 == 6) {  // there the kernel cuts what is too large
-    const Sa* sa = outcome.sa ? sad_.find(*outcome.sa) : nullptr;
-    if (sa == nullptr || sa->id.spi != outcome.spi) return counters_.drop(Drop::kNotOfSa);
-    return outside_.send_ipsec(outer, sa->natt ? sa->natt->dst_port : std::uint16_t{0});
-  }
-  const std::size_t link = may_fragment(outer) && outer.size() > least_mtu(4)
-                               ? path_mtu_.link_towards(esp::destination_of(outer), Clock::now())
-                               : outer.size();
-  if (outer.size() <= link) return outside_.send_ipsec(outer);
-  ++counters_.outer_fragmented;
-  fragment_ipv4(outer, link, [this](ByteView fragment) { fragments_.emplace_back(fragment.begin(), fragment.end()); });
+  const Sa* sa = outcome.sa ? sad_.find(*outcome.sa) : nullptr;
+  // The card may use a handle again: what was in flight for its former SA is not the new one's.
+  if (sa == nullptr || sa->id.spi != outcome.spi) return counters_.drop(Drop::kNotOfSa);
+  const Policy* policy = policies_.by_reqid(sa->reqid);
+  if (policy == nullptr) return counters_.drop(Drop::kNotOfSa);
+  const std::size_t mtu = path_mtu(*policy, *sa);
+  if (outcome.packet.size() > mtu) ++counters_.outer_fragmented;
+  outside_.send_ipsec(outcome.packet, mtu, sa->natt ? sa->natt->dst_port : std::uint16_t{0});
 }
 
 void DataPlane::add_ah(std::uint32_t reqid, ByteView esp_packet) {
@@ -337,9 +339,7 @@ void DataPlane::add_ah(std::uint32_t reqid, ByteView esp_packet) {
 }
 
 void DataPlane::send_outside() {
-  for (const Bytes& fragment : fragments_) outside_.send_ipsec(fragment);
   const Outside::Sent sent = outside_.flush();
-  fragments_.clear();
   counters_.udp_esp_out += sent.udp;
   counters_.raw_esp_out += sent.raw;
   counters_.drop(Drop::kOutsideSend, sent.failed);

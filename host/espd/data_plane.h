@@ -71,6 +71,7 @@ class DataPlane {
   void from_raw(MutableBytes packet, Outside::Channel channel, const Path& path);
   void protect(const Policy& policy, ByteView packet);
   void hand_over(const Policy& policy, const Sa& sa, ByteView packet);
+  std::size_t path_mtu(const Policy& policy, const Sa& sa);
   void too_big(ByteView packet, std::size_t mtu);
   void path_told(const TooBig& error);
   void without_sa(const Policy& policy, ByteView packet);
@@ -101,7 +102,6 @@ class DataPlane {
   std::unordered_map<std::uint32_t, Waiting> waiting_;  // by reqid
   std::deque<std::pair<Job, Bytes>> backlog_;
   std::vector<host::Outcome> outcomes_;
-  std::vector<Bytes> fragments_;  // of outer packets, until they are sent
   Bytes room_;
 };
 

@@ -15,6 +15,7 @@
 
 #include "common/base/log.h"
 #include "common/esp/ip.h"
+#include "host/espd/oversize.h"
 
 namespace esplanade::espd {
 
@@ -177,7 +178,7 @@ const std::vector<Option> kIpv4{{IPPROTO_IP, IP_PKTINFO, 1},
                                 {IPPROTO_IP, IP_RECVTOS, 1},
                                 {IPPROTO_IP, IP_RECVERR, 1},
                                 {IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT}};
-// IPv6: routers do not cut, so the kernel does it for what is too large for the path as it knows it.
+// IPv6: routers do not cut, so the kernel does it for what is larger than the path as it knows it.
 const std::vector<Option> kIpv6{{IPPROTO_IPV6, IPV6_RECVPKTINFO, 1},
                                 {IPPROTO_IPV6, IPV6_RECVTCLASS, 1},
                                 {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1},
@@ -373,65 +374,81 @@ bool Outside::send_udp(const Path& path, ByteView first, ByteView second) {
   return ::sendmsg(fd, &header, MSG_NOSIGNAL) >= 0 || ::sendmsg(fd, &header, MSG_NOSIGNAL) >= 0;
 }
 
-void Outside::send_ipsec(ByteView outer, std::uint16_t udp_port) {
+void Outside::send_ipsec(ByteView outer, std::size_t mtu, std::uint16_t udp_port) {
   if (outer.size() > 40 && outer[0] >> 4 == 6 && (outer[6] == esp::kProtoEsp || outer[6] == esp::kProtoAh))
-    return queues_[outer[6] == esp::kProtoAh ? kAh6 : udp_port != 0 ? kUdp6 : kEsp6].push_back({outer, udp_port});
-  const bool v4 = outer.size() > 20 && outer[0] == 0x45;
-  // UDP leaves from 4500 alone; an SA with another source port would reach the peer from a wrong one. Later fragments have no
-  // ports.
-  const bool udp = v4 && outer[9] == esp::kProtoUdp &&
-                   ((load_be16(&outer[6]) & 0x1fff) != 0 || (outer.size() > 28 && load_be16(&outer[20]) == kNattPort));
-  if (udp || (v4 && (outer[9] == esp::kProtoEsp || outer[9] == esp::kProtoAh))) return queues_[kEsp4].push_back({outer, 0});
-  ++sent_.failed;
+    return queues_[outer[6] == esp::kProtoAh ? kAh6 : udp_port != 0 ? kUdp6 : kEsp6].push_back({outer, udp_port, outer.size() > mtu ? mtu : 0});
+  const bool v4 = outer.size() > 28 && outer[0] == 0x45;
+  // UDP leaves from 4500 alone; an SA with another source port would reach the peer from a wrong one.
+  const bool udp = v4 && outer[9] == esp::kProtoUdp && load_be16(&outer[20]) == kNattPort;
+  if (!udp && !(v4 && (outer[9] == esp::kProtoEsp || outer[9] == esp::kProtoAh))) {
+    ++sent_.failed;
+    return;
+  }
+  if (outer.size() <= mtu) return queues_[kEsp4].push_back({outer, 0, 0});
+  fragment_ipv4(outer, mtu, [this](ByteView fragment) {
+    fragments_.emplace_back(fragment.begin(), fragment.end());
+    queues_[kEsp4].push_back({fragments_.back(), 0, 0});
+  });
 }
 
 Outside::Sent Outside::flush() {
-  for (const Channel channel : {kEsp4, kUdp6, kEsp6, kAh6}) {
-    if (!queues_[channel].empty()) flush(channel);
-  }
+  for (const Channel channel : {kEsp4, kUdp6, kEsp6, kAh6}) flush(channel);
+  fragments_.clear();
   return std::exchange(sent_, {});
 }
 
 void Outside::flush(Channel channel) {
   const std::vector<Outgoing>& queue = queues_[channel];
   for (std::size_t at = 0; at < queue.size();) {
-    const std::size_t count = std::min(queue.size() - at, kBatch);
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto& [outer, udp_port] = queue[at + i];
-      msghdr& header = room_->headers[i].msg_hdr;
-      Path path;
-      path.src = esp::source_of(outer);
-      path.dst = esp::destination_of(outer);
-      if (channel == kEsp4) {
-        room_->messages[i].send_to(header, path, 0, outer, {});
-        header.msg_controllen = 0;  // the header is there already
-        continue;
-      }
-      path.tos = static_cast<std::uint8_t>(load_be16(&outer[0]) >> 4);
-      path.ttl = outer[7];
-      room_->messages[i].send_to(header, path, udp_port, outer.subspan(40), {});
+    // What the kernel shall cut goes on its own, for its size is a setting of the socket.
+    if (const std::size_t cut_at = queue[at].cut_at; cut_at != 0) {
+      set_option(fds_[channel].get(), IPPROTO_IPV6, IPV6_MTU, static_cast<int>(cut_at));
+      at += send_batch(channel, at, 1);
+      set_option(fds_[channel].get(), IPPROTO_IPV6, IPV6_MTU, 0);
+      continue;
     }
-    bool again = false;
-    for (std::size_t done = 0; done < count;) {
-      const int sent = ::sendmmsg(fds_[channel].get(), &room_->headers[done], static_cast<unsigned>(count - done), MSG_NOSIGNAL);
-      for (int i = 0; i < sent; ++i) {
-        const bool udp = channel == kUdp6 || (channel == kEsp4 && queue[at + done].outer[9] == esp::kProtoUdp);
-        ++(udp ? sent_.udp : sent_.raw);
-        ++done;
-      }
-      if (sent > 0) {
-        again = false;
-      } else if (!again && errno != EAGAIN) {
-        again = true;  // it may be an error that the network told about an earlier packet
-      } else {
-        again = false;
-        ++sent_.failed;
-        ++done;
-      }
-    }
-    at += count;
+    std::size_t count = 1;
+    while (count < kBatch && at + count < queue.size() && queue[at + count].cut_at == 0) ++count;
+    at += send_batch(channel, at, count);
   }
   queues_[channel].clear();
+}
+
+std::size_t Outside::send_batch(Channel channel, std::size_t at, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const Outgoing& out = queues_[channel][at + i];
+    msghdr& header = room_->headers[i].msg_hdr;
+    Path path;
+    path.src = esp::source_of(out.outer);
+    path.dst = esp::destination_of(out.outer);
+    if (channel == kEsp4) {
+      room_->messages[i].send_to(header, path, 0, out.outer, {});
+      header.msg_controllen = 0;  // the header is there already
+      continue;
+    }
+    path.tos = static_cast<std::uint8_t>(load_be16(out.outer.data()) >> 4);
+    path.ttl = out.outer[7];
+    room_->messages[i].send_to(header, path, out.udp_port, out.outer.subspan(40), {});
+  }
+  bool again = false;
+  for (std::size_t done = 0; done < count;) {
+    const int sent = ::sendmmsg(fds_[channel].get(), &room_->headers[done], static_cast<unsigned>(count - done), MSG_NOSIGNAL);
+    for (int i = 0; i < sent; ++i) {
+      const bool udp = channel == kUdp6 || (channel == kEsp4 && queues_[channel][at + done].outer[9] == esp::kProtoUdp);
+      ++(udp ? sent_.udp : sent_.raw);
+      ++done;
+    }
+    if (sent > 0) {
+      again = false;
+    } else if (!again && errno != EAGAIN) {
+      again = true;  // it may be an error that the network told about an earlier packet
+    } else {
+      again = false;
+      ++sent_.failed;
+      ++done;
+    }
+  }
+  return count;
 }
 
 bool Outside::send_clear(ByteView packet) {

@@ -65,10 +65,10 @@ class Outside {
   using Take = std::function<void(MutableBytes packet, const Path& path)>;
   std::size_t receive(Channel channel, std::size_t most, const Take& take, const std::function<void(const TooBig&)>& too_big);
 
-  /// Has a packet sent that the card made: ESP, ESP in UDP, AH. The octets must stay until flush(). IPv4 goes as it is, DF and
-  /// identification too. Over IPv6 it goes in UDP to `udp_port`, if that is not 0, with a checksum (RFC 8200 s8.1) from the
-  /// kernel, which also cuts what is larger than the path it knows.
-  void send_ipsec(ByteView outer_packet, std::uint16_t udp_port = 0);
+  /// Has a packet sent that the card made: ESP, ESP in UDP, AH; in fragments of `mtu` octets where it is larger. The octets must
+  /// stay until flush(). IPv4 goes as it is, DF and identification too. Over IPv6 it goes in UDP to `udp_port`, if that is not
+  /// 0, with a checksum (RFC 8200 s8.1) from the kernel.
+  void send_ipsec(ByteView outer_packet, std::size_t mtu, std::uint16_t udp_port);
   struct Sent {
     std::size_t udp = 0, raw = 0, failed = 0;  // failed: the network did not take it, or it was neither
   };
@@ -88,14 +88,17 @@ class Outside {
   bool send_udp(const Path& path, ByteView first, ByteView second);
   void read_errors(Channel channel, const std::function<void(const TooBig&)>& too_big);
   void flush(Channel channel);
+  std::size_t send_batch(Channel channel, std::size_t at, std::size_t count);
 
   std::array<pfkey::Fd, kNumChannels> fds_;
   pfkey::Fd icmp6_, clear6_;
   struct Outgoing {
     ByteView outer;
     std::uint16_t udp_port;
+    std::size_t cut_at;  // IPv6: the kernel shall cut it; 0: it need not
   };
   std::array<std::vector<Outgoing>, kNumChannels> queues_;  // for flush()
+  std::vector<Bytes> fragments_;                            // IPv4, of what is in them
   Sent sent_;
   std::unique_ptr<Room> room_;
 };

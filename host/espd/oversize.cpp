@@ -12,22 +12,15 @@ constexpr std::size_t kIpv4Header = 20, kIpv6Header = 40, kIcmpHeader = 8;
 constexpr std::uint8_t kProtoIcmp = 1, kProtoIcmpv6 = 58;
 constexpr std::uint16_t kMoreFragments = 0x2000, kDontFragment = 0x4000, kOffset = 0x1fff;
 
-// RFC 791 s3.1: an option that is marked to be copied goes with every fragment.
-Bytes header_of_later_fragments(ByteView header) {
-  Bytes out(header.begin(), header.begin() + kIpv4Header);
+// RFC 791 s3.1: an option that is marked to be copied goes with every fragment. The others become "no operation", so that
+// the header keeps its length.
+void drop_options_of_first(MutableBytes header) {
   for (std::size_t at = kIpv4Header; at < header.size() && header[at] != 0;) {
-    if (header[at] == 1) {  // no operation
-      ++at;
-      continue;
-    }
-    const std::size_t len = at + 1 < header.size() ? header[at + 1] : 0;
-    if (len < 2 || at + len > header.size()) break;  // not an option: nothing to copy from here on
-    if ((header[at] & 0x80) != 0) put(out, header.subspan(at, len));
+    const std::size_t len = header[at] == 1 ? 1 : at + 1 < header.size() ? header[at + 1] : 0;
+    if (len == 0 || at + len > header.size()) return;  // not an option: leave the rest as it is
+    if ((header[at] & 0x80) == 0) std::ranges::fill(header.subspan(at, len), Byte{1});
     at += len;
   }
-  out.resize((out.size() + 3) / 4 * 4);  // 0: end of the list
-  out[0] = static_cast<Byte>(0x40 | out.size() / 4);
-  return out;
 }
 
 std::uint16_t checksum(ByteView octets) {  // RFC 1071
@@ -61,20 +54,20 @@ void fragment_ipv4(ByteView packet, std::size_t mtu, const std::function<void(By
   const std::size_t header_len = std::size_t{packet[0] & 15u} * 4;
   const ByteView payload = packet.first(load_be16(&packet[2])).subspan(header_len);
   const std::uint16_t flags = load_be16(&packet[6]);
+  const std::size_t room = mtu - header_len;
   Bytes fragment(packet.begin(), packet.begin() + static_cast<std::ptrdiff_t>(header_len));
   for (std::size_t at = 0; at < payload.size();) {
-    if (at != 0) fragment = header_of_later_fragments(packet.first(header_len));
-    const std::size_t header = fragment.size();
-    const std::size_t room = (mtu - header) / 8 * 8;
-    const bool last = payload.size() - at <= mtu - header;
-    const std::size_t len = last ? payload.size() - at : room;
+    const bool last = payload.size() - at <= room;
+    const std::size_t len = last ? payload.size() - at : room / 8 * 8;
+    fragment.resize(header_len);
     put(fragment, payload.subspan(at, len));
     const auto offset = static_cast<std::uint16_t>((flags & kOffset) + at / 8);
     const std::uint16_t more = last ? flags & kMoreFragments : kMoreFragments;
     store_be16(&fragment[2], static_cast<std::uint16_t>(fragment.size()));
     store_be16(&fragment[6], static_cast<std::uint16_t>(offset | more | (flags & kDontFragment)));
-    store_be16(&fragment[10], esp::ipv4_checksum(ByteView(fragment).first(header)));
+    store_be16(&fragment[10], esp::ipv4_checksum(ByteView(fragment).first(header_len)));
     take(fragment);
+    if (at == 0) drop_options_of_first(MutableBytes(fragment).first(header_len));
     at += len;
   }
 }

@@ -13,7 +13,7 @@ bool may_fragment(ByteView packet);
 
 /// Cuts an IPv4 packet, which parse_ip accepted, into fragments of at most `mtu` octets (at least 68) and hands each
 /// to `take`, in order (RFC 791 s3.2). A packet that is a fragment itself is cut further. Options that are
-/// not marked to be copied stay with the first fragment alone. Each is valid until `take` returns.
+/// not marked to be copied are in the first fragment alone. Each is valid until `take` returns.
 void fragment_ipv4(ByteView packet, std::size_t mtu, const std::function<void(ByteView)>& take);
 
 /// The ICMP message that tells the sender of `packet`, IPv4 or IPv6, of `mtu` octets: "fragmentation needed" (RFC 792,

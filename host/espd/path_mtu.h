@@ -30,8 +30,6 @@ class PathMtu {
 
   /// MTU of the whole path in octets. The link is asked for again every few seconds.
   std::size_t towards(const esp::IpAddress& peer, Clock::time_point now);
-  /// That of the link alone: what the network takes from here.
-  std::size_t link_towards(const esp::IpAddress& peer, Clock::time_point now) { return looked_up(peer, now).link; }
   /// An ICMP error that the caller believes told of `mtu`. It is forgotten after ten minutes (RFC 1191 s6.3), so that
   /// a larger packet tries the path again. Below least_mtu() it counts as that. False: nothing new.
   bool told(const esp::IpAddress& peer, std::size_t mtu, Clock::time_point now);

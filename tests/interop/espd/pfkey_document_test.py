@@ -236,7 +236,7 @@ def refusals(gateway):
     pair = addresses(PEER, LOCAL)
     refused("EXPIRE is no request", errno.EOPNOTSUPP, pfkey.EXPIRE)
     refused("GETSPI without X_SA2", errno.EINVAL, pfkey.GETSPI, *pair)
-    refused("GETSPI for AH", errno.EOPNOTSUPP, pfkey.GETSPI, *pair, pfkey.sa2(1), satype=2)
+    refused("GETSPI for AH, which the policy does not use", errno.EINVAL, pfkey.GETSPI, *pair, pfkey.sa2(1), satype=2)
     refused("GETSPI for another protocol", errno.EOPNOTSUPP, pfkey.GETSPI, *pair, pfkey.sa2(1), satype=9)
     refused("GETSPI for no policy", errno.EINVAL, pfkey.GETSPI, *pair, pfkey.sa2(99))
     refused("GETSPI in a range without a free one", errno.ENOSPC, pfkey.GETSPI, *pair, spi_range(1, 2), pfkey.sa2(1))
