@@ -121,7 +121,12 @@ void read_tun(Table t, Config& c) {
 void read_protection(Table& t, Policy& p) {
   p.reqid = static_cast<std::uint32_t>(t.integer("reqid", 1, UINT32_MAX, true).value_or(0));
   p.local = t.parsed("local", esp::parse_address);
-  p.peer = t.parsed("peer", esp::parse_address);
+  p.any_peer = t.text("peer", true) == "any";
+  if (p.any_peer) {
+    p.peer.version = p.local.version;
+  } else {
+    p.peer = t.parsed("peer", esp::parse_address);
+  }
   if (p.local.version != p.peer.version) t.fail("peer", "is not of the IP version of local");
   if (p.local == p.peer) t.fail("peer", "is the same address as local");
   if (auto i = t.word("mode", {"tunnel", "transport"})) p.mode = static_cast<esp::Mode>(*i);
@@ -129,6 +134,8 @@ void read_protection(Table& t, Policy& p) {
   if (auto i = t.word("udp_encap", {"auto", "always", "never"})) p.udp_encap = static_cast<UdpEncap>(*i);
   if (p.udp_encap == UdpEncap::kAlways && p.ipsec != Ipsec::kEsp) t.fail("udp_encap", "is \"always\", but AH has no form in UDP (RFC 3948)");
   if (auto i = t.word("fallback", {"none", "clear"})) p.fallback_clear = *i == 1;
+  if (p.any_peer && p.mode == esp::Mode::kTransport) t.fail("peer", "is \"any\", but transport mode wants an address");
+  if (p.any_peer && p.fallback_clear) t.fail("peer", "is \"any\", but who falls back to clear must know whom it asked");
   if (auto i = t.word("df", {"copy", "clear", "set"})) p.df = static_cast<esp::DfPolicy>(*i);
   if (auto mtu = t.integer("path_mtu", static_cast<std::int64_t>(least_mtu(p.peer.version)), 65535)) p.path_mtu = static_cast<std::size_t>(*mtu);
 }

@@ -287,7 +287,7 @@ std::vector<Message> PfkeyServer::dump(const Message& request) {
 }
 
 bool PfkeyServer::acquire(const Policy& policy) {
-  if (registered_.empty()) return false;
+  if (registered_.empty() || policy.any_peer) return false;
   Message m;
   m.type = Type::kAcquire;
   m.satype = to_pfkey(policy.inner_protocol());

@@ -24,7 +24,7 @@ class PfkeyServer {
   Status listen(Poller& poller, const std::string& path);
 
   bool has_daemon() const { return !registered_.empty(); }
-  /// Asks for SAs of the policy. False: nobody is registered.
+  /// Asks for SAs of the policy. False: nobody is registered, or nobody knows where the peer is.
   bool acquire(const Policy& policy);
   /// Tells that an SA reached a limit. `sa` is still in the SAD.
   void expire(const Sa& sa, bool hard);

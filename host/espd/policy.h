@@ -72,6 +72,7 @@ struct Policy {
   std::uint32_t reqid = 0;  // binds the SAs to this policy: sadb_x_sa2_reqid
   esp::IpAddress local;     // outside; in transport mode the ends themselves
   esp::IpAddress peer;
+  bool any_peer = false;  // wherever it is: a peer without a fixed address, which begins
   esp::Mode mode = esp::Mode::kTunnel;
   Ipsec ipsec = Ipsec::kEsp;
   UdpEncap udp_encap = UdpEncap::kAuto;
@@ -81,6 +82,9 @@ struct Policy {
   bool operator==(const Policy&) const = default;
 
   bool needs(esp::Protocol protocol) const { return ipsec == Ipsec::kAhEsp || (protocol == esp::Protocol::kAh) == (ipsec == Ipsec::kAh); }
+  bool has_ends(const esp::IpAddress& near, const esp::IpAddress& far) const {
+    return near == local && (any_peer ? far.version == local.version && far != local : far == peer);
+  }
   /// The protocol that is applied to a packet first, and taken off last.
   esp::Protocol inner_protocol() const { return ipsec == Ipsec::kAh ? esp::Protocol::kAh : esp::Protocol::kEsp; }
 };

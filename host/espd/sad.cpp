@@ -59,7 +59,7 @@ Status Sad::check_ends(std::uint32_t reqid, esp::Protocol protocol, const esp::I
   const Policy* policy = policies_.by_reqid(reqid);
   if (policy == nullptr) return Error{Errc::kMalformed, fmt::format("no policy has reqid {}", reqid)};
   const auto refuse = [&](const char* why) { return Error{Errc::kMalformed, fmt::format("does not fit policy {}: {}", policy->name, why)}; };
-  if (local != policy->local || peer != policy->peer) return refuse("outer addresses differ");
+  if (!policy->has_ends(local, peer)) return refuse("outer addresses differ");
   if (!policy->needs(protocol)) return refuse(protocol == esp::Protocol::kAh ? "it is AH" : "it is ESP");
   return ok();
 }
@@ -146,7 +146,7 @@ Status Sad::move(esp::Protocol protocol, std::uint32_t spi, std::uint32_t reqid,
   if (policy == nullptr) return Error{Errc::kMalformed, "no policy has this reqid"};
   const bool outbound = src == policy->local;
   const auto& [near, far] = outbound ? std::tie(src, dst) : std::tie(dst, src);
-  if (near != policy->local || far != policy->peer)
+  if (!policy->has_ends(near, far))
     return Error{Errc::kMalformed, "the policy does not have these outer addresses"};
   if ((outbound ? natt.src_port : natt.dst_port) != 4500)
     return Error{Errc::kMalformed, "the UDP port on this side is not 4500"};

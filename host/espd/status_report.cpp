@@ -47,7 +47,7 @@ Json policies(const Config& config, const Sad& sad) {
                   {"ipsec", ipsec_name(p.ipsec)},
                   {"mode", mode_name(p.mode)},
                   {"local", esp::to_string(p.local)},
-                  {"peer", esp::to_string(p.peer)},
+                  {"peer", p.any_peer ? "any" : esp::to_string(p.peer)},
                   {"ready", sad.ready(p)}});
     }
     out.push_back(std::move(one));

@@ -7,7 +7,7 @@ _espctl() {
   esac
   case $cur in
     -*) COMPREPLY=($(compgen -W "--socket --json --help --interval --count" -- "$cur")) ;;
-    *) COMPREPLY=($(compgen -W "status sa policy card stats health events drain resume reset top ike" -- "$cur")) ;;
+    *) COMPREPLY=($(compgen -W "status sa policy card stats health events drain resume reset reload top ike" -- "$cur")) ;;
   esac
 }
 complete -F _espctl espctl

@@ -112,6 +112,8 @@ TEST_CASE("espd/config: a wrong one is refused with line, column and reason") {
       {"10.1.0.0/24\"\nlocal", "10.1.0.0/24[tcp]\"\nlocal_ports = 3\nlocal", "f.toml:12:15: local_ports", "not a known key"},
       {"192.0.2.2", "2001:db8::1", "f.toml:13:8: peer", "IP version of local"},
       {"192.0.2.1", "192.0.2.2", "f.toml:13:8: peer", "same address"},
+      {"192.0.2.1\"", "any\"\nfallback = \"clear\"", "f.toml:13:8: peer", "must know whom"},
+      {"192.0.2.1\"", "anyone\"", "f.toml:13:8: peer", ""},
       {"\"always\"", "true", "f.toml:14:13: udp_encap", "not a string"},
       {"\"set\"", "\"ignore\"", "f.toml:17:6: df", "copy, clear, set"},
       {"1280", "575", "f.toml:18:12: path_mtu", "from 576"},

@@ -251,6 +251,20 @@ TEST_CASE("espd/pfkey: a bundle is ready when both its SAs are there; its AH is 
   CHECK(w.sad->outbound(7, esp::Protocol::kAh) != w.sad->outbound(7, esp::Protocol::kEsp));
 }
 
+TEST_CASE("espd/pfkey: a peer without a fixed address is taken from any, of the local one's IP version, and never asked for") {
+  World w;
+  Policy policy = the_policy(UdpEncap::kNever);
+  policy.any_peer = true;
+  w.policies.replace({policy});
+  for (const auto& [far, number] : {std::pair{"198.51.100.7", 0}, std::pair{"203.0.113.9", 0}, std::pair{"192.0.2.2", EINVAL}, std::pair{"2001:db8::1", EINVAL}}) {
+    auto sa = w.params(0x4000, true);
+    sa.dst = *esp::parse_address(far);
+    CHECK(w.install(Type::kAdd, std::move(sa)) == number);
+  }
+  CHECK(w.sad->outbound(7, esp::Protocol::kEsp)->id.dst == *esp::parse_address("203.0.113.9"));  // where it was last
+  CHECK_FALSE(w.server->acquire(policy));
+}
+
 TEST_CASE("espd/pfkey: a policy that is given up gives its SAs and its larval SPIs") {
   World w;
   const std::uint32_t spi = w.get_spi();
