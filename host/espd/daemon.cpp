@@ -206,7 +206,7 @@ Status run_daemon(const Config& config) {
     log_info("opening card {}", card);
     return host::open_backend({card, false});
   };
-  ESPLANADE_TRY(backend, config.recover ? host::open_failover_backend(config.cards, open) : open(config.cards.front()));
+  ESPLANADE_TRY(backend, config.recover ? host::open_failover_backend(config.cards, config.cards_in_use, open) : open(config.cards.front()));
   ESPLANADE_TRY(stop, StopSignal::create());
   Daemon daemon(config, *backend, tun, outside);
   return daemon.run(poller, stop);
