@@ -27,6 +27,7 @@ constexpr int kSpiTries = 64;
 // Of several cards: below what espd has inside them at once, so that a card that hangs leaves room to the others.
 constexpr std::size_t kInsideMax = 224;
 constexpr std::chrono::milliseconds kStalled{100};
+constexpr int kStalledPolls = 8;  // and so often looked at in vain: time alone passes while another card is opened
 constexpr std::chrono::milliseconds kSettlePatience{200};
 constexpr SaHandle kNoHandle{std::numeric_limits<std::uint32_t>::max()};
 
@@ -305,6 +306,7 @@ class FailoverBackend final : public Backend {
     std::size_t losses = 0;
     Totals totals{}, before{};                       // of the card here, of those before
     Steady::time_point progress{};                   // it finished a packet, or had none
+    int vain_polls = 0;                              // since then
   };
   struct Held {
     HeldSa sa;
@@ -374,9 +376,9 @@ class FailoverBackend final : public Backend {
     if (place == nullptr) return none_left();
     const std::size_t inside = place->inner->in_flight();
     if (inside == 0) {
-      place->progress = Steady::now();
+      progressed(*place);
     } else if (places_.size() > 1 && inside >= kInsideMax / places_.size()) {
-      if (Steady::now() - place->progress < kStalled) return Error{Errc::kRingFull, "this card's share of the packets inside is used up"};
+      if (place->vain_polls < kStalledPolls || Steady::now() - place->progress < kStalled) return Error{Errc::kRingFull, "this card's share of the packets inside is used up"};
       ready_.push_back({cookie, op, card::Status::kBusError, std::nullopt, 0, 0, 0, {}});
       return ok();
     }
@@ -390,8 +392,17 @@ class FailoverBackend final : public Backend {
     const std::size_t before = out.size();
     const Status polled = place.inner->poll(out, wait);
     for (std::size_t i = before; i < out.size(); ++i) note(place, out[i]);
-    if (out.size() != before) place.progress = Steady::now();
+    if (out.size() != before) {
+      progressed(place);
+    } else {
+      ++place.vain_polls;
+    }
     return polled;
+  }
+
+  static void progressed(Place& place) {
+    place.progress = Steady::now();
+    place.vain_polls = 0;
   }
 
   void note(Place& place, Outcome& outcome) {

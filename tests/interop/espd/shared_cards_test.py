@@ -68,7 +68,7 @@ def scenario(build, folder, cards, model):
         lost = pings.lost()
         # Of the two halves the one that lost nothing is that of the card that was not touched.
         hit = {i for i, n in lost.items() if n > 0}
-        check(f"packets of at most its own {first[2] // 2} tunnels are lost", len(hit) <= first[2] // 2, lost)
+        check(f"packets of at most its own {first[2] // 2} tunnels are lost", len(hit) <= first[2] // 2, f"{lost}, {t.ask('stats')}")
         check("and of each at most what was inside, and the one number behind a new window", max(lost.values()) < 3 * 10, lost)
         check("both had traffic", all(c["encap_packets"] > before[c["number"]] for c in t.ask("card")["cards"]))
         recovered = re.findall(r"(\d+) SAs of (\d+) are on (card 2 \(sim\)|the other cards) after ([\d.]+) ms; (\d+) packets were lost", t.espd.log.read_text(errors="replace"))
