@@ -52,6 +52,14 @@ Result<std::uint32_t> SaTable::allocate_spi() {
   return Error{Errc::kTableFull, fmt::format("all {} entries of the card's SA table are taken", size)};
 }
 
+Status SaTable::reserve_spi(std::uint32_t spi) {
+  Entry& e = entries_[index_of(spi)];
+  if (e.use == Use::kReserved && e.spi == spi) return ok();
+  if (e.use != Use::kFree) return Error{Errc::kTableFull, fmt::format("entry {} of the card's SA table, where SPI 0x{:08x} belongs, is taken", index_of(spi), spi)};
+  e = {Use::kReserved, spi};
+  return ok();
+}
+
 void SaTable::release_spi(std::uint32_t spi) {
   Entry& e = entries_[spi & (entries_.size() - 1)];
   if (e.use == Use::kReserved && e.spi == spi) e = {};

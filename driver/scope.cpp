@@ -611,8 +611,14 @@ void ScopeDevice::server() {
 Status ScopeDevice::serve(const std::string& path) {
   stop_ = Fd(::eventfd(0, EFD_CLOEXEC));
   if (!stop_) return os_error("cannot make an eventfd", errno);
-  ESPLANADE_TRY(listener, UnixListener::create(path, SOCK_STREAM, 64));
-  listener_.emplace(std::move(listener));
+  for (std::size_t n = 1; !listener_; ++n) {
+    auto listener = UnixListener::create(n == 1 ? path : fmt::format("{}@{}", path, n), SOCK_STREAM, 64);
+    if (listener) {
+      listener_.emplace(std::move(*listener));
+    } else if (listener.error().code != Errc::kState || n == kAtOnceMax) {  // kState: another card has it
+      return listener.error();
+    }
+  }
   server_ = std::thread([this] { server(); });
   return ok();
 }

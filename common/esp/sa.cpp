@@ -70,6 +70,7 @@ SaParams SaParams::without_keys() const {
   out.ecn_copy = ecn_copy;
   out.soft = soft;
   out.hard = hard;
+  out.reqid = reqid;
   return out;
 }
 

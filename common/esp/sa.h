@@ -72,6 +72,7 @@ struct SaParams {
   bool ecn_copy = true;              // RFC 4301 s5.1.2.1; false: RFC 2401 style, outer ECN 00
   Lifetime soft;
   Lifetime hard;
+  std::uint32_t reqid = 0;           // of its policy; where several cards share the SAs, those of a policy go to the same
 
   /// The same without keys.
   SaParams without_keys() const;

@@ -6,12 +6,13 @@
 #include <unistd.h>
 #include <xrt/xrt_device.h>
 
-#include <atomic>
+#include <bit>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <mutex>
 #include <sstream>
 
 #include "common/base/log.h"
@@ -39,8 +40,9 @@ void remove_stale() {
   }
 }
 
-// XRT has one emulated device 0 a process.
-std::atomic_flag in_use = ATOMIC_FLAG_INIT;
+std::mutex mutex;         // of the two below
+unsigned in_use = 0;      // a bit for each card of this process that is open
+fs::path shared_folder;  // theirs
 
 bool in_path(const std::string& program) {
   const char* path = std::getenv("PATH");
@@ -66,23 +68,32 @@ Status check_needs(const fs::path& data) {
   }
   return ok();
 }
-}  // namespace
 
-Result<std::unique_ptr<EmulationFolder>> EmulationFolder::create(const fs::path& data) {
-  ESPLANADE_CHECK(check_needs(data));
+/// A copy of the .xclbin's emconfig.json, with so many cards as one process may want.
+bool write_emconfig(const fs::path& from, const fs::path& to) {
+  std::stringstream text;
+  text << std::ifstream(from).rdbuf();
+  const std::string one = "\"NumDevices\": \"1\"";
+  std::string table = text.str();
+  const std::size_t at = table.find(one);
+  if (at == std::string::npos) return false;
+  table.replace(at, one.size(), fmt::format("\"NumDevices\": \"{}\"", EmulatedCard::kCardsMax));
+  std::ofstream out(to);
+  out << table;
+  out.close();
+  return static_cast<bool>(out);
+}
+
+/// The folder that the cards of this process share, with all that XRT wants in it and in the environment.
+Result<fs::path> make_folder(const fs::path& data) {
   Dl_info xrt{};
   if (::dladdr(reinterpret_cast<void*>(&xrtDeviceOpen), &xrt) == 0 || xrt.dli_fname == nullptr) {
     return Error{Errc::kNoCard, "XRT's library is loaded, but its folder is unknown"};
   }
-  if (in_use.test_and_set()) return Error{Errc::kState, "this process has the simulated card open already: XRT emulates one a process"};
   remove_stale();
   std::string pattern = fmt::format("/tmp/{}{}-XXXXXX", kPrefix, ::getpid());
-  if (::mkdtemp(pattern.data()) == nullptr) {
-    in_use.clear();
-    return Error{Errc::kIo, fmt::format("no run folder {}: {}", pattern, std::strerror(errno))};
-  }
+  if (::mkdtemp(pattern.data()) == nullptr) return Error{Errc::kIo, fmt::format("no run folder {}: {}", pattern, std::strerror(errno))};
   const fs::path path = pattern;
-  std::unique_ptr<EmulationFolder> folder(new EmulationFolder(path));
   std::error_code error;
   fs::create_directory_symlink(fs::path(xrt.dli_fname).parent_path(), path / "lib", error);
   // XRT's first message carries the [Emulation] keys. Its buffer must never grow after that (Debian's 2.13 loses the
@@ -91,18 +102,37 @@ Result<std::unique_ptr<EmulationFolder>> EmulationFolder::create(const fs::path&
   ini << "[Runtime]\nkds=false\nruntime_log=" << (path / "xrt.log").string()
       << "\n[Emulation]\nsystem_dpa=false\nnew_mbscheduler=false\npadding=" << std::string(std::size_t{1} << 20, 'x') << "\n";
   ini.close();
-  if (error || !ini) return Error{Errc::kIo, fmt::format("cannot write the run folder {}", path.string())};
-  for (const auto& [name, value] : {std::pair{"XCL_EMULATION_MODE", std::string("hw_emu")}, {"XILINX_XRT", path.string()}, {"EMCONFIG_PATH", data.string()},
+  Status made = ok();
+  if (!write_emconfig(data / "emconfig.json", path / "emconfig.json")) made = Error{Errc::kNoCard, fmt::format("{} is not an emconfig.json with one device", (data / "emconfig.json").string())};
+  if (error || !ini) made = Error{Errc::kIo, fmt::format("cannot write the run folder {}", path.string())};
+  for (const auto& [name, value] : {std::pair{"XCL_EMULATION_MODE", std::string("hw_emu")}, {"XILINX_XRT", path.string()}, {"EMCONFIG_PATH", path.string()},
                                     {"XRT_INI_PATH", (path / "xrt.ini").string()}, {"SDACCEL_EM_RUN_DIR", path.string()}, {"USER", path.filename().string()}}) {
-    if (::setenv(name, value.c_str(), 1) != 0) return Error{Errc::kIo, "no memory for the environment"};
+    if (::setenv(name, value.c_str(), 1) != 0) made = Error{Errc::kIo, "no memory for the environment"};
   }
-  return folder;
+  if (made) return path;
+  fs::remove_all(path, error);
+  return made.error();
+}
+}  // namespace
+
+Result<std::unique_ptr<EmulatedCard>> EmulatedCard::create(const fs::path& data) {
+  ESPLANADE_CHECK(check_needs(data));
+  const std::lock_guard lock(mutex);
+  const auto index = static_cast<unsigned>(std::countr_one(in_use));
+  if (index >= kCardsMax) return Error{Errc::kState, fmt::format("this process has {} simulated cards open already: XRT is told of no more", kCardsMax)};
+  if (in_use == 0) {
+    ESPLANADE_TRY(made, make_folder(data));
+    shared_folder = std::move(made);
+  }
+  in_use |= 1U << index;
+  return std::unique_ptr<EmulatedCard>(new EmulatedCard(shared_folder, index));
 }
 
-EmulationFolder::~EmulationFolder() {
+EmulatedCard::~EmulatedCard() {
+  const std::lock_guard lock(mutex);
+  in_use &= ~(1U << index_);
   std::error_code ignored;
-  fs::remove_all(path_, ignored);
-  in_use.clear();
+  if (in_use == 0) fs::remove_all(folder_, ignored);
 }
 
 }  // namespace esplanade

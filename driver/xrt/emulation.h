@@ -8,22 +8,26 @@
 
 namespace esplanade {
 
-/// A private folder under /tmp with xrt.ini, XILINX_XRT's `lib` and XRT's sockets and run folders, and the environment
-/// variables that lead XRT there. One a process, as XRT reads the variables once. Removed with the object; folders of
-/// processes that are gone are removed when the next one is made.
-class EmulationFolder {
+/// A simulated card of this process, and the private folder under /tmp that they share: with xrt.ini, emconfig.json, XILINX_XRT's `lib` and XRT's sockets and run
+/// folders, and the environment variables that lead XRT there. XRT finds kCardsMax cards; each object is one of them. The folder goes with the last of
+/// them; folders of processes that are gone are removed when the next one is made. Thread-safe.
+class EmulatedCard {
  public:
+  static constexpr unsigned kCardsMax = 8;
   /// `data`: folder that holds emconfig.json. Errors: kNoCard, which names what emulation needs and is missing (XRT's
-  /// libraries, unzip, emconfig.json, the simulator); kState when this process has the simulated card open; kIo.
-  static Result<std::unique_ptr<EmulationFolder>> create(const std::filesystem::path& data);
-  ~EmulationFolder();
-  EmulationFolder(const EmulationFolder&) = delete;
-  EmulationFolder& operator=(const EmulationFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
+  /// libraries, unzip, emconfig.json, the simulator); kState when this process has kCardsMax simulated cards open; kIo.
+  static Result<std::unique_ptr<EmulatedCard>> create(const std::filesystem::path& data);
+  ~EmulatedCard();
+  EmulatedCard(const EmulatedCard&) = delete;
+  EmulatedCard& operator=(const EmulatedCard&) = delete;
+  const std::filesystem::path& folder() const { return folder_; }
+  /// XRT's index of it: the lowest that is free.
+  unsigned index() const { return index_; }
 
  private:
-  explicit EmulationFolder(std::filesystem::path path) : path_(std::move(path)) {}
-  std::filesystem::path path_;
+  EmulatedCard(std::filesystem::path folder, unsigned index) : folder_(std::move(folder)), index_(index) {}
+  const std::filesystem::path folder_;
+  const unsigned index_;
 };
 
 }  // namespace esplanade

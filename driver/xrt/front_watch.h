@@ -26,7 +26,7 @@ class LastWords {
 /// and then end the process itself, without a word on why.
 class LoadWatch {
  public:
-  explicit LoadWatch(std::filesystem::path folder);
+  LoadWatch(std::filesystem::path folder, unsigned card);
 
  private:
   LastWords last_words_;
@@ -38,8 +38,8 @@ class LoadWatch {
 /// then keep out of XRT for good, and if a call is still inside XRT a moment later, the process ends with a message.
 class FrontWatch {
  public:
-  /// `folder`: that of XRT's sockets, connected by now.
-  explicit FrontWatch(std::filesystem::path folder);
+  /// `folder`: that of XRT's sockets, connected by now; `card`: XRT's index of it.
+  FrontWatch(std::filesystem::path folder, unsigned card);
   ~FrontWatch();
   FrontWatch(const FrontWatch&) = delete;
   FrontWatch& operator=(const FrontWatch&) = delete;

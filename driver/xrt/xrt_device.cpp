@@ -35,7 +35,7 @@ namespace reg = card::reg;
 namespace {
 constexpr std::uint32_t kIdValue = 0x43505345;  // ID register of an esp_card
 constexpr std::uint32_t kAllOnes = 0xffffffff;  // what a card that fell off the bus reads
-constexpr std::size_t kSyncMax = 512 * 1024;    // see EmulationFolder: below the size of XRT's first message
+constexpr std::size_t kSyncMax = 512 * 1024;    // see make_folder in emulation.cpp: below the size of XRT's first message
 constexpr std::uint32_t kMemoryGroup = 0;       // card memory, first in hw/xclbin/esp_card.toml
 constexpr std::size_t kPage = 4096;
 constexpr std::chrono::seconds kResetPatience{5};
@@ -150,8 +150,8 @@ class XrtBuffer final : public Device::Buffer {
 
 class XrtDevice final : public Device {
  public:
-  XrtDevice(std::unique_ptr<EmulationFolder> folder, xrt::device device, xrt::ip ip)
-      : folder_(std::move(folder)), front_(folder_ ? std::make_unique<FrontWatch>(folder_->path()) : nullptr), device_(std::move(device)), ip_(std::move(ip)) {}
+  XrtDevice(std::unique_ptr<EmulatedCard> emulated, xrt::device device, xrt::ip ip)
+      : emulated_(std::move(emulated)), front_(emulated_ ? std::make_unique<FrontWatch>(emulated_->folder(), emulated_->index()) : nullptr), device_(std::move(device)), ip_(std::move(ip)) {}
   ~XrtDevice() override {
     // A lost card takes no writes; a live one stops fetching.
     if (!lost_) static_cast<void>(write32(reg::kControl.at(), 0));
@@ -240,7 +240,7 @@ class XrtDevice final : public Device {
   }
 
  private:
-  std::unique_ptr<EmulationFolder> folder_;  // first in, last out: XRT uses it until its device is closed
+  std::unique_ptr<EmulatedCard> emulated_;   // first in, last out: XRT uses its folder until its device is closed
   std::unique_ptr<FrontWatch> front_;        // of a simulated card
   xrt::device device_;
   xrt::ip ip_;
@@ -320,23 +320,23 @@ Result<std::unique_ptr<Device>> Device::open(const DeviceOptions& options) {
     return Error{Errc::kNoCard, fmt::format("no .xclbin at {}: {}", xclbin.string(),
                                             simulated ? "build the target esp_card_xclbin, or set ESPLANADE_XCLBIN" : "set ESPLANADE_XCLBIN to the one of your card")};
   }
-  std::unique_ptr<EmulationFolder> folder;
+  std::unique_ptr<EmulatedCard> emulated;
   if (simulated) {
-    ESPLANADE_TRY(made, EmulationFolder::create(fs::absolute(xclbin).parent_path()));
-    folder = std::move(made);
+    ESPLANADE_TRY(made, EmulatedCard::create(fs::absolute(xclbin).parent_path()));
+    emulated = std::move(made);
   }
-  const auto load_watch = simulated ? std::make_unique<LoadWatch>(folder->path()) : nullptr;
+  const auto load_watch = simulated ? std::make_unique<LoadWatch>(emulated->folder(), emulated->index()) : nullptr;
   const ChatterKeeper chatter;
   try {
     const SignalKeeper signal_keeper;
-    xrt::device handle = simulated ? xrt::device(0u) : xrt::device(options.card);
+    xrt::device handle = simulated ? xrt::device(emulated->index()) : xrt::device(options.card);
     xrt::uuid uuid;
     {
       const SleepBreaker breaker;
       uuid = handle.load_xclbin(xclbin.string());
     }
     xrt::ip ip(handle, uuid, kernel_name(xclbin));
-    auto device = std::make_unique<XrtDevice>(std::move(folder), std::move(handle), std::move(ip));
+    auto device = std::make_unique<XrtDevice>(std::move(emulated), std::move(handle), std::move(ip));
     ESPLANADE_CHECK(device->start(simulated, options.test_mode));
     return watch(std::move(device), scope_options_from_environment());
   } catch (const std::exception& error) {

@@ -53,14 +53,26 @@ struct Totals {
   std::array<std::uint32_t, 32> by_status;  // index: card::Status
 };
 
+/// One of the cards that carry SAs at once.
+struct CardView {
+  enum class State : std::uint8_t { kUp, kDrained, kLost };
+  std::string card;    // of the configuration, e.g. "0000:3b:00.1"
+  std::string engine;  // name() of what runs there
+  State state = State::kUp;
+  std::size_t sas = 0, in_flight = 0, losses = 0;
+  Totals totals{};
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;  // e.g. "reference engine", "esp_card (simulated)"
 
-  /// An SPI for a new inbound SA, never used by a live one (RFC 4303 s2.1: 256 and up).
-  virtual Result<std::uint32_t> allocate_spi() = 0;
-  /// Gives back an SPI of allocate_spi() that was never installed.
+  /// An SPI for a new inbound SA of the policy `reqid`, never used by a live one (RFC 4303 s2.1: 256 and up).
+  virtual Result<std::uint32_t> allocate_spi(std::uint32_t reqid) = 0;
+  /// Keeps room for an inbound SA whose SPI another backend allotted; again for the same SPI is no error. kTableFull: its place is taken.
+  virtual Status reserve_spi(std::uint32_t spi) = 0;
+  /// Gives back an SPI that was allotted or reserved here and never installed.
   virtual void release_spi(std::uint32_t spi) = 0;
   /// Installs an SA; validate()d first. kUnsupported names what the card lacks; kTableFull.
   virtual Result<SaHandle> install(esp::SaParams params) = 0;
@@ -84,9 +96,14 @@ class Backend {
   virtual Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) = 0;
   virtual Status poll_events(std::vector<SaEvent>& out) = 0;
 
-  /// Resets what lies below and puts every SA back, as after a loss; kUnsupported where it does not hold the SAs.
-  virtual Status reset() { return Error{Errc::kUnsupported, "this card is not replaced when it is lost (on_card_loss), so it cannot be reset either"}; }
-  /// How often the card was lost, or reset, since it was opened.
+  /// The cards that carry SAs at once, in the order of their numbers, which begin with 1.
+  virtual std::vector<CardView> cards() { return {}; }
+  /// Opens a card anew, or every card (0), and puts its SAs back, as after a loss; one that is not in use takes its share again. kUnsupported where the SAs are
+  /// not held here; kBadConfig: no such number; kDeviceLost: it cannot be opened.
+  virtual Status reset(std::size_t) { return Error{Errc::kUnsupported, "this card is not replaced when it is lost (on_card_loss), so it cannot be reset either"}; }
+  /// Moves the SAs of one card of several to the others, or lets it take its share again. Errors as reset(); kState: no other card could carry them.
+  virtual Status drain(std::size_t, bool) { return Error{Errc::kUnsupported, "one card of several (cards_in_use) can be drained alone; without a number all traffic stops"}; }
+  /// How often a card was lost, or reset, since it was opened.
   virtual std::size_t losses() const { return 0; }
 };
 

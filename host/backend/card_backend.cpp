@@ -23,7 +23,8 @@ class CardBackend final : public Backend {
 
   std::string name() const override { return device_->info().simulated ? "esp_card (simulated)" : "esp_card"; }
 
-  Result<std::uint32_t> allocate_spi() override { return table_.allocate_spi(); }
+  Result<std::uint32_t> allocate_spi(std::uint32_t) override { return table_.allocate_spi(); }
+  Status reserve_spi(std::uint32_t spi) override { return table_.reserve_spi(spi); }
   void release_spi(std::uint32_t spi) override { table_.release_spi(spi); }
 
   Result<SaHandle> install(esp::SaParams params) override {

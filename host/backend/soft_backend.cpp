@@ -37,7 +37,7 @@ class SoftBackend final : public Backend {
 
   std::string name() const override { return "reference engine"; }
 
-  Result<std::uint32_t> allocate_spi() override {
+  Result<std::uint32_t> allocate_spi(std::uint32_t) override {
     // A handful of tries: the table is far smaller than the space.
     for (int i = 0; i < 64; ++i) {
       Byte octets[4];
@@ -49,6 +49,10 @@ class SoftBackend final : public Backend {
       }
     }
     return Error{Errc::kTableFull, "no free SPI found"};
+  }
+  Status reserve_spi(std::uint32_t spi) override {
+    allotted_.insert(spi);
+    return ok();
   }
   void release_spi(std::uint32_t spi) override { allotted_.erase(spi); }
 

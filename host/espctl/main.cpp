@@ -38,7 +38,11 @@ int main(int argc, char** argv) {
       {"reset", "resets the card; every SA is put back", nullptr},
       {"reload", "espd reads its configuration anew; a wrong one changes nothing", nullptr},
   };
-  for (const Command& c : kCommands) app.add_subcommand(c.name, c.help);
+  unsigned card = 0;
+  for (const Command& c : kCommands) {
+    CLI::App* added = app.add_subcommand(c.name, c.help);
+    if (c.table == nullptr && std::string_view(c.name) != "reload") added->add_option("card", card, "of several cards, the one with this number (espctl card); its SAs go to the others meanwhile")->check(CLI::Range(1, 64));
+  }
   CLI::App* top = app.add_subcommand("top", "rates, live");
   double interval = 1;
   unsigned count = 0;
@@ -59,9 +63,9 @@ int main(int argc, char** argv) {
   const auto parsed = [&app](const Command& c) { return app.got_subcommand(c.name); };
   const Command& command = *std::ranges::find_if(kCommands, parsed);
   const std::string_view name = command.name;
-  auto answer = name == "sa" ? espctl::ask_sas(socket) : espctl::ask(socket, {{"command", name}});
+  auto answer = name == "sa" ? espctl::ask_sas(socket) : espctl::ask(socket, card == 0 ? espctl::Json{{"command", name}} : espctl::Json{{"command", name}, {"card", card}});
   if (!answer) return complain(answer.error());
-  if (name == "drain") {
+  if (name == "drain" && card == 0) {
     // Those inside finish within a moment; a card that hangs is told of.
     for (int turn = 0; turn < 50 && espctl::number(*answer, "packets_inside") != 0; ++turn) {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
@@ -72,6 +76,8 @@ int main(int argc, char** argv) {
     show_json(*answer);
   } else if (command.table != nullptr) {
     fmt::print("{}", command.table(*answer));
+  } else if (card != 0) {
+    fmt::print("{}", espctl::cards_table(*answer));
   } else if (name == "drain") {
     fmt::print("drained; {} packets inside\n", espctl::number(*answer, "packets_inside"));
   } else if (name == "resume") {

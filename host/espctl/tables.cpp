@@ -102,7 +102,17 @@ std::string card_table(const Json& s) {
   std::string out = line("card", text(s, "card")) + line("card state", text(s, "card_state")) + line("configured", configured) + line("on card loss", text(s, "on_card_loss"));
   for (const char* key : {"losses", "sas", "packets_inside", "clock_hz", "cycles", "busy_cycles"}) out += line(key, grouped(number(s, key)));
   out += line("drained", yes_no(s, "drained"));
+  if (part(s, "cards").size() > 1) out += "\n" + cards_table(s);
   return out + "\n" + counters(part(s, "by_status"), "card: ");
+}
+
+std::string cards_table(const Json& s) {
+  std::vector<Row> rows{{"CARD", "NAME", "STATE", "ENGINE", "SAS", "INSIDE", "LOSSES", "ENCAP", "DECAP"}};
+  for (const Json& c : part(s, "cards")) {
+    rows.push_back({text(c, "number"), text(c, "card"), text(c, "state"), text(c, "engine"), text(c, "sas"), text(c, "packets_inside"), text(c, "losses"), grouped(number(c, "encap_packets")),
+                    grouped(number(c, "decap_packets"))});
+  }
+  return columns(rows);
 }
 
 std::string health_table(const Json& s) {

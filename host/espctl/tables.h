@@ -28,6 +28,7 @@ std::string sa_table(const Json& sas);
 std::string stats_table(const Json& stats);
 std::string policy_table(const Json& policies);
 std::string card_table(const Json& card);
+std::string cards_table(const Json& card);  // a line for each of several
 std::string health_table(const Json& health);
 /// The log's newest lines.
 std::string event_lines(const Json& events);

@@ -216,7 +216,9 @@ Result<Config> parse_config(std::string_view text, const std::string& file) {
   Config c;
   Table top(table, file, error);
   read_cards(top, c);
+  if (auto n = top.integer("cards_in_use", 1, static_cast<std::int64_t>(c.cards.size()))) c.cards_in_use = static_cast<std::size_t>(*n);
   if (auto i = top.word("on_card_loss", {"recover", "drop"})) c.recover = *i == 0;
+  if (c.cards_in_use > 1 && !c.recover) top.fail("cards_in_use", "is more than 1, which needs on_card_loss = \"recover\"");
   if (auto dir = top.text("run_dir")) {
     c.run_dir = *dir;
     if (dir->empty() || dir->front() != '/') top.fail("run_dir", "is not an absolute path");
@@ -242,6 +244,7 @@ Result<Config> parse_config(std::string_view text, const std::string& file) {
 
 std::optional<std::string> needs_restart(const Config& now, const Config& next) {
   if (now.cards != next.cards) return "card";
+  if (now.cards_in_use != next.cards_in_use) return "cards_in_use";
   if (now.recover != next.recover) return "on_card_loss";
   if (now.run_dir != next.run_dir) return "run_dir";
   if (now.guard != next.guard) return "guard";

@@ -12,7 +12,8 @@
 namespace esplanade::espd {
 
 struct Config {
-  std::vector<std::string> cards{"sim"};  // the first, and those that stand in for it
+  std::vector<std::string> cards{"sim"};  // the first ones are in use, the others stand in for them
+  std::size_t cards_in_use = 1;
   bool recover = true;                    // after a loss: open a card anew; else drop everything
   std::string run_dir = "/run/esplanade";  // of the sockets
   LogLevel log_level = LogLevel::kInfo;

@@ -296,7 +296,7 @@ Status run_daemon(const std::string& path, const Config& config) {
     log_info("opening card {}", card);
     return host::open_backend({card, false});
   };
-  ESPLANADE_TRY(backend, config.recover ? host::open_failover_backend(config.cards, open) : open(config.cards.front()));
+  ESPLANADE_TRY(backend, config.recover ? host::open_failover_backend(config.cards, config.cards_in_use, open) : open(config.cards.front()));
   ESPLANADE_TRY(signals, Signals::create());
   Daemon daemon(path, config, *backend, tun, outside, routing, guard);
   return daemon.run(poller, signals);

@@ -42,7 +42,7 @@ std::optional<esp::Natt> natt_of_card(esp::Protocol protocol, const esp::IpAddre
 Result<std::uint32_t> Sad::get_spi(const Larval& wanted, std::uint32_t min, std::uint32_t max) {
   ESPLANADE_CHECK(check_ends(wanted.reqid, wanted.id.protocol, wanted.id.dst, wanted.src));
   if (larval_.size() >= kMaxLarval) return Error{Errc::kTableFull, "too many SPIs wait for their SA"};
-  ESPLANADE_TRY(spi, backend_.allocate_spi());
+  ESPLANADE_TRY(spi, backend_.allocate_spi(wanted.reqid));
   // The card chooses; its low bits index the SA table. A range is there to keep 0 to 255 out, which it does.
   if (spi < min || spi > max) {
     backend_.release_spi(spi);
@@ -105,6 +105,7 @@ Result<host::SaHandle> Sad::install(esp::SaParams params, std::uint32_t reqid, C
   record.owner = owner;
   record.installed = Clock::now();
   record.installed_unix = std::time(nullptr);
+  params.reqid = reqid;
   ESPLANADE_TRY(handle, backend_.install(std::move(params)));
   record.handle = handle;
   if (larval != larval_.end()) larval_.erase(larval);

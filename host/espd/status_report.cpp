@@ -127,6 +127,27 @@ Json by_status(const host::Totals& t) {
   return out;
 }
 
+Json cards(host::Backend& backend) {
+  Json out = Json::array();
+  for (const host::CardView& c : backend.cards()) {
+    const char* state = c.state == host::CardView::State::kLost ? "lost" : c.state == host::CardView::State::kDrained ? "drained" : "up";
+    out.push_back({{"number", out.size() + 1},
+                   {"card", c.card},
+                   {"engine", c.engine},
+                   {"state", state},
+                   {"sas", c.sas},
+                   {"packets_inside", c.in_flight},
+                   {"losses", c.losses},
+                   {"encap_packets", c.totals.encap_packets},
+                   {"encap_bytes", c.totals.encap_bytes},
+                   {"decap_packets", c.totals.decap_packets},
+                   {"decap_bytes", c.totals.decap_bytes},
+                   {"cycles", c.totals.cycles},
+                   {"busy_cycles", c.totals.busy_cycles}});
+  }
+  return out;
+}
+
 }  // namespace
 
 StatusReport::StatusReport(const Config& config, host::Backend& backend, const Sad& sad,
@@ -168,15 +189,21 @@ std::string StatusReport::answer(ByteView request) {
       return wrong("\"offset\" is not a number from 0");
     return sas(sad_, backend_, offset == asked.end() ? 0 : offset->get<std::size_t>()).dump();
   }
+  const auto number = asked.find("card");
+  if (number != asked.end() && !(number->is_number_unsigned() && number->get<std::size_t>() != 0)) return wrong("\"card\" is not a number from 1");
+  const std::size_t one = number == asked.end() ? 0 : number->get<std::size_t>();
+  if (one != 0 && (command == "drain" || command == "resume")) {
+    if (const Status done = backend_.drain(one, command == "drain"); !done) return wrong(done.error().detail.c_str());
+    return Json{{"card", backend_.name()}, {"cards", cards(backend_)}}.dump();
+  }
   if (command == "drain" || command == "resume") {
     data_plane_.drain(command == "drain");
     log_warn("{} by an operator", command == "drain" ? "drained" : "resumed");
     return Json{{"drained", data_plane_.drained()}, {"packets_inside", data_plane_.num_inside()}}.dump();
   }
   if (command == "reset") {
-    log_warn("reset by an operator");
-    if (const Status done = backend_.reset(); !done) return wrong(done.error().detail.c_str());
-    return Json{{"card", backend_.name()}, {"sas", sad_.size()}}.dump();
+    if (const Status done = backend_.reset(one); !done) return wrong(done.error().detail.c_str());
+    return Json{{"card", backend_.name()}, {"sas", sad_.size()}, {"cards", cards(backend_)}}.dump();
   }
   if (command == "reload") {
     const auto removed = hooks_.reload();
@@ -194,7 +221,7 @@ std::string StatusReport::answer(ByteView request) {
   if (command == "policy") return Json{{"num_policies", config_.policies.size()}, {"policies", policies(config_, sad_)}}.dump();
   if (command == "card") {
     const host::Totals& t = totals_;
-    return Json{{"card", backend_.name()},         {"card_state", state},       {"configured", config_.cards}, {"on_card_loss", config_.recover ? "recover" : "drop"},
+    return Json{{"card", backend_.name()},         {"card_state", state},       {"configured", config_.cards}, {"cards_in_use", config_.cards_in_use}, {"cards", cards(backend_)}, {"on_card_loss", config_.recover ? "recover" : "drop"},
                 {"losses", backend_.losses()},     {"clock_hz", t.clock_hz},    {"cycles", t.cycles},          {"busy_cycles", t.busy_cycles},
                 {"packets_inside", data_plane_.num_inside()}, {"drained", data_plane_.drained()}, {"sas", sad_.size()}, {"by_status", by_status(t)}}
         .dump();
@@ -234,6 +261,11 @@ std::vector<std::string> StatusReport::problems() const {
   std::vector<std::string> out;
   if (data_plane_.lost()) out.emplace_back("the card is lost: all traffic is dropped");
   if (backend_.losses() != 0) out.push_back(fmt::format("the card was lost or reset {} time(s) since espd started; in use: {}", backend_.losses(), backend_.name()));
+  const auto each = backend_.cards();
+  for (std::size_t i = 0; i < each.size() && !data_plane_.lost(); ++i) {
+    if (each[i].state == host::CardView::State::kLost) out.push_back(fmt::format("card {} ({}) is lost, the others carry its SAs: mend it, then espctl reset {}", i + 1, each[i].card, i + 1));
+    if (each[i].state == host::CardView::State::kDrained) out.push_back(fmt::format("card {} ({}) is drained, the others carry its SAs: espctl resume {}", i + 1, each[i].card, i + 1));
+  }
   if (data_plane_.drained()) out.emplace_back("drained by an operator: no packet passes");
   if (!pfkey_.has_daemon()) out.emplace_back("no IKE daemon is connected: SAs are not renewed");
   return out;

@@ -1,7 +1,8 @@
 // What the status socket tells and does: JSON in, JSON out, one object a packet. Requests: {"command": "status"},
 // "stats", "card", "policy", "health", "events" (the newest lines of the log); {"command": "sa", "offset": N} (SAs by
 // pages: "total" says how many there are); "drain" and "resume" (no packet goes to the card; again as usual), "reset" (the
-// card, keeping every SA), "reload" (the configuration, whole or not at all). A request that is not understood is answered {"error": "..."}. No keys.
+// card, keeping every SA); with "card": N, of several cards, the SAs of card N go to the others and come back, and it alone is
+// reset; "reload" (the configuration, whole or not at all). A request that is not understood is answered {"error": "..."}. No keys.
 #pragma once
 
 #include <deque>

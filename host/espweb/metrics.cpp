@@ -67,6 +67,17 @@ std::string metrics(const Json& status, const Json& stats, const Json& card, con
   page.value(number(card, "losses"));
   page.family("esplanade_card_info", "gauge", "The card in use.");
   page.value("card", espctl::text(card, "card"), 1);
+  const Json& cards = part(card, "cards");
+  page.family("esplanade_cards_up", "gauge", "Of the cards that carry SAs at once, each by its number.");
+  for (const Json& one : cards) page.value("card", espctl::text(one, "number"), is(one, "state", "up"));
+  page.family("esplanade_cards_sas", "gauge", "SAs on each card.");
+  for (const Json& one : cards) page.value("card", espctl::text(one, "number"), number(one, "sas"));
+  page.family("esplanade_cards_losses_total", "counter", "How often each card was lost or reset.");
+  for (const Json& one : cards) page.value("card", espctl::text(one, "number"), number(one, "losses"));
+  page.family("esplanade_cards_encap_packets_total", "counter", "Packets protected by each card.");
+  for (const Json& one : cards) page.value("card", espctl::text(one, "number"), number(one, "encap_packets"));
+  page.family("esplanade_cards_decap_packets_total", "counter", "Packets unprotected by each card.");
+  for (const Json& one : cards) page.value("card", espctl::text(one, "number"), number(one, "decap_packets"));
   page.family("esplanade_card_clock_hertz", "gauge", "Clock of the card; 0 for the software engine.");
   page.value(number(card, "clock_hz"));
   page.family("esplanade_card_cycles_total", "counter", "Clock cycles of the card.");

@@ -36,6 +36,9 @@ function show(all) {
   byId("problems").replaceChildren(...health.problems.map((p) => Object.assign(document.createElement("li"), { textContent: p })));
   table("card", ["card", "state", "losses", "clock", "up", "IKE daemon"],
     [[card.card, card.card_state, number(card.losses), `${number((card.clock_hz ?? 0) / 1e6)} MHz`, `${number(status.uptime_s)} s`, status.ike_daemon ? "connected" : "not connected"]]);
+  if (card.cards.length > 1)
+    table("cards", ["number", "card", "state", "engine", "SAs", "losses", "encap packets", "decap packets"], card.cards.map((c) =>
+      [c.number, c.card, c.state, c.engine, number(c.sas), number(c.losses), number(c.encap_packets), number(c.decap_packets)]));
   const now = { at: Date.now(), ...stats };
   const seconds = last ? (now.at - last.at) / 1000 : 0;
   const rate = (key) => (seconds ? Math.max(0, now[key] - last[key]) / seconds : 0);

@@ -71,6 +71,7 @@ void Dpd::look(std::uint64_t number, Peer& p) {
   arm(number, core_.now + p.connection->dpd_delay);
   for (Ticket t : p.asked) tickets_.erase(t);  // espd did not answer in time
   p.asked.clear();
+  remove_dead(p);
   auto known = pairs(p);
   if (known.size() > kPairsAsked) known.erase(known.begin(), known.end() - kPairsAsked);
   std::map<std::uint32_t, Pair> still;
@@ -85,6 +86,21 @@ void Dpd::look(std::uint64_t number, Peer& p) {
     }
   }
   p.pairs = std::move(still);
+}
+
+/// A pair that the peer seems to have lost goes when the one that renewed it has been there for a while. The peer, which does not know it, would never delete
+/// it; and once it deletes the others, traffic would go on under it, into nothing, instead of asking for a new one.
+void Dpd::remove_dead(Peer& p) {
+  std::vector<std::uint32_t> dead;
+  for (const ChildSa* c : pairs(p)) {
+    if (c->dead != 0 && core_.now - c->since >= p.connection->dpd_delay) dead.push_back(std::exchange(core_.children.at(c->spi_in).dead, 0));
+  }
+  for (const std::uint32_t spi_in : dead) {
+    const auto found = core_.children.find(spi_in);
+    if (found == core_.children.end()) continue;
+    if (MmSa* mm = core_.find_established(*p.connection, p.remote)) info_.send_delete_child(*mm, found->second);
+    core_.remove_child(spi_in, "nothing came back under it, and another took its place");
+  }
 }
 
 bool Dpd::on_use(Ticket ticket, const Result<std::uint64_t>& packets) {

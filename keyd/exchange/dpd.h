@@ -73,6 +73,7 @@ class Dpd {
   bool can_ask(const Peer& peer) const;
   void probe(std::uint64_t number, Peer& peer);
   void renew(Peer& peer);
+  void remove_dead(Peer& peer);
   void bury(std::uint64_t number);
   void send(MmSa& mm, NotifyType type, std::uint32_t sequence);
   void arm(std::uint64_t number, Time at);

@@ -384,6 +384,7 @@ void Core::finish_qm(MmSa& mm, QmExchange& qm) {
   if (qm.replaces) {
     auto before = children.find(*qm.replaces);
     child.one_way_heir = before != children.end() && !before->second.rekeying;
+    if (child.one_way_heir) child.dead = *qm.replaces;
   }
   ++counters.quick_modes;
   event(Event::Kind::kChildUp, *mm.connection, qm.child,

@@ -210,6 +210,7 @@ struct ChildSa {
   bool initiator = true;
   bool rekeying = false;
   bool one_way_heir = false;  // made because the pair before had packets one way only
+  std::uint32_t dead = 0;     // inbound SPI of that pair, until it is removed
   std::uint64_t number = 0;  // in order of installation
   Time since{0};             // of installation
   std::uint64_t packets_in = 0;  // at the last look: for the idle time-out

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t kSyncBytesMax = 512 * 1024;  // below XRT's first message, as EmulationFolder explains
+constexpr std::size_t kSyncBytesMax = 512 * 1024;  // below XRT's first message, as make_folder in driver/xrt/emulation.cpp explains
 const fs::path kData = ESPLANADE_SIM_DATA;
 
 xrt::uuid load(xrt::device& device) {
@@ -31,7 +31,7 @@ Folder::Folder() {
   path_ = pattern;
   ::setenv("ESPLANADE_SIM_LOG", log().c_str(), 1);
   ::setenv("ESPLANADE_SIM_STATS", statistics().c_str(), 1);
-  auto made = EmulationFolder::create(kData);
+  auto made = EmulatedCard::create(kData);
   if (!made) throw std::runtime_error(made.error().detail);
   emulation_ = std::move(*made);
 }

@@ -27,7 +27,7 @@ class Folder {
 
  private:
   std::filesystem::path path_;
-  std::unique_ptr<EmulationFolder> emulation_;
+  std::unique_ptr<EmulatedCard> emulation_;
 };
 
 /// The simulated card, open.

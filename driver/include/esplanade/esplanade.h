@@ -255,11 +255,11 @@ ESPLANADE_API int esplanade_address_parse(const char *text, struct esplanade_add
 
 /* Opens a card, loads the .xclbin, resets the card and clears its SA table.
    `card`: "sim", the simulated card, which needs no preparation (the library sets XCL_EMULATION_MODE=hw_emu and what else XRT wants in this process's
-   environment, so call it before other threads read that; one a process); else an XRT device, by index ("0") or PCIe address ("0000:3b:00.1"). With
+   environment, so call it before other threads read that; up to eight a process, each opened anew); else an XRT device, by index ("0") or PCIe address ("0000:3b:00.1"). With
    XCL_EMULATION_MODE=hw_emu in the environment index "0" is XRT's emulated device, as for every XRT program. Standard output and error are moved aside while a
    card is opened and closed, for XRT talks there.
    `xclbin`: path; NULL: ESPLANADE_XCLBIN of the environment, else the one installed or built with the program or the library.
-   Errors: ESPLANADE_E_NO_CARD (what is missing), _PERMISSION, _UNSUPPORTED (a card of another format version), _DEVICE_LOST, _STATE (the simulated card is open). */
+   Errors: ESPLANADE_E_NO_CARD (what is missing), _PERMISSION, _UNSUPPORTED (a card of another format version), _DEVICE_LOST, _STATE (eight simulated cards are open). */
 ESPLANADE_API int esplanade_card_open(const char *card, const char *xclbin, esplanade_card **out);
 /* Closes the card. Queues that are still open stay usable; the card itself is let go with the last of them. */
 ESPLANADE_API void esplanade_card_close(esplanade_card *card);

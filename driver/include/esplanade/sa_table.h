@@ -39,6 +39,8 @@ class SaTable {
 
   /// An SPI whose low bits are a free entry, which stays reserved for it (RFC 4303 s2.1: 256 and up).
   Result<std::uint32_t> allocate_spi();
+  /// Reserves the entry of an SPI that another table chose, so that its SA can come here one day. kTableFull: the entry is taken.
+  Status reserve_spi(std::uint32_t spi);
   /// Frees the reservation of an SPI that was not installed.
   void release_spi(std::uint32_t spi);
 

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from two_hosts import ROOT, Gateway, HostError, check, connect_with_sas, join, ping, wait_for
+from two_hosts import ROOT, HostError, check, connect_with_sas, pair, ping, wait_for
 
 SEED = int(os.environ.get("ESPLANADE_SEED") or random.randrange(1 << 32))
 PACKAGING = ROOT / "packaging"
@@ -196,6 +196,29 @@ def notifications(notify):
     check("systemd hears READY, STATUS and the watchdog", "READY=1" in heard[0] and "STATUS=card reference engine" in heard[0], heard)
 
 
+def scenario(a, b, folder):
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(str(folder / "notify"))
+    a.start(env={"NOTIFY_SOCKET": str(folder / "notify")})
+    b.start()
+    notifications(notify)
+    *_, keys = connect_with_sas(a, b)
+    ping(a, b)
+    commands(a, b)
+    drain_and_reset(a, b)
+    web_process = web(a, b, folder, keys)
+    hostile_clients(a, b)
+    wait_for("the page again", lambda: "200" in get(a, "/metrics")[0], 10, [web_process])  # and nobody reads systemd's socket meanwhile
+    check("SIGTERM ends espweb with 0", a.host.stop(web_process, 10) == 0)
+    notify.setblocking(False)
+    hear_all = lambda: [h for h in iter(lambda: receive(notify), None)]
+    hear_all()
+    check("SIGTERM ends espd with 0", a.host.stop(a.espd, 10) == 0)
+    heard = hear_all()
+    check("systemd hears STOPPING last", heard[-1] == b"STOPPING=1", heard[-3:])
+    crash(b, folder)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=Path, required=True)
@@ -204,44 +227,13 @@ def main():
     if os.geteuid() != 0:
         print("skipped: network namespaces need root")
         sys.exit(77)
-    gateways = []
     with tempfile.TemporaryDirectory(prefix="espd-test-") as name:
         folder = Path(name)
         try:
-            tag = f"op{os.getpid() % 100000}"
-            for which, outer, peer, inner, local_ts, remote_ts in (("a", "192.0.2.1", "192.0.2.2", "10.1.0.1", "10.1.0.0/16", "10.2.0.0/24"),
-                                                                   ("b", "192.0.2.2", "192.0.2.1", "10.2.0.1", "10.2.0.0/24", "10.1.0.0/24")):
-                gateways.append(Gateway(options.build.resolve(), folder / which, f"{tag}{which}", "soft", True, outer, peer, inner, local_ts, remote_ts))
-            a, b = gateways
-            join(a.host, "192.0.2.1/24", b.host, "192.0.2.2/24")
-            notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            notify.bind(str(folder / "notify"))
-            a.start(env={"NOTIFY_SOCKET": str(folder / "notify")})
-            b.start()
-            notifications(notify)
-            *_, keys = connect_with_sas(a, b)
-            ping(a, b)
-            commands(a, b)
-            drain_and_reset(a, b)
-            web_process = web(a, b, folder, keys)
-            hostile_clients(a, b)
-            wait_for("the page again", lambda: "200" in get(a, "/metrics")[0], 10, [web_process])  # and nobody reads systemd's socket meanwhile
-            check("SIGTERM ends espweb with 0", a.host.stop(web_process, 10) == 0)
-            notify.setblocking(False)
-            hear_all = lambda: [h for h in iter(lambda: receive(notify), None)]
-            hear_all()
-            check("SIGTERM ends espd with 0", a.host.stop(a.espd, 10) == 0)
-            heard = hear_all()
-            check("systemd hears STOPPING last", heard[-1] == b"STOPPING=1", heard[-3:])
-            crash(b, folder)
+            with pair(options.build.resolve(), folder, "op", "soft") as (a, b):
+                scenario(a, b, folder)
         except (HostError, OSError, subprocess.SubprocessError, KeyError, TypeError) as error:
-            for gateway in gateways:
-                log = gateway.host.folder / "espd.log"
-                print(f"--- {log}\n{log.read_text(errors='replace')[-3000:] if log.exists() else ''}", flush=True)
             sys.exit(f"FAILED: {error!r}\nto repeat: ESPLANADE_SEED={SEED} {' '.join(sys.argv)}")
-        finally:
-            for gateway in gateways:
-                gateway.host.close()
     print("all passed")
 
 

@@ -94,12 +94,12 @@ def exception(name, action, local_ts, remote_ts):
 class Side:
     """A host with espd and keyd."""
 
-    def __init__(self, build, folder, side, policies, children):
+    def __init__(self, build, folder, side, policies, children, remote_addrs=None):
         self.build, self.side, self.peer = build, side, "b" if side == "a" else "a"
         self.host = Host(f"esplp{os.getpid() % 100000}{side}", folder / side)
         self.folder = self.host.folder
         self.configure(policies)
-        (self.folder / "keyd.toml").write_text(KEYD.format(dir=self.folder, local=OUTER[side], peer=OUTER[self.peer], children=children))
+        (self.folder / "keyd.toml").write_text(KEYD.format(dir=self.folder, local=OUTER[side], peer=remote_addrs or OUTER[self.peer], children=children))
         (self.folder / "keyd-secrets.toml").write_text('[ike.one]\nsecret = "the secret of the test"\n')
         for name in ("keyd.toml", "keyd-secrets.toml"):
             (self.folder / name).chmod(0o600)
@@ -340,6 +340,35 @@ def form(build, folder, mode, ipsec, child):
         finish(sides)
 
 
+def road_warrior(build, folder):
+    """A peer without a fixed address: it begins, moves, and begins again from elsewhere."""
+    a = Side(build, folder, "a", protect("a"), whole_nets("a"))
+    b = Side(build, folder, "b", protect("b", peer="any"), whole_nets("b"), remote_addrs="%any")
+    sides = [a, b]
+    try:
+        join(a.host, f"{OUTER['a']}/24", b.host, f"{OUTER['b']}/24")
+        for side in sides:
+            side.start()
+        b.ping(count=1, passes=False)
+        check("whom nobody knows is not asked for", b.ask("stats")["traffic"]["acquires"] == 0)
+        a.ping()
+        b.ping()
+        a.host.stop(a.keyd)
+        a.host.stop(a.espd)
+        moved = "192.0.2.77"
+        a.host.sh("ip", "addr", "add", f"{moved}/24", "dev", "eth0")
+        a.host.sh("ip", "addr", "del", f"{OUTER['a']}/24", "dev", "eth0")
+        a.configure(protect("a", local=moved))
+        keyd = a.folder / "keyd.toml"
+        keyd.write_text(keyd.read_text().replace(f'local_addrs = "{OUTER["a"]}"', f'local_addrs = "{moved}"'))
+        a.start()
+        a.ping()
+        b.ping()
+        check("b sends to where a is now", {sa["dst"] for sa in b.ask("sa")["sas"] if sa["direction"] == "out"} >= {moved}, b.ask("sa"))
+    finally:
+        finish(sides)
+
+
 def half_a_bundle(build, folder):
     """ESP without the AH that the policy wants around it is good for the card, and dropped all the same."""
     gateways = [Gateway(build, folder / side, f"esplp{os.getpid() % 100000}{side}", "soft", False, OUTER[side], OUTER[peer], INNER[side], NET[side], NET[peer])
@@ -368,10 +397,10 @@ def finish(sides):
 
 
 def scenario(build, folder, name, *more):
-    {"ordered": ordered, "enforced": enforced, "reloaded": reloaded, "half a bundle": half_a_bundle}.get(name, lambda *argv: form(*argv[:2], name, *argv[2:]))(build, folder, *more)
+    {"ordered": ordered, "enforced": enforced, "reloaded": reloaded, "half a bundle": half_a_bundle, "road warrior": road_warrior}.get(name, lambda *argv: form(*argv[:2], name, *argv[2:]))(build, folder, *more)
 
 
 if __name__ == "__main__":
-    run_cases(__doc__, [("ordered",), ("enforced",), ("reloaded",), ("half a bundle",), ("transport", "esp", ""), ("tunnel", "ah", 'ah_proposals = "sha1"'), ("transport", "ah", 'ah_proposals = "md5"'),
+    run_cases(__doc__, [("ordered",), ("enforced",), ("reloaded",), ("half a bundle",), ("road warrior",), ("transport", "esp", ""), ("tunnel", "ah", 'ah_proposals = "sha1"'), ("transport", "ah", 'ah_proposals = "md5"'),
                         ("transport", "ah+esp", 'esp_proposals = "3des-md5"\nah_proposals = "sha1"\nbundle = true'),
                         ("tunnel", "ah+esp", 'esp_proposals = "3des-sha1"\nah_proposals = "sha1"\nbundle = true')], scenario)

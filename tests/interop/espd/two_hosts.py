@@ -2,6 +2,8 @@
 """Two hosts (network namespaces), an espd on each, SAs set by hand over PF_KEY: traffic both ways, over UDP 4500 or as
 plain ESP; what is refused; what stays when the key daemon dies; what is left when espd stops. Needs root: exit 77 without."""
 import argparse
+import collections
+import contextlib
 import errno
 import ipaddress
 import json
@@ -21,6 +23,7 @@ from demo import payload, transfer  # noqa: E402
 from hosts import Host, HostError, join, run, wait_for  # noqa: E402
 
 MARKER = b"ESPLANADE-CLEARTEXT-MARKER"
+MARKED = ("-p", MARKER.hex()[:32], "-s", "400")  # a ping with the marker in it, as much as ping takes
 CONFIG = """
 card = {card}
 run_dir = "{run_dir}"
@@ -67,6 +70,9 @@ class Gateway:
 
     def stats(self):
         return json.loads(self.espctl("stats", "--json"))
+
+    def status(self):
+        return json.loads(self.espctl("status", "--json"))
 
     def get_spi(self):
         reply = self.key.ask(pfkey.GETSPI, pfkey.address(pfkey.EXT_SRC, self.peer), pfkey.address(pfkey.EXT_DST, self.outer),
@@ -228,6 +234,53 @@ def stopped(gateway):
     check("espctl says that espd is not running", gone.returncode == 1 and "is espd running?" in gone.stderr, gone.stderr)
 
 
+@contextlib.contextmanager
+def pair(build, folder, tag, card, card_b="soft", udp=True, top=""):
+    """The gateways A (192.0.2.1, net 10.1.0.0/16 to A, /24 to B) and B (192.0.2.2, net 10.2.0.0/24), joined and not started. `card`: of A. When what is done with
+    them fails, the ends of their logs are shown; in the end all that runs on them is stopped."""
+    tag = f"{tag}{os.getpid() % 100000}"
+    gateways = []
+    try:
+        for name, engine, outer, peer, inner, local_ts, remote_ts in (
+                ("a", card, "192.0.2.1", "192.0.2.2", "10.1.0.1", "10.1.0.0/16", "10.2.0.0/24"),
+                ("b", card_b, "192.0.2.2", "192.0.2.1", "10.2.0.1", "10.2.0.0/24", "10.1.0.0/24")):
+            gateways.append(Gateway(build, folder / f"{tag}{name}", f"{tag}{name}", engine, udp, outer, peer, inner, local_ts, remote_ts, top))
+        a, b = gateways
+        join(a.host, "192.0.2.1/24", b.host, "192.0.2.2/24")
+        yield a, b
+    except BaseException:
+        show_logs([gateway.host for gateway in gateways], "espd.log")
+        raise
+    finally:
+        for gateway in gateways:
+            gateway.host.close()
+
+
+class Capture:
+    """What passes outside, eth0 of `host`, in the file `path`."""
+
+    def __init__(self, host, folder):
+        self.host, self.path = host, folder / "outside.pcapng"
+        self.dump = host.start("capture", "dumpcap", "-q", "-i", "eth0", "-w", self.path)
+        wait_for("the capture", lambda: self.path.exists() and self.path.stat().st_size > 0, 20, [self.dump])
+
+    def stop(self, least=1000, marker=MARKER):
+        """Ends it, with at least `least` octets in it and the marker of the payload nowhere."""
+        self.host.stop(self.dump)
+        octets = self.path.read_bytes()
+        check(f"{len(octets):,} octets outside, no payload in clear", len(octets) > least and marker[:16] not in octets)
+
+    def esp(self):
+        """(source, SPI, number) of each ESP packet, each three of text."""
+        text = run("tshark", "-r", self.path, "-d", "udp.port==4500,udpencap", "-Y", "esp", "-T", "fields", "-e", "ip.src", "-e", "esp.spi", "-e", "esp.sequence", timeout=600)
+        return [tuple(line.split("\t")) for line in text.splitlines()]
+
+    def numbers_once(self, least):
+        """Of at least `least` ESP packets none has the source, SPI and number of another."""
+        numbers = collections.Counter(self.esp())
+        check(f"{len(numbers)} ESP packets, no sequence number twice", len(numbers) > least and max(numbers.values()) == 1, numbers.most_common(3))
+
+
 def show_logs(hosts, *names):
     """The ends of these logs of each host."""
     for log in (host.folder / name for host in hosts for name in names):
@@ -253,20 +306,11 @@ def run_cases(doc, cases, scenario):
 
 
 def scenario(build, card, udp, size, folder):
-    tag = f"espd{os.getpid() % 100000}{'u' if udp else 'r'}"
-    gateways = []
-    try:
-        for name, outer, peer, inner, local_ts, remote_ts in (
-                ("a", "192.0.2.1", "192.0.2.2", "10.1.0.1", "10.1.0.0/16", "10.2.0.0/24"),
-                ("b", "192.0.2.2", "192.0.2.1", "10.2.0.1", "10.2.0.0/24", "10.1.0.0/24")):
-            gateways.append(Gateway(build, folder / f"{tag}{name}", f"{tag}{name}", card, udp, outer, peer, inner, local_ts, remote_ts))
-        a, b = gateways
-        join(a.host, "192.0.2.1/24", b.host, "192.0.2.2/24")
+    with pair(build, folder, "u" if udp else "r", card, card, udp) as (a, b):
+        gateways = (a, b)
         for gateway in gateways:
             gateway.start()
-        capture = folder / f"{tag}.pcapng"
-        dump = a.host.start("capture", "dumpcap", "-q", "-i", "eth0", "-w", capture)
-        wait_for("the capture", lambda: capture.exists() and capture.stat().st_size > 0, 20, [dump])
+        capture = Capture(a.host, folder)
         spi_a, spi_b, keys = first_packet_waits(a, b)
         ping(a, b)
         ping(b, a)
@@ -288,16 +332,7 @@ def scenario(build, card, udp, size, folder):
         check(f"packets went as {used}", stats["traffic"][f"{used}_esp_out"] > 20 and stats["traffic"][f"{unused}_esp_out"] == 0, stats)
         for gateway in gateways:
             stopped(gateway)
-        a.host.stop(dump)
-        check("no cleartext outside", MARKER not in capture.read_bytes())
-    except Exception:
-        for gateway in gateways:
-            log = gateway.host.folder / "espd.log"
-            print(f"--- {log}\n{log.read_text(errors='replace')[-4000:] if log.exists() else ''}", flush=True)
-        raise
-    finally:
-        for gateway in gateways:
-            gateway.host.close()
+        capture.stop()
 
 
 def main():

@@ -69,6 +69,19 @@ TEST_CASE("espd/config: a tunnel over IPv6, whose path takes 1,280 octets at lea
   CHECK(wrong.error().detail.find("path_mtu: is not an integer from 1280") != std::string::npos);
 }
 
+TEST_CASE("espd/config: cards in use at once are some of the list, and only where a lost one is replaced") {
+  const auto with = [](const std::string& lines) { return parse_config(replaced("card = \"soft\"", lines), "f.toml"); };
+  CHECK(with("card = \"soft\"")->cards_in_use == 1);
+  CHECK(with("card = [\"0\", \"1\", \"soft\"]\ncards_in_use = 2")->cards_in_use == 2);
+  for (const char* number : {"0", "4", "-1", "\"2\"", "2.0"}) {
+    const auto c = with(std::string("card = [\"0\", \"1\", \"soft\"]\ncards_in_use = ") + number);
+    REQUIRE(!c);
+    CHECK(c.error().detail == "f.toml:2:16: cards_in_use: is not an integer from 1 to 3");
+  }
+  CHECK(with("card = [\"0\", \"1\"]\ncards_in_use = 2\non_card_loss = \"drop\"").error().detail == "f.toml:2:16: cards_in_use: is more than 1, which needs on_card_loss = \"recover\"");
+  CHECK(with("card = []\ncards_in_use = 1").error().detail.find("list of 1 to 8") != std::string::npos);
+}
+
 TEST_CASE("espd/config: cards that stand in for each other") {
   std::string text = kGood;
   text.replace(text.find("\"soft\""), 6, "[\"0000:3b:00.1\", \"sim\", \"soft\"]\non_card_loss = \"drop\"");

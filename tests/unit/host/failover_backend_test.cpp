@@ -1,106 +1,9 @@
-// A backend that outlives its card. The cards here are reference engines that can be made to fail; the peers are SAs of the engine's own.
-#include <doctest/doctest.h>
-
-#include <map>
-#include <set>
-
+// A backend that outlives its card. The peers are SAs of the engine's own.
 #include "common/esp/engine.h"
-#include "common/esp/ip.h"
-#include "host/backend/failover_backend.h"
+#include "tests/unit/host/mortal_backend.h"
 
 using namespace esplanade;
 using namespace esplanade::host;
-
-namespace {
-
-esp::SaParams params(bool outbound, std::uint32_t spi) {
-  esp::SaParams sa;
-  sa.outbound = outbound;
-  sa.spi = spi;
-  sa.enc_key = Secret(from_hex("0123456789abcdef23456789abcdef01456789abcdef0123").value());
-  sa.auth_key = Secret(Bytes(20, 7));
-  sa.src = esp::parse_address("192.0.2.1").value();
-  sa.dst = esp::parse_address("192.0.2.2").value();
-  return sa;
-}
-
-Bytes packet(std::size_t size = 100) {
-  Bytes p(size);
-  p[0] = 0x45;
-  store_be16(&p[2], static_cast<std::uint16_t>(p.size()));
-  store_be16(&p[10], esp::ipv4_checksum(ByteView(p).first(20)));
-  return p;
-}
-
-/// What the test does to the cards: by name, how many more calls they survive, and whether they can be opened.
-struct Fate {
-  std::map<std::string, int> calls_left;
-  std::set<std::string> broken;
-  std::vector<std::string> opened;
-  Errc how = Errc::kDeviceLost;
-  bool swallow = false;  // packets go in and do not come out
-};
-
-class MortalBackend final : public Backend {
- public:
-  MortalBackend(std::string name, Fate& fate) : name_(std::move(name)), fate_(fate), inner_(open_backend({"soft", false}).value()) {}
-  std::string name() const override { return name_; }
-  Result<std::uint32_t> allocate_spi() override { return dies() ? Result<std::uint32_t>(death()) : inner_->allocate_spi(); }
-  void release_spi(std::uint32_t spi) override { inner_->release_spi(spi); }
-  Result<SaHandle> install(esp::SaParams p) override { return dies() ? Result<SaHandle>(death()) : inner_->install(std::move(p)); }
-  Status remove(SaHandle sa) override { return dies() ? Status(death()) : inner_->remove(sa); }
-  Status move(SaHandle sa, const esp::IpAddress& src, const esp::IpAddress& dst, const std::optional<esp::Natt>& natt) override {
-    return dies() ? Status(death()) : inner_->move(sa, src, dst, natt);
-  }
-  Result<SaView> view(SaHandle sa) override { return dies() ? Result<SaView>(death()) : inner_->view(sa); }
-  Result<Totals> totals() override { return dies() ? Result<Totals>(death()) : inner_->totals(); }
-  Status submit_encap(SaHandle sa, ByteView p, std::uint64_t cookie, std::optional<std::array<Byte, 8>> iv) override {
-    return dies() ? Status(death()) : inner_->submit_encap(sa, p, cookie, iv);
-  }
-  Status submit_decap(ByteView p, std::uint64_t cookie) override { return dies() ? Status(death()) : inner_->submit_decap(p, cookie); }
-  std::size_t in_flight() const override { return inner_->in_flight(); }
-  Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) override {
-    if (dies()) return death();
-    return fate_.swallow ? ok() : inner_->poll(out, wait);
-  }
-  Status poll_events(std::vector<SaEvent>& out) override { return dies() ? Status(death()) : inner_->poll_events(out); }
-
- private:
-  bool dies() {
-    const auto left = fate_.calls_left.find(name_);
-    if (left == fate_.calls_left.end()) return false;
-    if (left->second > 0) --left->second;
-    return left->second == 0;
-  }
-  Error death() const { return {fate_.how, name_ + " is dead"}; }
-  const std::string name_;
-  Fate& fate_;
-  std::unique_ptr<Backend> inner_;
-};
-
-struct Bench {
-  Fate fate;
-  std::unique_ptr<Backend> backend;
-
-  explicit Bench(std::vector<std::string> cards = {"a", "b"}) {
-    backend = open_failover_backend(std::move(cards), [this](const std::string& name) -> Result<std::unique_ptr<Backend>> {
-                if (fate.broken.contains(name)) return Error{Errc::kNoCard, name + " is broken"};
-                fate.opened.push_back(name);
-                return std::unique_ptr<Backend>(std::make_unique<MortalBackend>(name, fate));
-              }).value();
-  }
-  void kill(const std::string& name, bool for_good = true) {
-    fate.calls_left[name] = 1;
-    if (for_good) fate.broken.insert(name);
-  }
-  std::vector<Outcome> poll() {
-    std::vector<Outcome> out;
-    CHECK(backend->poll(out, std::chrono::milliseconds(0)));
-    return out;
-  }
-};
-
-}  // namespace
 
 TEST_CASE("failover: no sequence number goes out twice, whatever was inside the card when it died") {
   Bench b;
@@ -133,11 +36,11 @@ TEST_CASE("failover: no sequence number goes out twice, whatever was inside the 
   };
   send(10);
   CHECK(take() == 0);
-  b.fate.swallow = true;  // five are made, and nobody ever sees them
+  b.fate.swallow.insert("a");  // five are made, and nobody ever sees them
   send(5);
   CHECK(take() == 0);
   b.kill("a");
-  b.fate.swallow = false;
+  b.fate.swallow.clear();
   CHECK(b.poll().size() == 5);
   CHECK(b.backend->name() == "b (2 of 2, after 1 loss)");
   send(10);
@@ -207,7 +110,7 @@ TEST_CASE("failover: every call survives a loss, and every kind of loss counts")
       std::vector<SaEvent> events;
       switch (turn) {
         case 0: CHECK(b.backend->install(params(true, 0x5001))); break;
-        case 1: CHECK(b.backend->allocate_spi()); break;
+        case 1: CHECK(b.backend->allocate_spi(1)); break;
         case 2: CHECK(b.backend->view(sa)); break;
         case 3: CHECK(b.backend->totals()); break;
         case 4: CHECK(b.backend->poll(out, std::chrono::milliseconds(0))); break;
@@ -253,5 +156,5 @@ TEST_CASE("failover: a caller's error is no loss") {
   CHECK(b.backend->remove(SaHandle{77}).error().code == Errc::kUnknownSpi);
   CHECK(b.backend->view(SaHandle{77}).error().code == Errc::kUnknownSpi);
   CHECK(b.fate.opened.size() == 1);
-  CHECK(!open_failover_backend({"x"}, [](const std::string&) -> Result<std::unique_ptr<Backend>> { return Error{Errc::kNoCard, "no x"}; }));
+  CHECK(!open_failover_backend({"x"}, 1, [](const std::string&) -> Result<std::unique_ptr<Backend>> { return Error{Errc::kNoCard, "no x"}; }));
 }

@@ -89,11 +89,11 @@ TEST_CASE("soft backend: a removed SA is gone, and its SPI may be used again") {
 
 TEST_CASE("[R57] soft backend: of a million SPIs none is reserved, none given twice, none that of a live SA") {
   auto backend = open();
-  const SaHandle live = backend->install(params(false, backend->allocate_spi().value())).value();
+  const SaHandle live = backend->install(params(false, backend->allocate_spi(1).value())).value();
   std::unordered_set<std::uint32_t> seen{backend->view(live)->spi};
   std::size_t reserved = 0, doubles = 0;
   for (int i = 0; i < 1'000'000; ++i) {
-    const std::uint32_t spi = backend->allocate_spi().value();
+    const std::uint32_t spi = backend->allocate_spi(1).value();
     reserved += spi < 256;
     doubles += !seen.insert(spi).second;
   }

@@ -187,12 +187,17 @@ TEST_CASE("ike/dpd: a pair that the living peer has lost is renewed, then once u
   w.run(1s);
   w.tap = nullptr;
   CHECK(!w.newest_up());
+  const std::uint32_t lost = w.left().engine->children().begin()->first;
   for (int i = 0; i < 6; ++i) {
     carry(w.left(), true);
     w.run(10s);
   }
   CHECK(w.left().engine->counters().one_way_renewed == 1);
   CHECK(w.newest_up());
+  // The lost one is not kept for long, or traffic would go there once the peer deletes the others.
+  w.run(20s);
+  CHECK(!w.left().engine->children().contains(lost));
+  CHECK(w.left().engine->children().size() == 1);
   for (int i = 0; i < 60; ++i) {
     carry(w.left(), true);
     w.run(10s);
