@@ -14,7 +14,6 @@ constexpr std::size_t kMaxInFlight = 256;            // inside the card; beyond,
 constexpr std::size_t kMaxWaiting = 64;              // a policy, for its first SA
 constexpr std::chrono::seconds kWaitingLife{30};     // of such a packet; its sender has given up by then
 constexpr std::chrono::seconds kAcquireInterval{2};  // an ACQUIRE a policy at most
-constexpr std::size_t kMaxPacket = 65535;
 constexpr std::size_t kIkeLeast = 4 + 28;  // non-ESP marker, ISAKMP header
 constexpr std::size_t kTellsATick = 1000;  // ICMP messages to senders inside: RFC 1812 s4.3.2.8
 
@@ -35,8 +34,7 @@ DataPlane::DataPlane(host::Backend& backend, Sad& sad, const PolicyTable& polici
       counters_(counters),
       hooks_(std::move(hooks)),
       path_mtu_(link_mtu),
-      may_tell_(kTellsATick),
-      room_(kMaxPacket) {}
+      may_tell_(kTellsATick) {}
 
 // `receive` takes and handles one packet; false: none is left. While the card is full nothing is read: the
 // packets wait, and in the end are dropped, where the kernel bounds and counts them.
@@ -50,12 +48,12 @@ void DataPlane::read_batch(Receive receive) {
 
 void DataPlane::on_tun() {
   read_batch([this] {
-    const auto got = tun_.read(room_);
+    const auto got = tun_.read([this](ByteView packet) {
+      ++counters_.tun_in;
+      from_tun(packet);
+    });
     if (!got) log_error("{}", got.error().detail);
-    if (!got || *got == 0) return false;
-    ++counters_.tun_in;
-    from_tun(ByteView(room_).first(*got));
-    return true;
+    return got && *got;
   });
 }
 
@@ -258,7 +256,7 @@ void DataPlane::submit(std::optional<host::SaHandle> encap, ByteView packet) {
       return counters_.drop(Drop::kCard);
     }
   }
-  // Bounded: nothing is read while there is a backlog, so it holds what waited for one SA at most.
+  // Bounded: nothing is read while there is a backlog, so it holds what waited for one SA, or one batch of packets, at most.
   backlog_.push_back({encap, Bytes(packet.begin(), packet.end())});
 }
 
@@ -279,7 +277,7 @@ void DataPlane::reap(std::chrono::milliseconds wait) {
     outcomes_.clear();
     const Status polled = backend_.poll(outcomes_, wait);
     for (const host::Outcome& outcome : outcomes_) finish(outcome);
-    send_outside();
+    pass_on();
     if (!polled) return set_lost(polled.error().detail);
   }
   drain_backlog();
@@ -304,7 +302,10 @@ void DataPlane::finish_encap(const host::Outcome& outcome) {
   outside_.send_esp(outcome.packet, mtu, sa->natt ? sa->natt->dst_port : std::uint16_t{0});
 }
 
-void DataPlane::send_outside() {
+void DataPlane::pass_on() {
+  const Tun::Written written = tun_.flush();
+  counters_.tun_out += written.packets;
+  counters_.drop(Drop::kTunWrite, written.failed);
   const Outside::Sent sent = outside_.flush();
   counters_.udp_esp_out += sent.udp;
   counters_.raw_esp_out += sent.raw;
@@ -320,8 +321,7 @@ void DataPlane::finish_decap(const host::Outcome& outcome) {
   const auto flow = flow_of(outcome.packet);
   if (policy == nullptr || !flow || !PolicyTable::inbound_allowed(*policy, *flow))
     return counters_.drop(Drop::kSelector);
-  if (!tun_.write(outcome.packet)) return counters_.drop(Drop::kTunWrite);
-  ++counters_.tun_out;
+  tun_.write(outcome.packet);
 }
 
 void DataPlane::set_lost(const std::string& why) {

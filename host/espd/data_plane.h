@@ -76,7 +76,7 @@ class DataPlane {
   void finish(const host::Outcome& outcome);
   void finish_encap(const host::Outcome& outcome);
   void finish_decap(const host::Outcome& outcome);
-  void send_outside();
+  void pass_on();
 
   host::Backend& backend_;
   Sad& sad_;
@@ -92,7 +92,6 @@ class DataPlane {
   std::unordered_map<std::uint32_t, Waiting> waiting_;  // by reqid
   std::deque<Job> backlog_;
   std::vector<host::Outcome> outcomes_;
-  Bytes room_;
 };
 
 }  // namespace esplanade::espd

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""What espd itself costs: two of them in network namespaces with the reference engine, NULL encryption and HMAC-SHA1 (or what --cipher says), iperf3 through the
+tunnel. Rows {name, value, unit} as JSON: packets and bits a second inside, processor time of each espd a packet, system calls a packet. Needs root.
+
+    bench_espd.py --build BUILD_DIR --out FILE [--quick] [--espd FILE]
+
+Rates depend on what else the machine does, and both gateways and iperf3 share its processors; time and calls a packet hardly do. System calls are counted
+by strace in a run of their own."""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT / "tests/interop/espd")]
+import pfkey  # noqa: E402
+from two_hosts import Gateway, check  # noqa: E402
+from hosts import HostError, join, wait_for  # noqa: E402
+
+OUTER = {4: ("192.0.2.1", "192.0.2.2"), 6: ("2001:db8:ffff::1", "2001:db8:ffff::2")}
+INNER = ("10.1.0.1", "10.1.0.0/24"), ("10.2.0.1", "10.2.0.0/24")
+# Name, outer IP version, ESP in UDP.
+PATHS = [("raw", 4, False), ("udp", 4, True), ("ipv6", 6, False)]
+LOADS = {"tcp": (), "udp-1372": ("-u", "-b", "0", "-l", "1372"), "udp-64": ("-u", "-b", "0", "-l", "64")}
+
+
+def install(gateway, kind, spi, key, cipher):
+    source, target = (gateway.peer, gateway.outer) if kind == pfkey.UPDATE else (gateway.outer, gateway.peer)
+    encrypt = b"" if cipher == "null" else pfkey.key(pfkey.EXT_KEY_ENCRYPT, key[20:])
+    reply = gateway.key.ask(kind, pfkey.sa(spi, cipher=pfkey.NULL if cipher == "null" else pfkey.TRIPLE_DES), pfkey.address(pfkey.EXT_SRC, source),
+                            pfkey.address(pfkey.EXT_DST, target), pfkey.key(pfkey.EXT_KEY_AUTH, key[:20]), encrypt, pfkey.sa2(7),
+                            pfkey.natt(4500, 4500) if gateway.udp else b"")
+    check(f"{gateway.host.name}: an SA", reply.errno == 0, reply.errno)
+
+
+def connect(a, b, cipher):
+    spi_a, spi_b = a.get_spi(), b.get_spi()
+    to_b, to_a = os.urandom(44), os.urandom(44)
+    install(a, pfkey.UPDATE, spi_a, to_a, cipher)
+    install(b, pfkey.UPDATE, spi_b, to_b, cipher)
+    install(b, pfkey.ADD, spi_a, to_a, cipher)
+    install(a, pfkey.ADD, spi_b, to_b, cipher)
+
+
+def processor_ns(gateway):
+    fields = Path(f"/proc/{gateway.espd.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def packets(gateway):
+    stats = gateway.stats()
+    return stats["encap_packets"] + stats["decap_packets"]
+
+
+def iperf(a, b, load, seconds):
+    done = a.host.sh("iperf3", "-c", b.inner, "-B", a.inner, "-t", seconds, "-J", *load, timeout=seconds + 30)
+    end = json.loads(done)["end"]
+    return end["sum"] if load else end["sum_received"]
+
+
+def calls(gateway, folder, run):
+    """System calls by name while run() runs."""
+    out = folder / f"strace-{gateway.host.name}"
+    tracer = subprocess.Popen(["strace", "-f", "-c", "-o", str(out), "-p", str(gateway.espd.pid)], stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(0.5)
+        before = packets(gateway)
+        run()
+        count = packets(gateway) - before
+    finally:
+        tracer.send_signal(2)
+        tracer.wait(10)
+    table = {}
+    for line in out.read_text().splitlines():
+        row = re.match(r"\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", line)
+        if row and row[2] != "total":
+            table[row[2]] = int(row[1])
+    return table, count
+
+
+def measure(options, name, version, udp, rows):
+    tag = f"bes{os.getpid() % 100000}"
+    gateways = []
+    with tempfile.TemporaryDirectory(prefix="bench-espd-") as folder:
+        folder = Path(folder)
+        try:
+            for side, outer, inner in (("a", OUTER[version], INNER), ("b", OUTER[version][::-1], INNER[::-1])):
+                gateways.append(Gateway(options.build, folder / side, tag + side, "soft", udp, *outer, inner[0][0], inner[0][1], inner[1][1]))
+                config = gateways[-1].config
+                config.write_text(config.read_text().replace('"debug"', '"warn"').replace("[tun]", f"[tun]\nmtu = {options.mtu}"))
+            a, b = gateways
+            length = 24 if version == 4 else 64
+            join(a.host, f"{a.outer}/{length}", b.host, f"{b.outer}/{length}")
+            for gateway in gateways:
+                gateway.host.sh("ip", "link", "set", "eth0", "mtu", 1500 if options.mtu <= 1400 else 9000)
+                gateway.start(espd=options.espd)
+            connect(a, b, options.cipher)
+            server = b.host.start("iperf3", "iperf3", "-s", "-B", b.inner)
+            wait_for("iperf3", lambda: "listening" in server.log.read_text() or b.host.sh("ss", "-Hltn", "sport", "=", ":5201"), 10, [server])
+            for load, flags in LOADS.items():
+                before = [(processor_ns(g), packets(g)) for g in gateways]
+                end = iperf(a, b, flags, options.seconds)
+                row = f"{name} {load}"
+                for gateway, side, (time_before, packets_before) in zip(gateways, ("sender", "receiver"), before):
+                    count = packets(gateway) - packets_before
+                    used = processor_ns(gateway) - time_before
+                    rows.append({"name": f"{row}, {side}", "value": round(used / count), "unit": "ns of processor time a packet"})
+                    rows.append({"name": f"{row}, {side}", "value": round(count / options.seconds), "unit": "packets/s"})
+                rows.append({"name": row, "value": round(end["bits_per_second"] / 1e6 * (1 - end.get("lost_percent", 0) / 100), 1), "unit": "Mb/s inside"})
+                for gateway, side in zip(gateways, ("sender", "receiver")):
+                    table, count = calls(gateway, folder, lambda flags=flags: iperf(a, b, flags, 2))
+                    rows.append({"name": f"{row}, {side}", "value": round(sum(table.values()) / count, 3), "unit": "system calls a packet",
+                                 "calls": {call: round(n / count, 3) for call, n in sorted(table.items(), key=lambda e: -e[1])[:6]}})
+        finally:
+            for gateway in gateways:
+                gateway.host.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--espd", type=Path, help="another espd than that of the build")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--cipher", choices=["null", "3des"], default="null")
+    parser.add_argument("--mtu", type=int, default=1400, help="of the TUN devices")
+    parser.add_argument("--quick", action="store_true", help="one path, short runs")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        print("skipped: network namespaces need root")
+        sys.exit(77)
+    options.build = options.build.resolve()
+    options.espd = (options.espd or options.build / "bin/espd").resolve()
+    options.seconds = 2 if options.quick else 5
+    rows = []
+    try:
+        for path in PATHS[:1] if options.quick else PATHS:
+            measure(options, *path, rows)
+    except (HostError, OSError, subprocess.SubprocessError) as error:
+        sys.exit(f"bench: {error}")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(rows, indent=1) + "\n")
+    for row in rows:
+        print(f"{row['name']:<28}{row['value']:>14,} {row['unit']} {row.get('calls', '')}")
+
+
+main()
