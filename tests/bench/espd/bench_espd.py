@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What espd itself costs: two of them in network namespaces with the reference engine, NULL encryption and HMAC-SHA1 (or what --cipher says), iperf3 through the
-tunnel. Rows {name, value, unit} as JSON: packets and bits a second inside, processor time of each espd a packet, system calls a packet. Needs root.
+tunnel. As JSON {"rows": [...]}: for each way over the outside and load packets and bits a second inside, and of each espd processor time and system calls a
+packet. Needs root.
 
     bench_espd.py --build BUILD_DIR --out FILE [--quick] [--espd FILE]
 
@@ -25,8 +26,8 @@ from hosts import HostError, join, wait_for  # noqa: E402
 OUTER = {4: ("192.0.2.1", "192.0.2.2"), 6: ("2001:db8:ffff::1", "2001:db8:ffff::2")}
 INNER = ("10.1.0.1", "10.1.0.0/24"), ("10.2.0.1", "10.2.0.0/24")
 # Name, outer IP version, ESP in UDP.
-PATHS = [("raw", 4, False), ("udp", 4, True), ("ipv6", 6, False)]
-LOADS = {"tcp": (), "udp-1372": ("-u", "-b", "0", "-l", "1372"), "udp-64": ("-u", "-b", "0", "-l", "64")}
+PATHS = [("ESP", 4, False), ("ESP in UDP", 4, True), ("ESP over IPv6", 6, False)]
+LOADS = {"TCP": (), "UDP of 1,372": ("-u", "-b", "0", "-l", "1372"), "UDP of 64": ("-u", "-b", "0", "-l", "64")}
 
 
 def install(gateway, kind, spi, key, cipher):
@@ -105,17 +106,16 @@ def measure(options, name, version, udp, rows):
             for load, flags in LOADS.items():
                 before = [(processor_ns(g), packets(g)) for g in gateways]
                 end = iperf(a, b, flags, options.seconds)
-                row = f"{name} {load}"
-                for gateway, side, (time_before, packets_before) in zip(gateways, ("sender", "receiver"), before):
-                    count = packets(gateway) - packets_before
-                    used = processor_ns(gateway) - time_before
-                    rows.append({"name": f"{row}, {side}", "value": round(used / count), "unit": "ns of processor time a packet"})
-                    rows.append({"name": f"{row}, {side}", "value": round(count / options.seconds), "unit": "packets/s"})
-                rows.append({"name": row, "value": round(end["bits_per_second"] / 1e6 * (1 - end.get("lost_percent", 0) / 100), 1), "unit": "Mb/s inside"})
-                for gateway, side in zip(gateways, ("sender", "receiver")):
+                after = [(processor_ns(g), packets(g)) for g in gateways]
+                row = {"name": f"{load} over {name}", "mbit_per_s": round(end["bits_per_second"] / 1e6 * (1 - end.get("lost_percent", 0) / 100), 1),
+                       "packets_per_s": round((after[1][1] - before[1][1]) / options.seconds)}
+                for gateway, side, then, now in zip(gateways, ("sender", "receiver"), before, after):
+                    row[f"{side}_ns"] = round((now[0] - then[0]) / (now[1] - then[1]))
                     table, count = calls(gateway, folder, lambda flags=flags: iperf(a, b, flags, 2))
-                    rows.append({"name": f"{row}, {side}", "value": round(sum(table.values()) / count, 3), "unit": "system calls a packet",
-                                 "calls": {call: round(n / count, 3) for call, n in sorted(table.items(), key=lambda e: -e[1])[:6]}})
+                    row[f"{side}_calls"] = round(sum(table.values()) / count, 3)
+                    row[f"{side}_calls_by_name"] = {call: round(n / count, 3) for call, n in sorted(table.items(), key=lambda e: -e[1])[:6]}
+                rows.append(row)
+                print(row, flush=True)
         finally:
             for gateway in gateways:
                 gateway.host.close()
@@ -143,9 +143,7 @@ def main():
     except (HostError, OSError, subprocess.SubprocessError) as error:
         sys.exit(f"bench: {error}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(rows, indent=1) + "\n")
-    for row in rows:
-        print(f"{row['name']:<28}{row['value']:>14,} {row['unit']} {row.get('calls', '')}")
+    options.out.write_text(json.dumps({"cipher": options.cipher, "mtu": options.mtu, "rows": rows}, indent=1) + "\n")
 
 
 main()
