@@ -272,6 +272,13 @@ def driver_sections(file, plots):
     return {"driver": table(["what", "million a second", "ns each"], [[r["name"], f"{r['mops']:.1f}", f"{r['ns_per_op']:.0f}"] for r in file["rows"]])}
 
 
+def espd_sections(file, plots):
+    """What espd costs beside the engine."""
+    return {"espd": table(["what", "packets a second", "Mb/s inside", "sender, ns a packet", "receiver, ns a packet", "sender, calls a packet", "receiver, calls a packet"],
+                          [[r["name"], thousands(r["packets_per_s"]), f"{r['mbit_per_s']:,.0f}", thousands(r["sender_ns"]), thousands(r["receiver_ns"]),
+                            f"{r['sender_calls']:.2f}", f"{r['receiver_calls']:.2f}"] for r in file["rows"]])}
+
+
 def sim_sections(file, plots):
     """The simulation's speed."""
     def show(value):
@@ -285,19 +292,20 @@ def main():
     parser.add_argument("--area", type=Path, default=ROOT / "build/release/bench/area.json")
     parser.add_argument("--ike", type=Path, default=ROOT / "build/release/bench/ike.json")
     parser.add_argument("--driver", type=Path, default=ROOT / "build/release/bench/driver.json")
+    parser.add_argument("--espd", type=Path, default=ROOT / "build/release/bench/espd.json")
     parser.add_argument("--sim", type=Path, default=ROOT / "build/release/bench/sim.json")
     parser.add_argument("--doc", type=Path, default=ROOT / "docs/performance.md")
     options = parser.parse_args()
     try:
         sections, plots = {}, {}
         for path, make in ((options.card, card_sections), (options.area, area_sections), (options.ike, ike_sections), (options.sim, sim_sections),
-                           (options.driver, driver_sections)):
+                           (options.driver, driver_sections), (options.espd, espd_sections)):
             if path.exists():
                 sections |= make(json.loads(path.read_text()), plots)
             else:
                 print(f"perf_report: no {path}: its sections stay as they are", file=sys.stderr)
         if not sections:
-            raise ReportError("nothing to report: run bench-card, bench-area, bench-ike, bench-sim or bench-driver")
+            raise ReportError("nothing to report: run bench-card, bench-area, bench-ike, bench-sim, bench-driver or bench-espd")
         text = fill(options.doc.read_text(), sections, options.doc)
         folder = options.doc.with_suffix("")
         folder.mkdir(exist_ok=True)

@@ -16,16 +16,19 @@ constexpr std::size_t kMaxInFlight = 256;            // inside the card; beyond,
 constexpr std::size_t kMaxWaiting = 64;              // a policy, for its first SA
 constexpr std::chrono::seconds kWaitingLife{30};     // of such a packet; its sender has given up by then
 constexpr std::chrono::seconds kAcquireInterval{2};  // an ACQUIRE a policy at most
-constexpr std::size_t kMaxPacket = 65535;
 constexpr std::size_t kIkeLeast = 4 + 28;  // non-ESP marker, ISAKMP header
 constexpr std::size_t kTellsATick = 1000;  // ICMP messages to senders inside: RFC 1812 s4.3.2.8
 
 // Before AH in transport mode: see Sad::install on the identification 0.
-void number(MutableBytes packet) {
-  if (packet.size() < 20 || packet[0] >> 4 != 4 || load_be16(&packet[4]) != 0 || (packet[6] & 0x40) != 0) return;
-  store_be16(&packet[4], 1);
-  const std::size_t header = std::size_t{packet[0] & 15U} * 4;
-  store_be16(&packet[10], esp::ipv4_checksum(packet.first(std::min(header, packet.size()))));
+bool lacks_number(ByteView packet) {
+  return packet.size() >= 20 && packet[0] >> 4 == 4 && load_be16(&packet[4]) == 0 && (packet[6] & 0x40) == 0;
+}
+Bytes numbered(ByteView packet) {
+  Bytes out(packet.begin(), packet.end());
+  store_be16(&out[4], 1);
+  const std::size_t header = std::size_t{out[0] & 15U} * 4;
+  store_be16(&out[10], esp::ipv4_checksum(ByteView(out).first(std::min(header, out.size()))));
+  return out;
 }
 
 // What a packet is for comes back in the cookie: the bytes that lifetimes count, and the policy whose AH belongs around the ESP.
@@ -45,8 +48,7 @@ DataPlane::DataPlane(host::Backend& backend, Sad& sad, const PolicyTable& polici
       counters_(counters),
       hooks_(std::move(hooks)),
       path_mtu_(hooks_.link_mtu),
-      may_tell_(kTellsATick),
-      room_(kMaxPacket) {}
+      may_tell_(kTellsATick) {}
 
 // `receive` takes and handles one packet; false: none is left. While the card is full nothing is read: the
 // packets wait, and in the end are dropped, where the kernel bounds and counts them.
@@ -60,12 +62,12 @@ void DataPlane::read_batch(Receive receive) {
 
 void DataPlane::on_tun() {
   read_batch([this] {
-    const auto got = tun_.read(room_);
+    const auto got = tun_.read([this](ByteView packet) {
+      ++counters_.tun_in;
+      from_tun(packet);
+    });
     if (!got) log_error("{}", got.error().detail);
-    if (!got || *got == 0) return false;
-    ++counters_.tun_in;
-    from_tun(MutableBytes(room_).first(*got));
-    return true;
+    return got && *got;
   });
 }
 
@@ -106,7 +108,7 @@ void DataPlane::path_told(const TooBig& error) {
   log_info("path MTU towards {} is {} octets", esp::to_string(error.peer), path_mtu_.towards(error.peer, Clock::now()));
 }
 
-void DataPlane::from_tun(MutableBytes packet) {
+void DataPlane::from_tun(ByteView packet) {
   const auto flow = outbound_flows_.of(packet, Clock::now());
   if (!flow) return counters_.drop(Drop::kNotIp);
   const auto [policy, unclear] = policies_.match(*flow);
@@ -114,8 +116,7 @@ void DataPlane::from_tun(MutableBytes packet) {
   if (policy->action == Action::kDiscard) return counters_.drop(Drop::kDiscard);
   if (policy->action == Action::kBypass) return send_clear(packet);
   if (lost_) return counters_.drop(Drop::kCardLost);
-  if (policy->ipsec == Ipsec::kAh) number(packet);
-  protect(*policy, packet);
+  protect(*policy, policy->ipsec == Ipsec::kAh && lacks_number(packet) ? ByteView(numbered(packet)) : packet);
 }
 
 std::size_t DataPlane::path_mtu(const Policy& policy, const Sa& sa) {
@@ -283,7 +284,8 @@ void DataPlane::submit(const Job& job, ByteView packet) {
       return counters_.drop(Drop::kCard);
     }
   }
-  // Bounded: nothing is read while there is a backlog, so it holds what waited for one SA and what was inside at most.
+  // Bounded: nothing is read while there is a backlog, so it holds what waited for one SA, one batch of packets, or what was
+  // inside at most.
   backlog_.emplace_back(job, Bytes(packet.begin(), packet.end()));
 }
 
@@ -304,7 +306,7 @@ void DataPlane::reap(std::chrono::milliseconds wait) {
     outcomes_.clear();
     const Status polled = backend_.poll(outcomes_, wait);
     for (const host::Outcome& outcome : outcomes_) finish(outcome);
-    send_outside();
+    pass_on();
     if (!polled) return set_lost(polled.error().detail);
   }
   drain_backlog();
@@ -333,12 +335,13 @@ void DataPlane::finish_encap(const host::Outcome& outcome) {
 void DataPlane::add_ah(std::uint32_t reqid, ByteView esp_packet) {
   const Sa* ah = sad_.outbound(reqid, esp::Protocol::kAh, esp_packet.size());
   if (ah == nullptr || !sad_.reserve(ah->handle, esp_packet.size())) return counters_.drop(Drop::kNotOfSa);
-  Bytes packet(esp_packet.begin(), esp_packet.end());
-  number(packet);
-  submit({ah->handle, packet.size()}, packet);
+  submit({ah->handle, esp_packet.size()}, lacks_number(esp_packet) ? ByteView(numbered(esp_packet)) : esp_packet);
 }
 
-void DataPlane::send_outside() {
+void DataPlane::pass_on() {
+  const Tun::Written written = tun_.flush();
+  counters_.tun_out += written.packets;
+  counters_.drop(Drop::kTunWrite, written.failed);
   const Outside::Sent sent = outside_.flush();
   counters_.udp_esp_out += sent.udp;
   counters_.raw_esp_out += sent.raw;
@@ -358,8 +361,7 @@ void DataPlane::finish_decap(const host::Outcome& outcome) {
   }
   const auto flow = inbound_flows_.of(outcome.packet, Clock::now());
   if (!flow || !policies_.inbound_allowed(*policy, *flow)) return counters_.drop(flow && flow->unclear ? Drop::kFragment : Drop::kSelector);
-  if (!tun_.write(outcome.packet)) return counters_.drop(Drop::kTunWrite);
-  ++counters_.tun_out;
+  tun_.write(outcome.packet);
 }
 
 void DataPlane::set_lost(const std::string& why) {

@@ -66,7 +66,7 @@ class DataPlane {
   };
   template <class Receive>
   void read_batch(Receive receive);
-  void from_tun(MutableBytes packet);
+  void from_tun(ByteView packet);
   void from_udp(MutableBytes packet, const Path& path);
   void from_raw(MutableBytes packet, Outside::Channel channel, const Path& path);
   void protect(const Policy& policy, ByteView packet);
@@ -85,7 +85,7 @@ class DataPlane {
   void add_ah(std::uint32_t reqid, ByteView esp_packet);
   void finish_encap(const host::Outcome& outcome);
   void finish_decap(const host::Outcome& outcome);
-  void send_outside();
+  void pass_on();
 
   host::Backend& backend_;
   Sad& sad_;
@@ -102,7 +102,6 @@ class DataPlane {
   std::unordered_map<std::uint32_t, Waiting> waiting_;  // by reqid
   std::deque<std::pair<Job, Bytes>> backlog_;
   std::vector<host::Outcome> outcomes_;
-  Bytes room_;
 };
 
 }  // namespace esplanade::espd

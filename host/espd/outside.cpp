@@ -421,14 +421,14 @@ std::size_t Outside::send_batch(Channel channel, std::size_t at, std::size_t cou
     Path path;
     path.src = esp::source_of(out.outer);
     path.dst = esp::destination_of(out.outer);
-    if (channel == kEsp4) {
+    if (channel == kEsp4) {  // addresses and TOS are for the choice of a route
+      path.tos = out.outer[1];
       room_->messages[i].send_to(header, path, 0, out.outer, {});
-      header.msg_controllen = 0;  // the header is there already
-      continue;
+    } else {
+      path.tos = static_cast<std::uint8_t>(load_be16(out.outer.data()) >> 4);
+      path.ttl = out.outer[7];
+      room_->messages[i].send_to(header, path, out.udp_port, out.outer.subspan(40), {});
     }
-    path.tos = static_cast<std::uint8_t>(load_be16(out.outer.data()) >> 4);
-    path.ttl = out.outer[7];
-    room_->messages[i].send_to(header, path, out.udp_port, out.outer.subspan(40), {});
   }
   bool again = false;
   for (std::size_t done = 0; done < count;) {

@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -54,8 +55,10 @@ Result<Tun> Tun::create(const std::string& name, int mtu) {
   }
   if (!fd) return os_error("cannot open /dev/net/tun");
   ifreq request = request_for(name);
-  request.ifr_flags = IFF_TUN | IFF_NO_PI | static_cast<short>(IFF_TUN_EXCL);
+  request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | static_cast<short>(IFF_TUN_EXCL);
   if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) return os_error("cannot make the TUN device " + name);
+  if (::ioctl(fd.get(), TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) != 0)
+    return os_error("cannot have TCP in large packets from " + name);
   // No address of its own: the kernel's router solicitations would only fill the drop counters.
   const std::string path = "/proc/sys/net/ipv6/conf/" + name + "/addr_gen_mode";
   const pfkey::Fd setting(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -64,15 +67,45 @@ Result<Tun> Tun::create(const std::string& name, int mtu) {
   return Tun(std::move(fd), ::if_nametoindex(name.c_str()));
 }
 
-Result<std::size_t> Tun::read(MutableBytes room) {
-  const ssize_t got = ::read(fd_.get(), room.data(), room.size());
-  if (got >= 0) return static_cast<std::size_t>(got);
-  if (errno == EAGAIN || errno == EINTR) return std::size_t{0};
-  return os_error("the TUN device broke");
+Result<bool> Tun::read(const std::function<void(ByteView)>& take) {
+  Offload offload;
+  iovec parts[2] = {{&offload, sizeof offload}, {room_.data(), room_.size()}};
+  const ssize_t got = ::readv(fd_.get(), parts, 2);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (got < 0) return os_error("the TUN device broke");
+  const auto size = static_cast<std::size_t>(got);
+  if (size < sizeof offload || !split(offload, MutableBytes(room_).first(size - sizeof offload), take))
+    return Error{Errc::kMalformed, fmt::format("the TUN device gave a packet of {} octets that is not what its header says", size)};
+  return true;
 }
 
-bool Tun::write(ByteView packet) {
-  return ::write(fd_.get(), packet.data(), packet.size()) == static_cast<ssize_t>(packet.size());
+void Tun::write(ByteView packet) {
+  for (Run& run : runs_) {
+    if (!run.same_flow(packet)) continue;
+    if (run.join(packet)) return;
+    write(run);
+    return run.begin(packet);
+  }
+  Run& run = runs_[oldest_++ % runs_.size()];
+  if (!run.empty()) write(run);
+  run.begin(packet);
+}
+
+void Tun::write(Run& run) {
+  const std::size_t count = run.size();
+  const std::vector<iovec>& parts = run.take();
+  std::size_t size = 0;
+  for (const iovec& part : parts) size += part.iov_len;
+  const bool taken = ::writev(fd_.get(), parts.data(), static_cast<int>(parts.size())) == static_cast<ssize_t>(size);
+  (taken ? written_.packets : written_.failed) += count;
+}
+
+Tun::Written Tun::flush() {
+  for (std::size_t i = 0; i < runs_.size(); ++i) {
+    Run& run = runs_[(oldest_ + i) % runs_.size()];
+    if (!run.empty()) write(run);
+  }
+  return std::exchange(written_, {});
 }
 
 }  // namespace esplanade::espd

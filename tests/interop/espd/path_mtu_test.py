@@ -154,7 +154,7 @@ except ConnectionRefusedError:
 """
 
 
-def scenario(build, folder, name, outer, udp, inner, swallow, policy):
+def narrow(build, folder, name, outer, udp, inner, swallow, policy):
     tag = f"epm{os.getpid() % 100000}"
     hosts, gateways = [], []
     a_inner, a_ts, b_inner, b_ts = INNER[inner]
@@ -197,8 +197,48 @@ def scenario(build, folder, name, outer, udp, inner, swallow, policy):
             host.close()
 
 
+def jumbo(build, folder, outer, udp, inner):
+    """Links of 9,000 octets, TUN devices of 8,900, the card's functional model at one end."""
+    tag = f"epj{os.getpid() % 100000}"
+    a_inner, a_ts, b_inner, b_ts = INNER[inner]
+    near, far = OUTER[outer][0], {4: "192.0.2.2", 6: "2001:db8:a::2"}[outer]
+    gateways = []
+    try:
+        for side, card, ends, own, own_ts, other_ts in (("a", "sim", (near, far), a_inner, a_ts, b_ts), ("b", "soft", (far, near), b_inner, b_ts, a_ts)):
+            gateways.append(Gateway(build, folder / side, tag + side, card, udp, *ends, own, own_ts, other_ts))
+            config = gateways[-1].config
+            config.write_text(config.read_text().replace("[tun]\n", "[tun]\nmtu = 8900\n"))
+        a, b = gateways
+        join(a.host, f"{near}/{LENGTH[outer]}", b.host, f"{far}/{LENGTH[outer]}")
+        for gateway in gateways:
+            gateway.host.sh("ip", "link", "set", "eth0", "mtu", 9000)
+            gateway.start(env={"ESPLANADE_SIM_MODEL": "functional"})
+        connect_with_sas(a, b)
+        text = pings(a.host, a.inner, b.inner, 8900 - (28 if inner == 4 else 48), "do", 3)
+        check("a packet of 8,900 octets passes, both ways", " 0% packet loss" in text, text)
+        move(a, b)
+        for gateway in gateways:
+            stats = gateway.stats()
+            sizes = stats["encap_bytes"] / stats["encap_packets"]
+            check("in large packets, of which none was cut", stats["traffic"]["outer_fragmented"] == stats["traffic"]["fragmented"] == 0 and sizes > 2000, stats)
+    except Exception:
+        show_logs([g.host for g in gateways], "espd.log")
+        raise
+    finally:
+        for gateway in gateways:
+            gateway.host.close()
+
+
+def scenario(build, folder, name, *case):
+    if name == "jumbo":
+        jumbo(build, folder, *case)
+    else:
+        narrow(build, folder, name, *case)
+
+
 if __name__ == "__main__":
-    run_cases(__doc__, [("forged", 4, False, 4, False, ""),
+    run_cases(__doc__, [("jumbo", 4, True, 4), ("jumbo", 6, False, 6),
+                        ("forged", 4, False, 4, False, ""),
                         ("UDP", 4, True, 6, False, ""),
                         ("over IPv6", 6, True, 4, False, ""),
                         ("without ICMP", 4, True, 4, True, 'df = "clear"\n'),

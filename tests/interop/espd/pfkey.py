@@ -6,7 +6,7 @@ import struct
 GETSPI, UPDATE, ADD, DELETE, GET, ACQUIRE, REGISTER, EXPIRE, FLUSH, DUMP = range(1, 11)
 EXT_SA, EXT_CURRENT, EXT_HARD, EXT_SOFT, EXT_SRC, EXT_DST = 1, 2, 3, 4, 5, 6
 EXT_KEY_AUTH, EXT_KEY_ENCRYPT, EXT_SPIRANGE, EXT_SA2, EXT_NATT_TYPE, EXT_NATT_SPORT, EXT_NATT_DPORT = 8, 9, 16, 19, 20, 21, 22
-SATYPE_ESP, SHA1HMAC, TRIPLE_DES = 3, 3, 3
+SATYPE_ESP, SHA1HMAC, TRIPLE_DES, NULL = 3, 3, 3, 11
 
 
 def extension(kind, body):
@@ -28,8 +28,8 @@ def key(kind, octets):
     return extension(kind, struct.pack("=HH", len(octets) * 8, 0) + octets)
 
 
-def sa(spi, replay=64):
-    return extension(EXT_SA, struct.pack("!I", spi) + struct.pack("=BBBBI", replay, 1, SHA1HMAC, TRIPLE_DES, 0))
+def sa(spi, replay=64, cipher=TRIPLE_DES):
+    return extension(EXT_SA, struct.pack("!I", spi) + struct.pack("=BBBBI", replay, 1, SHA1HMAC, cipher, 0))
 
 
 def sa2(reqid, mode=2):

@@ -58,9 +58,9 @@ class Gateway:
         self.config.write_text(top + CONFIG.format(card=json.dumps(card), run_dir=self.run_dir, local_ts=local_ts, remote_ts=remote_ts, local=outer,
                                              peer=peer, udp_encap="always" if udp else "never"))
 
-    def start(self, env=None):
+    def start(self, env=None, espd=None):
         self.host.sh("ip", "addr", "add", f"{self.inner}/{128 if ':' in self.inner else 32}", "dev", "lo")
-        self.espd = self.host.start("espd", self.build / "bin/espd", "--config", self.config, env=env)
+        self.espd = self.host.start("espd", espd or self.build / "bin/espd", "--config", self.config, env=env)
         wait_for("espd's status socket", lambda: (self.run_dir / "espd.sock").exists(), 60, [self.espd])
         self.key = pfkey.Client(self.run_dir / "pfkey.sock")
         check(f"{self.host.name}: REGISTER", self.key.ask(pfkey.REGISTER).errno == 0)
