@@ -27,6 +27,8 @@ MARKER = bytes.fromhex("4553504c414e414445534f414b303137")  # what ping repeats
 BACK_SECONDS = 60          # within which every tunnel is back after a misfortune: keyd, and DPD at the peer, may have to notice first
 WARM_SECONDS = 10          # of a process, before its memory and descriptors count
 GROWTH_KB, GROWTH_FDS = 16 * 1024, 8
+if {"ASAN_OPTIONS", "TSAN_OPTIONS"} & os.environ.keys():
+    GROWTH_KB = 512 * 1024  # what a sanitizer keeps aside of what was freed
 
 RECEIVE = """
 import hashlib, socket, sys
