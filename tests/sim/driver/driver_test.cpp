@@ -18,7 +18,7 @@ using Steady = std::chrono::steady_clock;
 namespace reg = card::reg;
 
 namespace {
-// One simulated card serves the whole program: XRT opens its emulation once a process.
+// One simulated card serves the whole program.
 Device& device() {
   static const std::unique_ptr<Device> instance = [] {
     auto opened = Device::open({"sim", "", true});
@@ -151,6 +151,38 @@ TEST_CASE("driver: no register reads back a key") {
     CAPTURE(word);
     CHECK(hex.find(word) == std::string::npos);
   }
+}
+
+TEST_CASE("driver: several simulated cards of one process know nothing of each other, and each can be closed and opened again") {
+  auto table = SaTable::create(device());
+  auto queue = PacketQueue::create(device());
+  const auto index = table->install(params(true, 0x5000));
+  REQUIRE(index);
+  std::mt19937 rng(4);
+  const Bytes packet = packet_of(64, rng);
+  for (int turn = 0; turn < 3; ++turn) {
+    CAPTURE(turn);
+    auto second = Device::open({"sim", "", true});
+    if (!second) FAIL(second.error().detail);
+    auto its_queue = PacketQueue::create(**second);
+    REQUIRE(its_queue->submit({card::Op::kEncap, *index, packet, 0}));
+    CHECK(finish(*its_queue, 1)[0].status == card::Status::kNoSa);
+    auto its_table = SaTable::create(**second);
+    const auto its_index = its_table->install(params(true, 0x6000));
+    REQUIRE(its_index);
+    REQUIRE(queue->submit({card::Op::kEncap, *index, packet, 0}));
+    REQUIRE(its_queue->submit({card::Op::kEncap, *its_index, packet, 0}));
+    const auto one = finish(*queue, 1), other = finish(*its_queue, 1);
+    CHECK(one[0].status == card::Status::kOk);
+    CHECK(other[0].status == card::Status::kOk);
+    CHECK(load_be32(&one[0].packet[20]) == 0x5000);
+    CHECK(load_be32(&other[0].packet[20]) == 0x6000);
+  }
+  std::vector<std::unique_ptr<Device>> more;
+  for (int i = 0; i < 7; ++i) more.push_back(Device::open({"sim", "", true}).value());
+  CHECK(Device::open({"sim", "", true}).error().code == Errc::kState);  // eight are all that XRT is told of
+  more.clear();
+  CHECK(device().read32(reg::kId.at()));
 }
 
 // Must be the last: the card is dead afterwards.
