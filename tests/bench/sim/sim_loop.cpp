@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
     card.run(64);
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  fmt::print("{}\n", nlohmann::json{{"cycles_per_s", static_cast<double>(card.cycles() - from) / seconds},
+  fmt::print("{}\n", nlohmann::json{{"cycles", card.cycles() - from},
+                                    {"cycles_per_s", static_cast<double>(card.cycles() - from) / seconds},
                                     {"packets_per_s", static_cast<double>(packets) / seconds}}.dump());
 }
