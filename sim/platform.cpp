@@ -25,7 +25,7 @@ struct TimingKey {
 constexpr std::size_t kUnitsMax = 16;
 constexpr std::uint64_t kWaveCycles = 2'000;
 constexpr std::uint32_t kNoLimit = std::numeric_limits<std::uint32_t>::max();
-constexpr std::array<TimingKey, 22> kTimingKeys{{
+constexpr std::array<TimingKey, 27> kTimingKeys{{
     {"quantum_cycles", &Timing::quantum_cycles, 1, 1'000'000},
     {"ddr_read_latency", &Timing::ddr_read_latency, 1, 1'000'000},
     {"ddr_write_latency", &Timing::ddr_write_latency, 1, 1'000'000},
@@ -42,6 +42,11 @@ constexpr std::array<TimingKey, 22> kTimingKeys{{
     {"pcie_latency", &Timing::pcie_latency, 0, 1'000'000},
     {"pcie_payload", &Timing::pcie_payload, 128, 4'096},
     {"pcie_tags", &Timing::pcie_tags, 1, 1'024},
+    {"irq_latency", &Timing::irq_latency, 0, 1'000'000},
+    {"irq_gap", &Timing::irq_gap, 0, kNoLimit},
+    {"reset_cycles", &Timing::reset_cycles, 1, 1'000'000},
+    {"reset_delay", &Timing::reset_delay, 0, 1'000'000},
+    {"link_down_resets", &Timing::link_down_resets, 0, 1},
     {"max_outstanding", &Timing::max_outstanding, 1, 256},
     {"stall_percent", &Timing::stall_percent, 0, 99},
     {"stall_seed", &Timing::stall_seed, 0, kNoLimit},

@@ -26,6 +26,8 @@ struct Timing {
   std::uint32_t ddr_banks = 16, ddr_row_bytes = 1024, ddr_row_miss_latency = 0, ddr_refresh_interval = 0, ddr_refresh_cycles = 0;
   std::uint32_t host_read_latency = 60, host_write_latency = 1;
   std::uint32_t pcie_generation = 3, pcie_lanes = 16, pcie_latency = 100, pcie_payload = 256, pcie_tags = 64;
+  std::uint32_t irq_latency = 20, irq_gap = 0;
+  std::uint32_t reset_cycles = 32, reset_delay = 0, link_down_resets = 1;
   std::uint32_t max_outstanding = 32;
   std::uint32_t stall_percent = 0, stall_seed = 1;
   std::uint32_t access_cycles_max = 10'000;

@@ -100,7 +100,7 @@ std::uint32_t FunctionalCard::read_global(std::uint32_t offset) const {
     case reg::kReplayMax.offset: return build_.replay_max;
     case reg::kClockHz.offset: return build_.clock_hz;
     case reg::kControl.offset: return reg::kControlEnable.put(enable_) | reg::kControlTestMode.put(test_mode_);
-    case reg::kStatus.offset: return kIdle | (iv_prf_ ? kSeeded : 0) | (cause_ != 0 ? kFault : 0);
+    case reg::kStatus.offset: return (idle() ? kIdle : 0) | (iv_prf_ ? kSeeded : 0) | (cause_ != 0 ? kFault : 0);
     case reg::kErrorCause.offset: return cause_;
     case reg::kIrqEnable.offset: return irq_enable_;
     case reg::kIrqStatus.offset: return irq_status_;
@@ -171,6 +171,7 @@ bool FunctionalCard::write_known(std::uint32_t offset, std::uint32_t value) {
     case reg::kIrqStatus.offset: irq_status_ &= ~value; break;
     case reg::kSaIndex.offset: sa_index_ = value; break;
     case reg::kSaCommand.offset:
+      if (FunctionalSaTable::Entry* entry = table_.find(sa_index_); entry != nullptr) poisoned(*entry);
       sa_result_ = table_.command(value, sa_index_, sa_window_, sa_view_);
       if (value == static_cast<std::uint32_t>(card::SaCommand::kInstall) || value == static_cast<std::uint32_t>(card::SaCommand::kUpdate)) {
         wipe(sa_window_);
@@ -305,10 +306,42 @@ static_assert(static_cast<int>(esp::Limit::kSoftBytes) + 1 == static_cast<int>(c
 void FunctionalCard::run() {
   for (bool more = enable_; more;) {
     more = false;
-    for (Queue& q : queues_) more = step(q) || more;
+    for (std::size_t n = 0; n < queues_.size(); ++n) more = (works(n) && step(queues_[n])) || more;
   }
   for (Queue& q : queues_) q.ahead.clear();
   ciphers_.clear();
+}
+
+/// The queue's lane may go on; queues belong to the lanes in turn, and each lane has a port.
+bool FunctionalCard::works(std::size_t queue) const { return !bus_.halted(static_cast<std::uint32_t>(queue) % build_.lanes); }
+
+/// Nothing is under way, which is so but for work on a port that hangs.
+bool FunctionalCard::idle() const {
+  for (std::size_t n = 0; n < queues_.size(); ++n) {
+    if (queues_[n].running && queues_[n].sq_head != queues_[n].sq_tail && !works(n)) return false;
+  }
+  return true;
+}
+
+bool FunctionalCard::flip_sa(std::uint64_t index, std::uint64_t) {
+  FunctionalSaTable::Entry* entry = index < table_.size() ? table_.find(static_cast<std::uint32_t>(index)) : nullptr;
+  if (entry != nullptr) entry->flipped = true;
+  return index < table_.size();
+}
+
+bool FunctionalCard::flip_packet(std::uint64_t row, std::uint64_t bit) {
+  if (bit >= 64) return false;
+  flips_.push_back(64 * row + bit);
+  return true;
+}
+
+/// Whether the parity of the entry is wrong; says so once.
+bool FunctionalCard::poisoned(FunctionalSaTable::Entry& entry) {
+  if (std::exchange(entry.flipped, false)) {
+    entry.poisoned = true;
+    fail(reg::kErrorCauseSaParity);
+  }
+  return entry.poisoned;
 }
 
 std::uint64_t FunctionalCard::place(const Queue& q, std::uint32_t head) {
@@ -337,7 +370,7 @@ bool FunctionalCard::step(Queue& q) {
     status = work.op == card::Op::kEncap ? encap(work) : decap(work);
     if (status == Status::kOk && !deliver(work)) status = Status::kBusError;
     if (work.entry != nullptr && status != Status::kOk) ++work.entry->drops[static_cast<std::size_t>(status)];
-    if (work.entry != nullptr) limits(work.index, *work.entry);
+    if (work.entry != nullptr && !work.entry->poisoned) limits(work.index, *work.entry);
   }
   cycles_ += work.work_cycles;
   busy_cycles_ += kDescriptorCycles + work.work_cycles;
@@ -383,6 +416,9 @@ Status FunctionalCard::check(ByteView descriptor, Work& work, bool ahead) {
   for (const Segment& segment : work.source) {
     if (!fetch(segment.address, to.first(segment.size), ahead)) return Status::kBusError;
     to = to.subspan(segment.size);
+  }
+  if (!ahead) {
+    for (const std::uint64_t bit : std::exchange(flips_, {})) work.packet[bit / 8 % work.packet.size()] ^= static_cast<Byte>(1U << bit % 8);
   }
   return Status::kOk;
 }
@@ -435,6 +471,7 @@ Status FunctionalCard::encap(Work& work) {
   const esp::SaParams& params = sa.params();
   work.index = work.sa_index;
   work.spi = params.spi;
+  if (poisoned(*work.entry)) return Status::kPoisoned;
   if (!params.outbound) return Status::kWrongDirection;
   // The engine closes an SA whose numbers are used up; the card goes on to name that reason until a limit is reached too.
   const esp::SaCounters& counters = sa.counters();
@@ -495,6 +532,7 @@ Status FunctionalCard::decap(Work& work) {
   work.index = index;
   esp::SoftSa& sa = work.entry->sa;
   const esp::SaParams& params = sa.params();
+  if (poisoned(*work.entry)) return Status::kPoisoned;
   if (params.outbound) return Status::kWrongDirection;
   const esp::Protocol protocol = ip->protocol == esp::kProtoAh ? esp::Protocol::kAh : esp::Protocol::kEsp;
   if (protocol != params.protocol || (ip->protocol == esp::kProtoUdp) != params.natt.has_value()) return Status::kWrongProtocol;

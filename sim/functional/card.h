@@ -37,6 +37,12 @@ class FunctionalCard final : public FunctionalKernel {
   std::uint64_t cycles() const override { return cycles_; }
   std::uint64_t busy_cycles() const override { return busy_cycles_; }
   void skip(std::uint64_t cycles) override { cycles_ += cycles; }
+  bool interrupt() const override { return (irq_status_ & irq_enable_) != 0; }
+  bool error() const override { return cause_ != 0; }
+  /// The state of the SA at `index` fails its parity check from now on, whichever bit flipped; false: no such entry.
+  bool flip_sa(std::uint64_t index, std::uint64_t bit) override;
+  /// Flips bit `bit` (0 to 63) of the octets from 8 * `row` on of the next packet that is read, as often as it wraps.
+  bool flip_packet(std::uint64_t row, std::uint64_t bit) override;
 
  private:
   struct Window {
@@ -88,8 +94,11 @@ class FunctionalCard final : public FunctionalKernel {
   void fail(const card::RegField& cause, std::optional<std::uint64_t> address = std::nullopt);
   void event(card::EventType type, std::uint32_t index, std::uint32_t spi, std::uint32_t arg);
   void limits(std::uint32_t index, FunctionalSaTable::Entry& entry);
+  bool poisoned(FunctionalSaTable::Entry& entry);
 
   void run();
+  bool works(std::size_t queue) const;
+  bool idle() const;
   bool step(Queue& queue);
   card::Status check(ByteView descriptor, Work& work, bool ahead);
   card::Status segments(std::uint64_t at, std::uint32_t count, std::uint32_t total, bool ahead, std::vector<Segment>& out);
@@ -134,6 +143,7 @@ class FunctionalCard final : public FunctionalKernel {
   std::array<std::uint32_t, 32> by_status_{};
   std::uint32_t encap_packets_ = 0, decap_packets_ = 0;
   std::uint64_t encap_bytes_ = 0, decap_bytes_ = 0;
+  std::vector<std::uint64_t> flips_;  // bits of the next packet
 };
 
 }  // namespace esplanade::sim

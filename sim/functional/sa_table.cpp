@@ -167,6 +167,7 @@ FunctionalSaTable::View FunctionalSaTable::view_of(const Entry& entry) const {
   const esp::SaParams& sa = entry.sa.params();
   put(v::kValid, 1);
   put(v::kOutbound, sa.outbound);
+  put(v::kPoisoned, entry.poisoned);
   put(v::kExpired, entry.sa.expired());
   put(v::kCipher, static_cast<std::uint64_t>(sa.cipher));
   put(v::kAuth, static_cast<std::uint64_t>(sa.auth));
@@ -185,7 +186,7 @@ FunctionalSaTable::View FunctionalSaTable::view_of(const Entry& entry) const {
   put(v::kExpiredDrops, drops(Status::kExpired));
   put(v::kSeqDrops, drops(Status::kSeqOverflow));
   put(v::kLengthDrops, drops(Status::kBadEspLength, Status::kBadLength, Status::kDstTooSmall));
-  put(v::kOtherDrops, drops(Status::kUnsupported, Status::kFragment, Status::kBusError, Status::kBadHeader));
+  put(v::kOtherDrops, drops(Status::kUnsupported, Status::kFragment, Status::kBusError, Status::kBadHeader, Status::kPoisoned));
   return out;
 }
 

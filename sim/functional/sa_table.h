@@ -19,6 +19,7 @@ class FunctionalSaTable {
     std::uint64_t installed_at;                    // seconds of the card
     std::array<std::uint32_t, 32> drops{};         // by status
     bool used_up = false;                          // no sequence number is left
+    bool flipped = false, poisoned = false;        // a bit is wrong; and that was seen
   };
   using View = std::array<Byte, card::sa_view::kSize>;
 

@@ -1,7 +1,5 @@
 #include "sim/model/host_port.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -10,14 +8,17 @@
 namespace esplanade::sim {
 
 HostPort::HostPort(sc_core::sc_module_name name, const Platform& platform, Link& link,
-                   std::vector<const KernelBase*> units, std::function<void()> at_end)
+                   std::vector<const KernelBase*> units, const InterruptController& interrupts, std::function<void()> at_end)
     : sc_module(name),
       registers("registers", units.size()),
       memory("memory"),
+      messages("messages"),
       platform_(platform),
       link_(link),
       units_(std::move(units)),
+      interrupts_(interrupts),
       at_end_(std::move(at_end)) {
+  messages.register_b_transport(this, &HostPort::take_message);
   SC_HAS_PROCESS(HostPort);
   SC_THREAD(thread);
 }
@@ -25,6 +26,8 @@ HostPort::HostPort(sc_core::sc_module_name name, const Platform& platform, Link&
 void HostPort::thread() {
   sc_core::wait(units_.front()->quantum());  // past the reset, which takes no simulated time
   for (;;) {
+    // An interrupt of a card that fell asleep still reaches the host, whenever that calls next.
+    while (!awake() && interrupts_.pending()) sc_core::wait(units_.front()->quantum());
     link_.tell_cycle(cycle());
     auto call = link_.receive(std::chrono::milliseconds(awake() ? 0 : -1));
     if (!call) {
@@ -38,6 +41,11 @@ void HostPort::thread() {
     }
   }
   sc_core::sc_stop();
+}
+
+void HostPort::take_message(tlm::tlm_generic_payload& message, sc_core::sc_time&) {
+  message.set_response_status(tlm::TLM_OK_RESPONSE);
+  log_debug("cycle {}: interrupt of compute unit {}", cycle(), load_le32(message.get_data_ptr()));
 }
 
 bool HostPort::awake() const {
@@ -92,18 +100,6 @@ bool HostPort::access(bool write, bool to_registers, LinkFrame& call) {
   return false;
 }
 
-/// Arms the faults of a plan, all or none of a plan that cannot be read.
-std::string HostPort::arm(const std::string& plan) {
-  if (injector_ == nullptr) return "this card was opened without ESPLANADE_SIM_CONTROL";
-  auto faults = parse_faults("plan", plan);
-  if (!faults) return faults.error().detail;
-  for (Fault& fault : *faults) {
-    if (const Status armed = injector_->add(std::move(fault)); !armed) return armed.error().detail;
-  }
-  log_info("cycle {}: {} more fault(s) armed", cycle(), faults->size());
-  return fmt::format("armed {} at cycle {}", faults->size(), cycle());
-}
-
 bool HostPort::serve(LinkFrame& call) {
   LinkFrame answer;
   switch (call.op) {
@@ -124,7 +120,7 @@ bool HostPort::serve(LinkFrame& call) {
       break;
     }
     case LinkOp::kInject: {
-      const std::string text = arm({call.payload.begin(), call.payload.end()});
+      const std::string text = arm_plan(injector_, {call.payload.begin(), call.payload.end()}, cycle());
       call.payload.assign(text.begin(), text.end());
       answer.valid = true;
       break;

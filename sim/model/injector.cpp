@@ -98,4 +98,15 @@ bool Injector::take(FaultPoint point) {
   return false;
 }
 
+std::string arm_plan(Injector* injector, const std::string& plan, std::uint64_t cycle) {
+  if (injector == nullptr) return "this card was opened without ESPLANADE_SIM_CONTROL";
+  auto faults = parse_faults("plan", plan);
+  if (!faults) return faults.error().detail;
+  for (Fault& fault : *faults) {
+    if (const Status armed = injector->add(std::move(fault)); !armed) return armed.error().detail;
+  }
+  log_info("cycle {}: {} more fault(s) armed", cycle, faults->size());
+  return fmt::format("armed {} at cycle {}", faults->size(), cycle);
+}
+
 }  // namespace esplanade::sim

@@ -22,6 +22,15 @@ struct KernelSense {
   std::function<bool()> error;                                                      // the kernel shows an error
 };
 
+/// That which the traits of a kernel know (sim/model/kernel.h).
+template <class Traits>
+KernelSense sense_of() {
+  KernelSense out;
+  if constexpr (requires(const std::string& name) { Traits::register_offset(name); }) out.register_offset = Traits::register_offset;
+  if constexpr (requires(const RegisterShadow& r) { Traits::is_completion(r, std::uint64_t{}); }) out.is_completion = Traits::is_completion;
+  return out;
+}
+
 class Injector {
  public:
   /// What happens at once when its trigger comes, by point; the others wait for take().
@@ -65,5 +74,9 @@ class Injector {
   bool watches_error_ = false;
   Fault last_;
 };
+
+/// Arms the faults of a plan that comes at `cycle`, all or none of a plan that cannot be read. A line that says so, or why not; without an injector
+/// it is that.
+std::string arm_plan(Injector* injector, const std::string& plan, std::uint64_t cycle);
 
 }  // namespace esplanade::sim

@@ -58,9 +58,7 @@ class VerilatedKernel final : public KernelBase {
 
   /// What the traits tell of this kernel for triggers.
   KernelSense sense() {
-    KernelSense out;
-    if constexpr (requires(const std::string& name) { Traits::register_offset(name); }) out.register_offset = Traits::register_offset;
-    if constexpr (requires(const RegisterShadow& r) { Traits::is_completion(r, std::uint64_t{}); }) out.is_completion = Traits::is_completion;
+    KernelSense out = sense_of<Traits>();
     if constexpr (requires { Traits::error(top_); }) out.error = [this] { return Traits::error(top_); };
     return out;
   }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
 #include "common/base/log.h"
 #include "sim/model/die.h"
@@ -12,7 +11,7 @@
 namespace esplanade::sim {
 
 namespace {
-constexpr unsigned kResetCycles = 32;
+constexpr unsigned kPowerOnCycles = 32;  // clocked behind the first reset, before cycle 0
 constexpr unsigned kIdleCycles = 4;     // idle for so long before the clock stops
 constexpr unsigned kSettleCycles = 16;  // after a register write: it may take a few to start what it starts
 
@@ -27,7 +26,6 @@ KernelStatistics& KernelStatistics::operator+=(const KernelStatistics& other) {
   axi_read_bytes += other.axi_read_bytes;
   axi_write_bytes += other.axi_write_bytes;
   register_accesses += other.register_accesses;
-  interrupts += other.interrupts;
   clocking_s += other.clocking_s;
   return *this;
 }
@@ -36,6 +34,8 @@ KernelBase::KernelBase(sc_core::sc_module_name name, const KernelShape& shape, c
     : sc_module(name),
       control("control"),
       memory("memory", shape.ports.size()),
+      interrupt("interrupt"),
+      reset("reset"),
       protocol_(shape.protocol),
       tells_idle_(shape.tells_idle),
       timing_(platform.timing),
@@ -46,12 +46,13 @@ KernelBase::KernelBase(sc_core::sc_module_name name, const KernelShape& shape, c
     ports_.emplace_back(shape.ports[n], timing_, clock_, memory[n]);
   }
   control.register_b_transport(this, &KernelBase::b_transport);
+  reset.register_b_transport(this, &KernelBase::reset_transport);
   SC_HAS_PROCESS(KernelBase);
   SC_THREAD(clock_thread);
 }
 
 void KernelBase::clock_thread() {
-  reset();
+  power_on();
   for (;;) {
     const auto began = std::chrono::steady_clock::now();
     clock_.activation_start = cycle_;
@@ -73,12 +74,10 @@ void KernelBase::clock_thread() {
   }
 }
 
-void KernelBase::reset() {
+/// The reset that the platform began with, and a few cycles behind it. Takes no simulated time.
+void KernelBase::power_on() {
   Injector* const injector = std::exchange(injector_, nullptr);  // its cycles count from the end of the reset
-  set_reset(true);
-  for (unsigned i = 0; i < kResetCycles; ++i) tick();
-  set_reset(false);
-  for (unsigned i = 0; i < kResetCycles; ++i) cycle_once();
+  for (const std::uint64_t until = reset_until_ + kPowerOnCycles; cycle_ < until;) cycle_once();
   cycle_ = 0;
   statistics_ = {};
   injector_ = injector;
@@ -89,23 +88,36 @@ void KernelBase::inject(Injector& injector) {
   injector_ = &injector;
   for (KernelPort& port : ports_) port.inject(injector);
   hung_until_.resize(ports_.size());
-  injector.on(FaultPoint::kReset, [this](const Fault&) { reset_wanted_ = true; });
   injector.on(FaultPoint::kRemoval, [](const Fault&) { die("the card was removed"); });
   injector.on(FaultPoint::kLaneHung, [this](const Fault& fault) {
     if (fault.port >= ports_.size()) return;
-    hung_until_[fault.port] = fault.cycles == 0 ? std::numeric_limits<std::uint64_t>::max() : cycle_ + fault.cycles;
+    hung_until_[fault.port] = fault.cycles == 0 ? kNever : cycle_ + fault.cycles;
     ports_[fault.port].hang(true);
   });
 }
 
-/// A reset in the middle of everything, as the board's would be.
-void KernelBase::pulse_reset() {
-  reset_wanted_ = false;
-  set_reset(true);
-  for (KernelPort& port : ports_) port.reset(true);
-  for (unsigned i = 0; i < kResetCycles; ++i) tick();
-  for (KernelPort& port : ports_) port.reset(false);
-  set_reset(false);
+void KernelBase::reset_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& delay) {
+  const std::uint64_t at = clock_.activation_start + static_cast<std::uint64_t>(delay / clock_.period + 0.5);
+  (*access.get_data_ptr() != 0 ? reset_from_ : reset_until_) = at;
+  access.set_response_status(tlm::TLM_OK_RESPONSE);
+  wake();
+  work_.notify(sc_core::SC_ZERO_TIME);
+}
+
+/// Follows the line, in the middle of everything but of a register access, for which its master would wait for ever.
+void KernelBase::drive_reset() {
+  if (!in_reset_) {
+    if (!lite_.done()) return;
+    reset_until_ += cycle_ - reset_from_;  // it is held for the whole time, however late
+  } else if (cycle_ < reset_until_) {
+    return;
+  } else {
+    reset_from_ = kNever;
+  }
+  in_reset_ = !in_reset_;
+  run_in_flight_ = false;
+  set_reset(in_reset_);
+  for (KernelPort& port : ports_) port.reset(in_reset_);
 }
 
 void KernelBase::wake() {
@@ -122,7 +134,6 @@ void KernelBase::sleep() {
 void KernelBase::cycle_once() {
   if (injector_ != nullptr) {
     injector_->at_cycle(cycle_);
-    if (reset_wanted_ && lite_.done()) pulse_reset();
     for (std::size_t n = 0; n < hung_until_.size(); ++n) {
       if (hung_until_[n] != 0 && cycle_ >= hung_until_[n]) {
         hung_until_[n] = 0;
@@ -130,10 +141,11 @@ void KernelBase::cycle_once() {
       }
     }
   }
+  if (cycle_ >= reset_from_) drive_reset();
   tick();
   ++cycle_;
   ++statistics_.cycles;
-  if (kernel_idle()) {
+  if (kernel_idle() && reset_from_ == kNever) {
     idle_run_ = faces_quiet() ? idle_run_ + 1 : 0;
   } else {
     ++statistics_.busy_cycles;
@@ -171,6 +183,7 @@ std::uint64_t KernelBase::run_access() {
     statistics_.skipped_cycles += cycles;
   }
   wake();
+  while (in_reset_) cycle_once();
   const std::size_t size = access_->get_data_length();
   if (size % 4 != 0 || access_->get_address() % 4 != 0 || access_->get_byte_enable_ptr() != nullptr) {
     access_->set_response_status(tlm::TLM_BURST_ERROR_RESPONSE);
@@ -230,9 +243,16 @@ void KernelBase::watch_handshake(bool write, std::uint32_t offset, std::uint32_t
   }
 }
 
-void KernelBase::note_interrupt(bool level) {
-  if (level && !interrupt_ && !(injector_ != nullptr && injector_->take(FaultPoint::kInterruptLost))) ++statistics_.interrupts;
+void KernelBase::tell_interrupt(bool level) {
   interrupt_ = level;
+  Byte octet = level;
+  tlm::tlm_generic_payload access;
+  access.set_write();
+  access.set_data_ptr(&octet);
+  access.set_data_length(1);
+  access.set_streaming_width(1);
+  sc_core::sc_time delay = local_time();
+  interrupt->b_transport(access, delay);
 }
 
 void KernelBase::b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& delay) {

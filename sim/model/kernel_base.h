@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -23,7 +24,7 @@ struct KernelStatistics {
   std::uint64_t busy_cycles = 0;     // of these, with the kernel not idle
   std::uint64_t skipped_cycles = 0;  // idle time that was not simulated
   std::uint64_t axi_read_bytes = 0, axi_write_bytes = 0;
-  std::uint64_t register_accesses = 0, interrupts = 0;
+  std::uint64_t register_accesses = 0;
   double clocking_s = 0;  // wall time spent in the clock loop
 
   /// Adds those of another compute unit.
@@ -47,10 +48,14 @@ class KernelBase : public sc_core::sc_module {
   /// waits.
   tlm_utils::simple_target_socket<KernelBase> control;
   KernelPort::Sockets memory;  // one a port
+  tlm_utils::simple_initiator_socket<KernelBase> interrupt;  // a write of one octet: the line's level, when it changes
+  tlm_utils::simple_target_socket<KernelBase> reset;         // a write of one octet: the line's level, 1 for reset, from `delay` on
 
   /// True while the clock must run.
   bool awake() const { return awake_; }
   std::uint64_t cycle() const { return cycle_; }
+  /// How far the kernel is ahead of SystemC's time.
+  sc_core::sc_time local_time() const { return clock_.period * static_cast<double>(cycle_ - clock_.activation_start); }
   sc_core::sc_time quantum() const { return clock_.period * double(timing_.quantum_cycles); }
   KernelStatistics statistics() const;
   /// Faults and wave triggers from now on; must outlive the kernel.
@@ -76,18 +81,22 @@ class KernelBase : public sc_core::sc_module {
   void step_port(std::size_t n, const AxiMasterPins& m) {
     if (ports_[n].step(m, cycle_)) last_activity_ = cycle_;
   }
-  void note_interrupt(bool level);
+  void note_interrupt(bool level) {
+    if ((level && !in_reset_) != interrupt_) tell_interrupt(!interrupt_);
+  }
   /// Idle as far as the host has seen it in the control register: no run was started since that read as idle.
   /// Never for a user-managed kernel.
   bool handshake_idle() const { return protocol_ != ControlProtocol::kUserManaged && !run_in_flight_; }
 
  private:
   void clock_thread();
-  void reset();
-  void pulse_reset();
+  void power_on();
+  void drive_reset();
+  void reset_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& delay);
   std::uint64_t run_quantum();
   std::uint64_t run_access();
   void cycle_once();
+  void tell_interrupt(bool level);
   void access_word(bool write, std::uint32_t offset, Byte* data);
   void watch_handshake(bool write, std::uint32_t offset, std::uint32_t value);
   bool faces_quiet() const;
@@ -108,7 +117,9 @@ class KernelBase : public sc_core::sc_module {
   bool awake_ = false, interrupt_ = false, run_in_flight_ = false;
   std::uint64_t cycle_ = 0, last_activity_ = 0;
   Injector* injector_ = nullptr;
-  bool reset_wanted_ = false;
+  static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+  bool in_reset_ = false;
+  std::uint64_t reset_from_ = kNever, reset_until_ = kNever;  // cycles
   std::vector<std::uint64_t> hung_until_;  // by port; 0: not hung
   unsigned idle_run_ = 0;  // idle cycles in a row
   std::chrono::steady_clock::time_point slept_since_;

@@ -26,17 +26,24 @@ sc_core::sc_time wire_time(const Timing& timing, std::uint64_t bytes) {
   return sc_core::sc_time(on_wires / (lane_rate(timing.pcie_generation) * timing.pcie_lanes) * 1e12, sc_core::SC_PS);
 }
 
-PcieLink::PcieLink(sc_core::sc_module_name name, const Timing& timing, sc_core::sc_time clock_period, std::size_t memories)
-    : sc_module(name), from_card("from_card", memories), to_host("to_host", memories), timing_(timing),
+PcieLink::PcieLink(sc_core::sc_module_name name, const Timing& timing, sc_core::sc_time clock_period, std::size_t channels)
+    : sc_module(name), from_card("from_card", channels), to_host("to_host", channels), hot_reset("hot_reset"), timing_(timing),
       latency_(clock_period * static_cast<double>(timing.pcie_latency)) {
-  for (std::size_t i = 0; i < memories; ++i) {
+  for (std::size_t i = 0; i < from_card.size(); ++i) {
     from_card[i].register_b_transport(this, &PcieLink::b_transport, static_cast<int>(i));
     from_card[i].register_transport_dbg(this, &PcieLink::transport_dbg, static_cast<int>(i));
   }
 }
 
-unsigned PcieLink::transport_dbg(int memory, tlm::tlm_generic_payload& access) {
-  return to_host[static_cast<std::size_t>(memory)]->transport_dbg(access);
+void PcieLink::go_down(sc_core::sc_time delay) {
+  if (timing_.link_down_resets == 0) return;
+  tlm::tlm_generic_payload access;
+  access.set_write();
+  hot_reset->b_transport(access, delay);
+}
+
+unsigned PcieLink::transport_dbg(int channel, tlm::tlm_generic_payload& access) {
+  return to_host[static_cast<std::size_t>(channel)]->transport_dbg(access);
 }
 
 /// When a read that wants `tags` of them and could start at `start` does.
@@ -48,7 +55,7 @@ sc_core::sc_time PcieLink::with_tags(std::size_t tags, sc_core::sc_time start) {
   return start;
 }
 
-void PcieLink::b_transport(int memory, tlm::tlm_generic_payload& access, sc_core::sc_time& delay) {
+void PcieLink::b_transport(int channel, tlm::tlm_generic_payload& access, sc_core::sc_time& delay) {
   const sc_core::sc_time now = sc_core::sc_time_stamp();
   const std::uint64_t size = access.get_data_length();
   const bool read = access.is_read();
@@ -57,7 +64,7 @@ void PcieLink::b_transport(int memory, tlm::tlm_generic_payload& access, sc_core
   at += wire_time(timing_, read ? 0 : size);
   up_free_at_ = at;
   sc_core::sc_time there = at + latency_ - now;
-  to_host[static_cast<std::size_t>(memory)]->b_transport(access, there);
+  to_host[static_cast<std::size_t>(channel)]->b_transport(access, there);
   delay = there;
   if (!read) return;
   at = std::max(now + there, down_free_at_) + wire_time(timing_, size);

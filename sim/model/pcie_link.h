@@ -1,5 +1,5 @@
 // The PCIe link between card and host as a TLM-2.0 module: what the card reads and writes in the host's memory crosses it, and
-// the host's DMA engine tells by it how long its transfers would take on a board.
+// its interrupts do; the host's DMA engine tells by it how long its transfers would take on a board.
 #pragma once
 
 #include <tlm_utils/simple_initiator_socket.h>
@@ -19,17 +19,22 @@ sc_core::sc_time wire_time(const Timing& timing, std::uint64_t bytes);
 
 /// Both directions of the link, each with its own wires. A write of the card is posted: its data go up, and it ends one latency
 /// later. A read sends a request up, waits for the host's memory, and its completions come down. Reads need a tag for every
-/// 512 bytes until their last completion has come; without one they wait. One link carries all host memories.
+/// 512 bytes until their last completion has come; without one they wait. One link carries all host memories, and the messages of
+/// the interrupt controller.
 class PcieLink final : public sc_core::sc_module {
  public:
-  sc_core::sc_vector<tlm_utils::simple_target_socket_tagged<PcieLink>> from_card;  // one a host memory
+  // One a channel: the host's memories, and behind them the messages.
+  sc_core::sc_vector<tlm_utils::simple_target_socket_tagged<PcieLink>> from_card;
   sc_core::sc_vector<tlm_utils::simple_initiator_socket<PcieLink>> to_host;
+  tlm_utils::simple_initiator_socket<PcieLink> hot_reset;  // a write when the link goes down
 
-  PcieLink(sc_core::sc_module_name name, const Timing& timing, sc_core::sc_time clock_period, std::size_t memories);
+  PcieLink(sc_core::sc_module_name name, const Timing& timing, sc_core::sc_time clock_period, std::size_t channels);
+  /// The link loses its partner, `delay` from now, which resets the card behind it unless `link_down_resets` is 0.
+  void go_down(sc_core::sc_time delay);
 
  private:
-  void b_transport(int memory, tlm::tlm_generic_payload& access, sc_core::sc_time& delay);
-  unsigned transport_dbg(int memory, tlm::tlm_generic_payload& access);
+  void b_transport(int channel, tlm::tlm_generic_payload& access, sc_core::sc_time& delay);
+  unsigned transport_dbg(int channel, tlm::tlm_generic_payload& access);
   sc_core::sc_time with_tags(std::size_t tags, sc_core::sc_time start);
 
   const Timing timing_;

@@ -18,9 +18,11 @@
 #include "sim/model.h"
 #include "sim/model/dma_engine.h"
 #include "sim/model/host_port.h"
+#include "sim/model/interrupts.h"
 #include "sim/model/memory.h"
 #include "sim/model/pcie_link.h"
 #include "sim/model/process.h"
+#include "sim/model/reset.h"
 
 namespace esplanade::sim {
 
@@ -33,9 +35,11 @@ class PlatformModel final : public Finisher {
       : options_(options),
         units_(make_units(platform, options.wave)),
         router_("router", platform.memories, units_.size() * units_[0]->memory.size()),
-        pcie_("pcie", platform.timing, sc_core::sc_time(1e6 / platform.clock_mhz, sc_core::SC_PS), host_memories(platform)),
+        pcie_("pcie", platform.timing, cycle_time(platform), host_memories(platform) + 1),
+        interrupts_("interrupts", platform.timing, cycle_time(platform), units_.size()),
+        reset_("reset", platform.timing, cycle_time(platform), units_.size()),
         dma_("dma", platform.timing),
-        host_("host", platform, link, bases(units_), [this] { finish(); }) {
+        host_("host", platform, link, bases(units_), interrupts_, [this] { finish(); }) {
     const Timing& t = platform.timing;
     const auto cycles = [&](double n) {
       return sc_core::sc_time(n * 1e6 / platform.clock_mhz, sc_core::SC_PS);
@@ -59,7 +63,12 @@ class PlatformModel final : public Finisher {
     for (std::size_t i = 0, socket = 0; i < units_.size(); ++i) {
       for (auto& port : units_[i]->memory) port.bind(router_.from_kernel[socket++]);
       host_.registers[i].bind(units_[i]->control);
+      units_[i]->interrupt.bind(interrupts_.from_unit[i]);
+      reset_.to_unit[i].bind(units_[i]->reset);
     }
+    interrupts_.to_link.bind(pcie_.from_card[host_memories(platform)]);
+    pcie_.to_host[host_memories(platform)].bind(host_.messages);
+    pcie_.hot_reset.bind(reset_.from_link);
     host_.memory.bind(dma_.from_host);
     dma_.to_memory.bind(router_.from_dma);
     arm(options.faults);
@@ -81,20 +90,23 @@ class PlatformModel final : public Finisher {
         "accesses",
         s.cycles, s.busy_cycles, s.clocking_s, rate, wall, s.register_accesses);
     if (options_.stats_file.empty()) return;
-    write_statistics(options_.stats_file, s, dma_.statistics(), wall, rate);
+    write_statistics(options_.stats_file, s, dma_.statistics(), interrupts_.statistics(), wall, rate);
   }
 
  private:
-  /// Faults and wave trigger hit the first unit.
+  /// Faults and wave trigger hit the first unit; a reset all of them.
   void arm(std::vector<Fault> plan) {
     if (options_.wave.trigger) plan.push_back({.point = FaultPoint::kWaves, .when = *options_.wave.trigger, .cycles = options_.wave.cycles});
     if (plan.empty() && !options_.takes_faults) return;
     injector_.emplace(units_[0]->sense());
+    injector_->on(FaultPoint::kReset, [this](const Fault&) { reset_.request(units_[0]->local_time()); });
+    injector_->on(FaultPoint::kLinkDown, [this](const Fault&) { pcie_.go_down(units_[0]->local_time()); });
     for (Fault& fault : plan) {
       if (const Status armed = injector_->add(std::move(fault)); !armed) die(armed.error().detail);
     }
     units_[0]->arm(*injector_);
     host_.inject(*injector_);
+    interrupts_.inject(*injector_);
     injector_->on(FaultPoint::kMemoryBitFlip, [this](const Fault& fault) {
       for (const auto& memory : memories_) {
         auto* card = dynamic_cast<CardMemory*>(memory.get());
@@ -104,6 +116,7 @@ class PlatformModel final : public Finisher {
     });
   }
 
+  static sc_core::sc_time cycle_time(const Platform& platform) { return sc_core::sc_time(1e6 / platform.clock_mhz, sc_core::SC_PS); }
   static std::size_t host_memories(const Platform& platform) {
     return static_cast<std::size_t>(std::ranges::count_if(platform.memories, &MemoryRegion::host));
   }
@@ -133,6 +146,8 @@ class PlatformModel final : public Finisher {
   const Units units_;
   Router router_;
   PcieLink pcie_;
+  InterruptController interrupts_;
+  ResetController reset_;
   DmaEngine dma_;
   HostPort host_;
   std::vector<std::unique_ptr<TimedMemory>> memories_;
@@ -150,7 +165,7 @@ int run_platform(Link& link, const Platform& platform, const ModelOptions& optio
     }
     if (options.functional) {
       if constexpr (requires(CardBus & bus) { Traits::functional(bus, platform); }) {
-        run_functional(link, platform, options, Traits::functional);
+        run_functional(link, platform, options, Traits::functional, sense_of<Traits>());
         return;
       } else {
         die(fmt::format("kernel {} has no functional model: ESPLANADE_SIM_MODEL must be rtl", platform.kernel));

@@ -54,14 +54,15 @@ int run_body() {
   return 0;
 }
 
-void write_statistics(const std::string& path, const KernelStatistics& s, const DmaStatistics& dma, double wall_s, double cycles_per_s) {
+void write_statistics(const std::string& path, const KernelStatistics& s, const DmaStatistics& dma, const InterruptStatistics& interrupts, double wall_s,
+                      double cycles_per_s) {
   const std::string text = fmt::format(
       "{{\"cycles\": {}, \"busy_cycles\": {}, \"skipped_cycles\": {}, \"wall_s\": {:.6f}, \"clocking_s\": "
       "{:.6f}, "
       "\"cycles_per_s\": {:.0f}, \"axi_read_bytes\": {}, \"axi_write_bytes\": {}, \"register_accesses\": {}, "
-      "\"interrupts\": {}, \"dma_transfers\": {}, \"dma_to_card_bytes\": {}, \"dma_from_card_bytes\": {}, \"dma_link_s\": {:.9f}}}\n",
+      "\"interrupts\": {}, \"interrupts_raised\": {}, \"interrupt_longest_s\": {:.9f}, \"dma_transfers\": {}, \"dma_to_card_bytes\": {}, \"dma_from_card_bytes\": {}, \"dma_link_s\": {:.9f}}}\n",
       s.cycles, s.busy_cycles, s.skipped_cycles, wall_s, s.clocking_s, cycles_per_s, s.axi_read_bytes,
-      s.axi_write_bytes, s.register_accesses, s.interrupts, dma.transfers, dma.to_card_bytes, dma.from_card_bytes, dma.link_s);
+      s.axi_write_bytes, s.register_accesses, interrupts.messages, interrupts.raised, interrupts.longest_s, dma.transfers, dma.to_card_bytes, dma.from_card_bytes, dma.link_s);
   const std::string part = fmt::format("{}.{}", path, ::getpid());
   std::FILE* file = std::fopen(part.c_str(), "w");
   const bool written = file != nullptr && std::fputs(text.c_str(), file) >= 0;

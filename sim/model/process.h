@@ -6,6 +6,7 @@
 
 #include "sim/link.h"
 #include "sim/model/dma_engine.h"
+#include "sim/model/interrupts.h"
 #include "sim/model/kernel_base.h"
 
 namespace esplanade::sim {
@@ -23,6 +24,7 @@ int run_in_systemc(Link& link, std::function<void()> body);
 void finish_on_death(Finisher* what);
 
 /// The statistics file, whole or not at all: readers wait for its name. Trouble goes to the log.
-void write_statistics(const std::string& path, const KernelStatistics& s, const DmaStatistics& dma, double wall_s, double cycles_per_s);
+void write_statistics(const std::string& path, const KernelStatistics& s, const DmaStatistics& dma, const InterruptStatistics& interrupts, double wall_s,
+                      double cycles_per_s);
 
 }  // namespace esplanade::sim

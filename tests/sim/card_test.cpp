@@ -134,6 +134,34 @@ TEST_CASE("sim/card: statistics are there once the card is closed") {
     CHECK(statistics.contains(key));
 }
 
+TEST_CASE("sim/card: an interrupt is enabled by its register, reaches the host's end of the link, once, and can get lost on the way") {
+  const auto plan = folder().file("lost.toml");
+  std::ofstream(plan) << "[[fault]]\npoint = \"interrupt-lost\"\n";
+  for (const char* model : {"rtl", "functional"}) {
+    for (const bool lost : {false, true}) {
+      CAPTURE(std::string(model));
+      CAPTURE(lost);
+      std::filesystem::remove(folder().statistics());
+      ::setenv("ESPLANADE_SIM_MODEL", model, 1);
+      if (lost) ::setenv("ESPLANADE_SIM_FAULTS", plan.c_str(), 1);
+      {
+        SimCard card;
+        card.write(0x0ffc, 1);  // no register: an error, and nobody is told
+        CHECK(card.read(reg::kErrorCause.at()) == reg::kErrorCauseAxilUnmapped.mask());
+        card.write(reg::kIrqEnable.at(), reg::kIrqStatusError.mask());
+        card.read(reg::kId.at());
+      }
+      ::unsetenv("ESPLANADE_SIM_MODEL");
+      ::unsetenv("ESPLANADE_SIM_FAULTS");
+      const auto statistics = nlohmann::json::parse(read_file(folder().statistics()));
+      CHECK(statistics.at("interrupts_raised") == 1);
+      CHECK(statistics.at("interrupts") == (lost ? 0 : 1));
+      // 20 cycles of the controller, 100 of the link, at 300 MHz; and 28 bytes on 16 lanes of generation 3.
+      if (std::string(model) == "rtl" && !lost) CHECK(statistics.at("interrupt_longest_s").get<double>() == doctest::Approx(120 / 300e6 + 1.8e-9).epsilon(0.001));
+    }
+  }
+}
+
 TEST_CASE("sim/card: speed of the way through XRT (figures, no verdict)") {
   folder();
   SimCard card;

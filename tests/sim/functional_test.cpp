@@ -11,15 +11,14 @@
 #include <map>
 #include <random>
 
-#include "common/esp/engine.h"
 #include "common/testing/seed.h"
-#include "esplanade/sa_table.h"
-#include "hw/regs/card_regs.h"
 #include "sim/front.h"
 #include "sim/model.h"
+#include "tests/sim/functional_bench.h"
 
 using namespace esplanade;
 using namespace esplanade::sim;
+using namespace esplanade::sim::functional_bench;
 namespace reg = card::reg;
 
 namespace {
@@ -133,29 +132,17 @@ class Pair {
 class Bench {
  public:
   Bench() {
-    pair.write64(reg::kWindowBaseLo.at(0), kBase);
-    pair.write(reg::kWindowSize.at(0), kWindowBytes >> 12);
-    pair.write(reg::kWindowControl.at(0), 1);
-    for (std::uint32_t n = 0; n < 5; ++n) pair.write(reg::kRngSeed.at(n), 0x1234567u * (n + 1));
-    pair.write64(reg::kEventBaseLo.offset, kEvents);
-    pair.write(reg::kEventControl.offset, 1 | kEventLog2 << 8);
-    pair.write(reg::kControl.offset, 3);
+    open_card(pair, {kBase, kEvents, kWindowBytes, kEventLog2}, [](std::uint32_t n) { return 0x1234567u * (n + 1); });
     REQUIRE(pair.reaches(reg::kStatus.offset, 2, 2));  // the generator runs
     REQUIRE(pair.reaches(reg::kSaStatus.offset, 1, 0));
-    start();
-  }
-  void start() {
-    pair.write64(reg::kSqBaseLo.at(0), kSq);
-    pair.write64(reg::kCqBaseLo.at(0), kCq);
-    pair.write(reg::kQControl.at(0), 1 | kLog2 << 8);
-    tail_ = 0;
+    start_queue(pair, 0, kSq, kCq, kLog2);
   }
 
   card::SaResult command(card::SaCommand what, std::uint32_t index, const esp::SaParams* sa = nullptr, std::uint32_t spoil = 0) {
     if (sa != nullptr) {
       auto entry = SaTable::encode(*sa, ~0U);
       if (spoil != 0) entry[spoil % entry.size()] ^= static_cast<Byte>(1u << (spoil >> 8) % 8);
-      for (std::uint32_t n = 0; n < entry.size() / 4; ++n) pair.write(reg::kSaEntry.at(n), load_le32(&entry[4 * n]));
+      write_entry(pair, entry);
     }
     pair.write(reg::kSaIndex.offset, index);
     pair.write(reg::kSaCommand.offset, static_cast<std::uint32_t>(what));
@@ -200,18 +187,9 @@ class Bench {
   std::uint32_t tail_ = 0, event_head_ = 0;
 };
 
-/// An SA of the table, with what makes its packets: for an inbound one the peer that sends.
-struct Sa {
-  esp::SaParams params;
-  std::optional<esp::SoftSa> peer;
-};
-
-class Traffic {
+class Traffic : public Random {
  public:
-  explicit Traffic(std::uint64_t seed) : rng_(seed) {}
-
-  std::uint64_t below(std::uint64_t n) { return rng_() % n; }
-  bool percent(unsigned p) { return below(100) < p; }
+  explicit Traffic(std::uint64_t seed) : Random(seed) {}
 
   void install(Bench& b) {
     const auto index = static_cast<std::uint32_t>(below(percent(5) ? 6000 : 40));
@@ -274,8 +252,8 @@ class Traffic {
     if (percent(20)) source[below(source.size())] ^= static_cast<Byte>(1u << below(8));
     if (percent(4)) source.resize(20 + below(source.size()));
     put(d::kOp, encap ? 1 : 2);
-    put(d::kSaIndex, percent(95) ? index : rng_() & 0xffffffff);
-    put(d::kCookie, rng_());
+    put(d::kSaIndex, percent(95) ? index : any() & 0xffffffff);
+    put(d::kCookie, any());
     put(d::kSrcAddr, kSrc);
     put(d::kDstAddr, kDst);
     put(d::kSrcLen, source.size());
@@ -308,16 +286,6 @@ class Traffic {
       it = b.command(card::SaCommand::kView, it->first) == card::SaResult::kOk ? std::next(it) : table_.erase(it);
     }
   }
-  std::array<Byte, 8> iv() {
-    std::array<Byte, 8> out;
-    std::ranges::generate(out, [this] { return static_cast<Byte>(rng_()); });
-    return out;
-  }
-  Bytes octets(std::size_t n) {
-    Bytes out(n);
-    std::ranges::generate(out, [this] { return static_cast<Byte>(rng_()); });
-    return out;
-  }
   esp::IpAddress address(unsigned version) {
     esp::IpAddress out;
     out.version = static_cast<std::uint8_t>(version);
@@ -326,8 +294,7 @@ class Traffic {
     return out;
   }
   Sa make(std::uint32_t index) {
-    Sa sa;
-    esp::SaParams& p = sa.params;
+    esp::SaParams p;
     p.outbound = percent(50);
     p.protocol = percent(25) ? esp::Protocol::kAh : esp::Protocol::kEsp;
     p.mode = percent(30) ? esp::Mode::kTransport : esp::Mode::kTunnel;
@@ -341,12 +308,12 @@ class Traffic {
     p.dst = address(version);
     if (p.protocol == esp::Protocol::kEsp && version == 4 && percent(25)) p.natt.emplace();
     p.esn = percent(25) && p.auth != esp::Auth::kNone;
-    p.seq = percent(60) ? 0 : p.esn ? rng_() >> 20 : percent(20) ? 0xfffffffa : below(0xf0000010);
+    p.seq = percent(60) ? 0 : p.esn ? any() >> 20 : percent(20) ? 0xfffffffa : below(0xf0000010);
     p.replay_window = static_cast<std::uint16_t>(32 * (1 + below(32)));
     p.check_outer = percent(60);
     if (p.mode == esp::Mode::kTunnel && !p.outbound && percent(15)) (percent(50) ? p.inner_v4 : p.inner_v6) = false;
     p.ttl = static_cast<std::uint8_t>(1 + below(255));
-    p.ip_id = static_cast<std::uint16_t>(p.outbound ? rng_() : 0);
+    p.ip_id = static_cast<std::uint16_t>(p.outbound ? any() : 0);
     p.df = static_cast<esp::DfPolicy>(below(3));
     if (percent(30)) p.dscp = static_cast<std::uint8_t>(below(64));
     p.ecn_copy = percent(70);
@@ -354,27 +321,16 @@ class Traffic {
     if (percent(25)) p.hard.packets = 3 + below(6);
     if (percent(25)) p.soft.bytes = 1 + below(2000);
     if (percent(25)) p.hard.bytes = 500 + below(4000);
-    if (!p.outbound) {
-      esp::SaParams out;
-      out.protocol = p.protocol, out.mode = p.mode, out.outbound = true, out.spi = p.spi, out.cipher = p.cipher, out.auth = p.auth;
-      out.enc_key = Secret(p.enc_key.reveal()), out.auth_key = Secret(p.auth_key.reveal());
-      out.src = p.src, out.dst = p.dst, out.natt = p.natt, out.esn = p.esn, out.seq = p.seq, out.check_outer = false;
-      auto peer = esp::SoftSa::create(std::move(out), [] { return std::uint64_t{0}; });
-      if (peer) sa.peer.emplace(std::move(*peer));  // weak keys are the host's to refuse: none by chance
-    }
-    return sa;
+    return Sa(std::move(p));
   }
   /// A whole packet with a transport protocol inside; `ends` gives its addresses.
   Bytes ip(unsigned version, const esp::SaParams* ends) {
     const std::size_t size = (version == 4 ? 20 : 40) + (percent(80) ? below(200) : below(1400));
     Bytes p = octets(size);
     if (version == 4) {
-      p[0] = 0x45;
-      store_be16(&p[2], static_cast<std::uint16_t>(size));
-      store_be16(&p[6], percent(5) ? 0x2000 : percent(50) ? 0x4000 : 0);
-      p[9] = percent(50) ? 17 : 6;
       if (ends != nullptr) std::ranges::copy(ends->src.bytes(), &p[12]), std::ranges::copy(ends->dst.bytes(), &p[16]);
-      store_be16(&p[10], esp::ipv4_checksum(ByteView(p).first(20)));
+      const std::uint16_t fragment = percent(5) ? 0x2000 : percent(50) ? 0x4000 : 0;
+      make_ipv4(p, fragment, percent(50) ? 17 : 6);
     } else {
       p[0] = static_cast<Byte>(0x60 | (p[0] & 15));
       store_be16(&p[4], static_cast<std::uint16_t>(size - 40));
@@ -417,7 +373,6 @@ class Traffic {
   }
   static void put_octets(Bytes& to, std::span<const Byte> octets) { to.insert(to.end(), octets.begin(), octets.end()); }
 
-  std::mt19937_64 rng_;
   std::map<std::uint32_t, Sa> table_;
   std::vector<Bytes> old_;
 };

@@ -5,16 +5,14 @@
 
 #include <algorithm>
 #include <map>
-#include <random>
 
-#include "common/esp/engine.h"
 #include "common/testing/seed.h"
-#include "esplanade/sa_table.h"
-#include "hw/regs/card_regs.h"
 #include "sim/functional/card.h"
+#include "tests/sim/functional_bench.h"
 
 using namespace esplanade;
 using namespace esplanade::sim;
+using namespace esplanade::sim::functional_bench;
 namespace reg = card::reg;
 
 namespace {
@@ -81,21 +79,11 @@ struct Pair {
   }
 };
 
-class Traffic {
+class Traffic : public Random {
  public:
-  explicit Traffic(std::uint64_t seed) : rng_(seed) {
-    pair_.write64(reg::kWindowBaseLo.at(0), kBase);
-    pair_.write(reg::kWindowSize.at(0), kSize >> 12);
-    pair_.write(reg::kWindowControl.at(0), 1);
-    for (std::uint32_t n = 0; n < 5; ++n) pair_.write(reg::kRngSeed.at(n), static_cast<std::uint32_t>(rng_()));
-    pair_.write64(reg::kEventBaseLo.offset, kEvents);
-    pair_.write(reg::kEventControl.offset, 1 | kEventLog2 << 8);
-    pair_.write(reg::kControl.offset, 3);
-    for (std::uint32_t q = 0; q < kQueues; ++q) {
-      pair_.write64(reg::kSqBaseLo.at(q), kQueueAt + 0x10'000 * q);
-      pair_.write64(reg::kCqBaseLo.at(q), kQueueAt + 0x10'000 * q + 0x8000);
-      pair_.write(reg::kQControl.at(q), 1 | kLog2 << 8);
-    }
+  explicit Traffic(std::uint64_t seed) : Random(seed) {
+    open_card(pair_, {kBase, kEvents, kSize, kEventLog2}, [this](std::uint32_t) { return static_cast<std::uint32_t>(any()); });
+    for (std::uint32_t q = 0; q < kQueues; ++q) start_queue(pair_, q, kQueueAt + 0x10'000 * q, kQueueAt + 0x10'000 * q + 0x8000, kLog2);
   }
 
   void round() {
@@ -128,28 +116,10 @@ class Traffic {
   std::map<std::string, unsigned> results;
 
  private:
-  struct Sa {
-    esp::SaParams params;
-    std::optional<esp::SoftSa> peer;
-  };
-
-  std::uint64_t below(std::uint64_t n) { return rng_() % n; }
-  bool percent(unsigned p) { return below(100) < p; }
-  Bytes octets(std::size_t n) {
-    Bytes out(n);
-    std::ranges::generate(out, [this] { return static_cast<Byte>(rng_()); });
-    return out;
-  }
-  std::array<Byte, 8> iv() {
-    std::array<Byte, 8> out;
-    std::ranges::copy(octets(8), out.begin());
-    return out;
-  }
   std::uint64_t slot() { return kSlots + kSlot * below(kNumSlots); }
 
   void install(std::uint32_t index) {
-    Sa sa;
-    esp::SaParams& p = sa.params;
+    esp::SaParams p;
     p.outbound = percent(50);
     p.protocol = percent(10) ? esp::Protocol::kAh : esp::Protocol::kEsp;
     p.mode = percent(20) ? esp::Mode::kTransport : esp::Mode::kTunnel;
@@ -162,7 +132,7 @@ class Traffic {
     p.dst = *esp::parse_address("192.0.2.2");
     if (p.protocol == esp::Protocol::kEsp && percent(25)) p.natt.emplace();
     p.esn = percent(25) && p.auth != esp::Auth::kNone;
-    p.seq = percent(80) ? 0 : p.esn ? rng_() >> 20 : percent(20) ? 0xfffffff0 : below(0xf0000010);
+    p.seq = percent(80) ? 0 : p.esn ? any() >> 20 : percent(20) ? 0xfffffff0 : below(0xf0000010);
     p.replay_window = static_cast<std::uint16_t>(32 * (1 + below(4)));
     p.check_outer = !p.outbound && percent(60);
     if (percent(20)) p.soft.packets = 1 + below(40);
@@ -171,29 +141,16 @@ class Traffic {
     const auto entry = SaTable::encode(p, ~0U);
     pair_.write(reg::kSaIndex.offset, index);
     pair_.write(reg::kSaCommand.offset, static_cast<std::uint32_t>(card::SaCommand::kRemove));
-    for (std::uint32_t n = 0; n < entry.size() / 4; ++n) pair_.write(reg::kSaEntry.at(n), load_le32(&entry[4 * n]));
+    write_entry(pair_, entry);
     pair_.write(reg::kSaCommand.offset, static_cast<std::uint32_t>(card::SaCommand::kInstall));
-    if (!p.outbound) {
-      esp::SaParams out;
-      out.protocol = p.protocol, out.mode = p.mode, out.outbound = true, out.spi = p.spi, out.cipher = p.cipher, out.auth = p.auth;
-      out.enc_key = Secret(p.enc_key.reveal()), out.auth_key = Secret(p.auth_key.reveal());
-      out.src = p.src, out.dst = p.dst, out.natt = p.natt, out.esn = p.esn, out.seq = p.seq, out.check_outer = false;
-      auto peer = esp::SoftSa::create(std::move(out), [] { return std::uint64_t{0}; });
-      if (peer) sa.peer.emplace(std::move(*peer));
-    }
-    table_.insert_or_assign(index, std::move(sa));
+    table_.insert_or_assign(index, Sa(std::move(p)));
   }
 
   Bytes plain() {
     Bytes p = octets(20 + (percent(70) ? below(120) : below(1400)));
-    p[0] = 0x45;
-    store_be16(&p[2], static_cast<std::uint16_t>(p.size()));
-    store_be16(&p[6], percent(2) ? 0x2000 : 0);
-    p[9] = 17;
     std::ranges::copy(esp::parse_address("192.0.2.1")->bytes(), &p[12]);
     std::ranges::copy(esp::parse_address("192.0.2.2")->bytes(), &p[16]);
-    store_be16(&p[10], 0);
-    store_be16(&p[10], esp::ipv4_checksum(ByteView(p).first(20)));
+    make_ipv4(p, percent(2) ? 0x2000 : 0, 17);
     return p;
   }
 
@@ -217,7 +174,7 @@ class Traffic {
     const std::uint64_t from = slot();
     put(d::kOp, percent(2) ? 0 : encap ? 1 : 2);
     put(d::kSaIndex, index);
-    put(d::kCookie, rng_());
+    put(d::kCookie, any());
     put(d::kSrcAddr, percent(1) ? kHole : from);
     put(d::kDstAddr, percent(1) ? kHole : percent(5) ? from : slot() + (percent(30) ? 64 * below(8) : 0));  // often what another waits to read, or a part
     put(d::kSrcLen, source.size());
@@ -245,7 +202,6 @@ class Traffic {
     return out;
   }
 
-  std::mt19937_64 rng_;
   Pair pair_;
   std::map<std::uint32_t, Sa> table_;
   std::vector<Bytes> old_;

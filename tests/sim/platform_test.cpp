@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <thread>
 
 using namespace esplanade;
@@ -202,14 +204,23 @@ TEST_CASE("sim/platform: host memory is as far away as the PCIe link says, and a
 
 namespace {
 
+const sc_core::sc_time kNs(1, sc_core::SC_NS);
+
+void tell(int fd, sc_core::sc_time when) {
+  const auto ns = static_cast<std::int32_t>(when.to_seconds() * 1e9 + 0.5);
+  if (::write(fd, &ns, sizeof ns) != sizeof ns) std::_Exit(1);
+}
+
 /// Reads of 512 bytes at once, over a link with `tags`; says in nanoseconds when each came back.
 struct Reads final : sc_core::sc_module {
   tlm_utils::simple_initiator_socket<Reads> out;
   tlm_utils::simple_target_socket<Reads> memory;
   PcieLink link;
+  ResetController no_units;
   int fd;
   Reads(sc_core::sc_module_name name, const Timing& timing, int to)
-      : sc_module(name), out("out"), memory("memory"), link("link", timing, sc_core::sc_time(1, sc_core::SC_NS), 1), fd(to) {
+      : sc_module(name), out("out"), memory("memory"), link("link", timing, kNs, 1), no_units("no_units", timing, kNs, 0), fd(to) {
+    link.hot_reset.bind(no_units.from_link);
     out.bind(link.from_card[0]);
     link.to_host[0].bind(memory);
     memory.register_b_transport(this, &Reads::answer);
@@ -229,35 +240,102 @@ struct Reads final : sc_core::sc_module {
       access.set_data_length(512);
       sc_core::sc_time delay;
       out->b_transport(access, delay);
-      const auto when = static_cast<std::int32_t>(delay.to_seconds() * 1e9 + 0.5);
-      if (::write(fd, &when, sizeof when) != sizeof when) std::_Exit(1);
+      tell(fd, delay);
     }
     sc_core::sc_stop();
   }
 };
 
-std::vector<std::int32_t> four_reads(std::uint32_t tags) {
-  Timing timing;
-  timing.pcie_latency = 1000;
-  timing.pcie_tags = tags;
+/// The lines of an interrupt controller with two units: rises at the given times, all told while SystemC's time stands still, as units do that run
+/// ahead, or each at its time. Says of which unit each message is and when it leaves.
+struct Lines final : sc_core::sc_module {
+  struct Rise {
+    int unit, at;
+  };
+  sc_core::sc_vector<tlm_utils::simple_initiator_socket<Lines>> lines;
+  tlm_utils::simple_target_socket<Lines> host;
+  InterruptController controller;
+  std::vector<Rise> rises;
+  bool ahead;
+  int fd;
+  Lines(sc_core::sc_module_name name, const Timing& timing, std::vector<Rise> all, bool runs_ahead, int to)
+      : sc_module(name), lines("lines", 2), host("host"), controller("controller", timing, kNs, 2), rises(std::move(all)), ahead(runs_ahead), fd(to) {
+    for (std::size_t i = 0; i < 2; ++i) lines[i].bind(controller.from_unit[i]);
+    controller.to_link.bind(host);
+    host.register_b_transport(this, &Lines::take);
+    SC_HAS_PROCESS(Lines);
+    SC_THREAD(thread);
+  }
+  void take(tlm::tlm_generic_payload& message, sc_core::sc_time& delay) {
+    message.set_response_status(tlm::TLM_OK_RESPONSE);
+    const auto unit = static_cast<std::int32_t>(load_le32(message.get_data_ptr()));
+    if (::write(fd, &unit, sizeof unit) != sizeof unit) std::_Exit(1);
+    tell(fd, sc_core::sc_time_stamp() + delay);
+  }
+  void set(int unit, bool level, sc_core::sc_time delay) {
+    Byte octet = level;
+    tlm::tlm_generic_payload access;
+    access.set_write();
+    access.set_data_ptr(&octet);
+    access.set_data_length(1);
+    lines[static_cast<std::size_t>(unit)]->b_transport(access, delay);
+  }
+  void thread() {
+    for (const Rise& rise : rises) {
+      const sc_core::sc_time at(rise.at, sc_core::SC_NS);
+      if (!ahead) sc_core::wait(at - sc_core::sc_time_stamp());
+      set(rise.unit, true, at - sc_core::sc_time_stamp());
+      set(rise.unit, false, at - sc_core::sc_time_stamp() + kNs);
+    }
+    while (controller.pending()) sc_core::wait(kNs);
+    sc_core::sc_stop();
+  }
+};
+
+/// Runs SystemC in a process of its own, as it can run once a process; up to `most` numbers that it writes.
+std::vector<std::int32_t> in_systemc(std::size_t most, const std::function<void(int fd)>& body) {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);
   const pid_t child = ::fork();
   if (child == 0) {
     Link none(::open("/dev/null", O_RDWR));
-    run_in_systemc(none, [&] {
-      Reads reads("reads", timing, ends[1]);
-      sc_core::sc_start();
-    });
+    run_in_systemc(none, [&] { body(ends[1]); });
     std::_Exit(0);
   }
   ::close(ends[1]);
   int status = 0;
   ::waitpid(child, &status, 0);
-  std::vector<std::int32_t> when(4);
-  CHECK(::read(ends[0], when.data(), 16) == 16);
+  std::vector<std::int32_t> told(most);
+  const ssize_t got = ::read(ends[0], told.data(), most * sizeof told[0]);
   ::close(ends[0]);
-  return when;
+  told.resize(got > 0 ? static_cast<std::size_t>(got) / sizeof told[0] : 0);
+  return told;
+}
+
+std::vector<std::int32_t> four_reads(std::uint32_t tags) {
+  Timing timing;
+  timing.pcie_latency = 1000;
+  timing.pcie_tags = tags;
+  return in_systemc(4, [&](int fd) {
+    Reads reads("reads", timing, fd);
+    sc_core::sc_start();
+  });
+}
+
+/// Unit and time of each, by time.
+std::vector<std::int32_t> messages(std::uint32_t gap, bool ahead, const std::vector<Lines::Rise>& rises) {
+  Timing timing;
+  timing.irq_latency = 20;
+  timing.irq_gap = gap;
+  const auto told = in_systemc(64, [&](int fd) {
+    Lines lines("lines", timing, rises, ahead, fd);
+    sc_core::sc_start();
+  });
+  std::multimap<std::int32_t, std::int32_t> by_time;
+  for (std::size_t i = 0; i + 1 < told.size(); i += 2) by_time.emplace(told[i + 1], told[i]);
+  std::vector<std::int32_t> out;
+  for (const auto& [when, unit] : by_time) out.insert(out.end(), {unit, when});
+  return out;
 }
 
 }  // namespace
@@ -270,4 +348,77 @@ TEST_CASE("sim/platform: reads across the link wait for tags") {
   CHECK(two[1] == many[1]);
   CHECK(two[2] == two[0] + 2087);
   CHECK(one == std::vector<std::int32_t>{2087, 2 * 2087, 3 * 2087, 4 * 2087});
+}
+
+TEST_CASE("sim/platform: an interrupt's message leaves after its latency, covers what rises until then, and keeps its distance") {
+  using Rises = std::vector<Lines::Rise>;
+  using Told = std::vector<std::int32_t>;  // unit, time; unit, time ...
+  for (const bool ahead : {false, true}) {
+    CAPTURE(ahead);
+    CHECK(messages(0, ahead, Rises{{0, 100}, {0, 110}, {0, 150}}) == Told{0, 120, 0, 170});
+    CHECK(messages(100, ahead, Rises{{0, 100}, {0, 110}, {0, 150}, {0, 200}, {0, 230}}) == Told{0, 120, 0, 220, 0, 320});
+    CHECK(messages(100, ahead, Rises{{0, 100}, {1, 105}, {1, 126}}) == Told{0, 120, 1, 125, 1, 225});
+  }
+}
+
+namespace {
+
+constexpr std::uint32_t kAnything = 5;  // a FAULT that the test does not get to
+
+Fault at_access(FaultPoint point, std::uint32_t offset, std::uint64_t count = 1) {
+  Fault fault;
+  fault.point = point;
+  fault.when.kind = Trigger::Kind::kRegister;
+  fault.when.number = offset;
+  fault.count = count;
+  return fault;
+}
+
+}  // namespace
+
+TEST_CASE("sim/platform: a reset in mid-flight ends what is under way, holds the kernel for as long as it says, and the next copy works") {
+  const auto nanoseconds = [](std::uint32_t held, std::uint32_t delay) {
+    Timing timing;
+    timing.reset_cycles = held;
+    timing.reset_delay = delay;
+    timing.ddr_read_latency = 40'000;
+    ModelOptions options;
+    options.faults = {at_access(FaultPoint::kReset, kGo)};
+    Bench bench(timing, options);
+    CHECK((bench.copy(kDdr, kDdr + 4096, 8) & 1) == 0);
+    const std::uint64_t ns = bench.card().time_ns();
+    bench.card().write_memory(kDdr, Bytes(512, 0x77));
+    CHECK(bench.card().read_memory(kDdr + 4096, 512) == Bytes(512));  // the first copy came to nothing
+    CHECK((bench.copy(kDdr, kDdr + 4096, 8) & 0xfff) == 0);
+    CHECK(bench.card().read_memory(kDdr + 4096, 512) == Bytes(512, 0x77));
+    return ns;
+  };
+  const std::uint64_t base = nanoseconds(32, 0);
+  CHECK(base < 40'000 * 10 / 3);
+  const auto close = [base](std::uint64_t is, std::uint64_t more) {
+    CAPTURE(is);
+    CAPTURE(base);
+    CHECK(is + 1'000 >= base + more);  // the host looks on between quanta, of 213 ns each
+    CHECK(is <= base + more + 1'000);
+  };
+  close(nanoseconds(9032, 0), 30'000);  // 9,000 cycles of 300 MHz
+  close(nanoseconds(32, 3000), 10'000);
+}
+
+TEST_CASE("sim/platform: a link that goes down resets the card, unless it is told not to") {
+  for (const std::uint32_t resets : {1U, 0U}) {
+    CAPTURE(resets);
+    Timing timing;
+    timing.link_down_resets = resets;
+    ModelOptions options;
+    options.faults = {at_access(FaultPoint::kLinkDown, kBeats, 2)};
+    Bench bench(timing, options);
+    bench.write(kFault, kAnything);
+    bench.write(kBeats, 1);
+    CHECK(bench.read(kFault) == 0xffffffff);
+    CHECK(bench.card().read_memory(kDdr, 4) == Bytes(4, 0xff));
+    CHECK(bench.read(kFault) == (resets != 0 ? 0 : kAnything));
+    bench.write(kFault, 0);
+    CHECK((bench.copy(kDdr, kDdr + 4096, 4) & 0xfff) == 0);
+  }
 }

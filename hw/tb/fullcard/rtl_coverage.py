@@ -18,6 +18,8 @@ import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+from perf_report import fill  # noqa: E402
 
 
 def read(folder):
@@ -44,8 +46,7 @@ def source(file):
 
 
 def page(modules, explained, missed):
-    lines = ["# Coverage of the RTL", "",
-             "Written by the target `card-coverage`: the tests of the whole card (smoke, scoreboard, vectors, hostile) on a model with",
+    lines = ["Written by the target `card-coverage`: the tests of the whole card (smoke, scoreboard, vectors, hostile) on a model with",
              "Verilator's line and toggle coverage. A module's own bench reaches more of it; these figures are what whole packets reach.",
              "A toggle point is one bit that went both ways. Explained: out of reach for a card of this build, see below.", "",
              "| module | lines | reached | toggles | reached | explained | open |", "|---|---|---|---|---|---|---|"]
@@ -54,10 +55,10 @@ def page(modules, explained, missed):
         total.update(m)
         lines.append(row(name, m))
     lines.append(row("**all**", total))
-    lines += ["", "## Holes explained", "", "| points | pattern | why |", "|---|---|---|"]
+    lines += ["", "### Holes explained", "", "| points | pattern | why |", "|---|---|---|"]
     for entry, n in explained:
         lines.append(f"| {n:,} | `{entry['points']}` | {entry['why']} |".replace("|`", "| `"))
-    lines += ["", f"## Open holes", "", "Points that no test of the whole card reached and that nothing explains, by module, the largest groups:", "",
+    lines += ["", f"### Open holes", "", "Points that no test of the whole card reached and that nothing explains, by module, the largest groups:", "",
               "| module | points | signals |", "|---|---|---|"]
     groups = collections.defaultdict(collections.Counter)
     for module, point in missed:
@@ -114,7 +115,7 @@ def main():
         for file, counts in sorted(lines.items()):
             out.write(f"SF:{ROOT / file}\n" + "".join(f"DA:{n},{c}\n" for n, c in sorted(counts.items())) + "end_of_record\n")
     if options.page:
-        options.page.write_text(page(modules, explained, missed))
+        options.page.write_text(fill(options.page.read_text(), {"rtl": page(modules, explained, missed)}, options.page))
     total = sum(modules.values(), collections.Counter())
     print(f"rtl_coverage: lines {total['line hit']}/{total['line']}, toggles {total['toggle hit']}/{total['toggle']}, "
           f"holes: {total['explained']} explained, {total['open']} open")

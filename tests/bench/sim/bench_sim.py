@@ -10,14 +10,14 @@ import json
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import sys
 import tempfile
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PARTS = ("crypto", "front", "back", "sad", "queue", "card")  # as in hw/CMakeLists.txt
-ICARUS_SECONDS = 60
+ICARUS_CYCLES = 10_000
 
 
 def run(argv, env):
@@ -46,24 +46,32 @@ def replay(bin_dir, folder, size, packets, turns):
 
 
 def icarus(folder):
-    """Clock cycles a second of the whole card at rest, or None when it does not get through a few in a minute."""
+    """Clock cycles a second of CPU time of the whole card at rest: what a run of so many cycles more costs over one without."""
     files = []
     for part in PARTS:
         for line in (ROOT / "hw/rtl" / part / "files.txt").read_text().splitlines():
             if line and not line.startswith("#") and line not in files:
                 files.append(line)
-    top = [ROOT / "tests/bench/sim/icarus_clock.sv"] + [ROOT / "hw/rtl" / f for f in files if "esp_card_x" not in f]
+    # Icarus 11 never leaves time 0 with this many always_comb blocks: they wake each other in a circle, though no value changes. The same
+    # RTL with always @* in their place runs; the bench reads ID and STATUS of it.
+    sources = []
+    for file in files:
+        if "esp_card_x" not in file:
+            sources.append(folder / file.replace("/", "_"))
+            sources[-1].write_text((ROOT / "hw/rtl" / file).read_text().replace("always_comb", "always @*"))
     built = folder / "card.vvp"
-    cycles = 10
-    done = subprocess.run(["iverilog", "-g2012", "-s", "icarus_clock", f"-Picarus_clock.Cycles={cycles}", "-o", built, *top], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr)
-    began = time.monotonic()
-    try:
-        subprocess.run(["vvp", built], stdout=subprocess.DEVNULL, timeout=ICARUS_SECONDS, check=True)
-    except subprocess.TimeoutExpired:
-        return None
-    return (cycles + 10) / (time.monotonic() - began)
+    seconds = []
+    for cycles in (0, ICARUS_CYCLES):
+        done = subprocess.run(["iverilog", "-g2012", "-s", "icarus_clock", f"-Picarus_clock.Cycles={cycles}", "-o", built, *sources,
+                               ROOT / "tests/bench/sim/icarus_clock.sv"], capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(done.stderr)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        said = subprocess.run(["vvp", built], capture_output=True, text=True, timeout=600, check=True).stdout
+        if f"CLOCKED {cycles}" not in said:
+            sys.exit(f"Icarus: {said}")
+        seconds.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before)
+    return ICARUS_CYCLES / (seconds[1] - seconds[0])
 
 
 def main():
@@ -126,8 +134,11 @@ def main():
             row(f"driver's recording, functional, {size} bytes", 100 * (off / on - 1), "% more time a packet")
         got = best(1, [host, 1500, 40], {"ESPLANADE_SIM_WAVE": f"{folder}/on.fst"})
         row("waves of everything, 1500 bytes", base["cycles_per_s"] / got["cycles_per_s"], "times the time a cycle")
+        rest = best(turns, [bin_dir / "sim_loop", "rest", scale * 50_000])["cycles_per_s"]
         rate = icarus(folder)
-        row("Icarus, the same RTL at rest" + ("" if rate else f": not 20 cycles in {ICARUS_SECONDS} s"), rate or 0, "cycles/s")
+        row("plain Verilator loop, 1 lane, 4,096 SAs, at rest", rest, "cycles/s")
+        row("Icarus, the same RTL (always_comb read as always @*), 1 lane, 4,096 SAs, at rest", rate, "cycles/s")
+        row("plain Verilator loop over Icarus, at rest", rest / rate, "times")
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
 

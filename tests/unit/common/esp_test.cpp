@@ -392,6 +392,28 @@ TEST_CASE("validate: what no engine may run is refused, and the reason holds no 
   CHECK(validate(params(true)));
 }
 
+TEST_CASE("AH: options and extension headers of hostile lengths are refused; those that change on the way are zeroed, the others stay") {
+  const auto zeroed = [](const char* hex) {
+    Bytes headers = from_hex(hex).value();
+    const Status done = zero_mutable(headers);
+    return done ? to_hex(headers) : std::string(done.error().detail);
+  };
+  // RFC 4302 A1; addresses 1.1.1.1 and 2.2.2.2. No operation, record route (it changes), router alert (it does not), end.
+  CHECK(zeroed("49ff00241234ffffff33abcd0101010102020202" "01" "070704aabbccdd" "94040000" "00000000") ==
+        "49000024123400000033000001010101020202020100000000000000940400000000" "0000");
+  // A loose source route of one address that is still to come: it is the destination at the end.
+  CHECK(zeroed("47ff001c1234ffffff33abcd0101010102020202" "83070409090909" "00") == "4700001c12340000003300000101010109090909" "00000000000000" "00");
+  for (const char* option : {"0700000000000000", "0701000000000000", "0709000000000000", "0101010101010107"}) {
+    CAPTURE(std::string(option));
+    CHECK(zeroed((std::string("47ff001c1234ffffff33abcd0101010102020202") + option).c_str()) == "IPv4 option has a wrong length");
+  }
+  const std::string v6 = "6fffffff0000" "00" "40" "00000000000000000000000000000001" "00000000000000000000000000000002";
+  CHECK(zeroed((v6 + "3300" "0000" "21" "02aabb").c_str()) ==
+        "600000000000" "00" "00" "00000000000000000000000000000001" "00000000000000000000000000000002" "3300" "0000" "21" "020000");
+  CHECK(zeroed((v6 + "3300" "0000" "0104aabb").c_str()) == "IPv6 option has a wrong length");
+  CHECK(zeroed((v6 + "3300" "0000" "000000" "01").c_str()) == "IPv6 option has a wrong length");
+}
+
 TEST_CASE("replay window: agrees with a set of all numbers, with and without ESN") {
   std::mt19937_64 rng(testing::seed());
   for (const std::uint16_t size : std::initializer_list<std::uint16_t>{32, 64, 96, 128, 1024}) {
