@@ -193,6 +193,7 @@ Status PacketQueue::submit(const Submission& s) {
     card::set(d, desc::kHostIv, 1);
     std::ranges::copy(*s.iv, card::octets(d, desc::kIv).begin());
   }
+  if (s.arrived != Steady::time_point()) device_->note(Device::Moment::kArrived, number_, produced_, 1, s.arrived);
   if (produced_ == flushed_) device_->note(Device::Moment::kSubmitted, number_, produced_, 1);
   ++produced_;
   return ok();
@@ -256,6 +257,7 @@ Result<Completed> PacketQueue::check(ByteView c) {
     ESPLANADE_CHECK(device_->read32(reg::kId.at()));
     return Error{Errc::kMalformed, fmt::format("the card wrote a completion that makes no sense (number {}, status {}, length {})", number, status, len)};
   }
+  out.number = number;
   out.cookie = slot.cookie;
   out.op = slot.op;
   out.status = static_cast<card::Status>(status);
@@ -351,7 +353,7 @@ Status PacketQueue::reap(const std::function<void(const Completed&)>& done) {
         note();
         return c.error();
       }
-      const std::uint64_t number = card::get(entry, cpl::kCookie);
+      const std::uint64_t number = c->number;
       slots_[slot_of(number)].busy = false;
       ++consumed_;
       done(*c);
