@@ -355,7 +355,7 @@ class Recordings(WithFolder):
         self.assertTrue(all("SQ_TAIL" in r["name"] for r in lines("--register", "sq_tail")))
         self.assertEqual(len(lines("--register", "sq_tail")), 5)
         self.assertEqual(lines("--queue", "3"), [])
-        self.assertEqual({r["kind"] for r in lines("--queue", "0")}, {"read", "write", "ring", "submitted", "delivered"})
+        self.assertEqual({r["kind"] for r in lines("--queue", "0")}, {"read", "write", "ring", "shape", "submitted", "delivered"})
         self.assertTrue(lines("--sa", "1"))
         self.assertEqual(lines("--sa", "77"), [])
         middle = everything[len(everything) // 2]["ms"]
@@ -457,7 +457,7 @@ class Recordings(WithFolder):
         said = host.scope("replay", "field.rec", "--wave-at-divergence", "d.fst", status=1)
         self.assertIn("divergence", said)
         self.assertGreater((self.folder / "d.fst").stat().st_size, 1000)
-        self.assertIn("no packets to replay", host.scope("replay", "field.drec", status=1))
+        self.assertIn("--seed is for those", host.scope("replay", "field.rec", "--seed", "1", status=1))
 
 
 class Script:
