@@ -28,6 +28,7 @@ struct Outcome {
   std::uint64_t seq;
   std::uint8_t next_header;
   Bytes packet;
+  std::uint64_t number = 0;  // of the packet in the card's queue, for note_sent()
 };
 
 /// Something that the SA's owner must know: lifetimes, sequence numbers.
@@ -83,6 +84,12 @@ class Backend {
   /// the card is gone: then nothing more will come.
   virtual Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) = 0;
   virtual Status poll_events(std::vector<SaEvent>& out) = 0;
+
+  /// Whether the card's driver records (ESPLANADE_RECORD), so that the two below are worth a look at the clock: when the packet that is submitted next came,
+  /// and that the result of one has gone to where it goes.
+  virtual bool recording() const { return false; }
+  virtual void note_arrival(std::chrono::steady_clock::time_point /*when*/) {}
+  virtual void note_sent(const Outcome& /*outcome*/) {}
 
   /// Resets what lies below and puts every SA back, as after a loss; kUnsupported where it does not hold the SAs.
   virtual Status reset() { return Error{Errc::kUnsupported, "this card is not replaced when it is lost (on_card_loss), so it cannot be reset either"}; }

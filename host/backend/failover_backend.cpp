@@ -129,6 +129,14 @@ class FailoverBackend final : public Backend {
 
   std::size_t in_flight() const override { return lost_packets_ + (inner_ ? inner_->in_flight() : 0); }
 
+  bool recording() const override { return inner_ && inner_->recording(); }
+  void note_arrival(Steady::time_point when) override {
+    if (inner_) inner_->note_arrival(when);
+  }
+  void note_sent(const Outcome& outcome) override {
+    if (inner_) inner_->note_sent(outcome);
+  }
+
   Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) override {
     give_lost(out);
     if (!inner_) return none_left();

@@ -38,11 +38,16 @@ void DataPlane::read_batch(Receive receive) {
   }
 }
 
+void DataPlane::arrives() {
+  arrived_ = backend_.recording() ? Clock::now() : Clock::time_point();
+}
+
 void DataPlane::on_tun() {
   read_batch([this] {
     const auto got = tun_.read(room_);
     if (!got) log_error("{}", got.error().detail);
     if (!got || *got == 0) return false;
+    arrives();
     ++counters_.tun_in;
     from_tun(ByteView(room_).first(*got));
     return true;
@@ -55,6 +60,7 @@ void DataPlane::on_udp() {
     const auto got = outside_.receive_udp(room_, path);
     if (!got) log_debug("{}", got.error().detail);
     if (!got || *got == 0) return false;
+    arrives();
     from_udp(MutableBytes(room_).first(*got), path);
     return true;
   });
@@ -65,6 +71,7 @@ void DataPlane::on_raw() {
     const auto got = outside_.receive_raw(room_);
     if (!got) log_debug("{}", got.error().detail);
     if (!got || *got == 0) return false;
+    arrives();
     const ByteView packet = ByteView(room_).first(*got);
     if (packet.size() < 20 || packet[9] != esp::kProtoEsp) {
       counters_.drop(Drop::kNotEsp);
@@ -150,7 +157,10 @@ void DataPlane::outbound_ready(std::uint32_t reqid) {
   if (found == waiting_.end() || sad_.outbound(reqid) == nullptr) return;
   const auto packets = std::move(found->second.packets);
   waiting_.erase(found);
-  for (const auto& [since, packet] : packets) protect(*policies_.by_reqid(reqid), *sad_.outbound(reqid, packet.size()), packet);
+  for (const auto& [since, packet] : packets) {
+    arrived_ = since;
+    protect(*policies_.by_reqid(reqid), *sad_.outbound(reqid, packet.size()), packet);
+  }
 }
 
 void DataPlane::acquire_failed(std::uint32_t reqid, bool silent) {
@@ -185,7 +195,8 @@ std::size_t DataPlane::num_waiting() const {
   return sum;
 }
 
-Status DataPlane::try_submit(std::optional<host::SaHandle> encap, ByteView packet) {
+Status DataPlane::try_submit(std::optional<host::SaHandle> encap, ByteView packet, Clock::time_point arrived) {
+  if (backend_.recording()) backend_.note_arrival(arrived);
   const std::uint64_t cookie = packet.size();  // comes back with the outcome; lifetimes count these bytes
   return encap ? backend_.submit_encap(*encap, packet, cookie) : backend_.submit_decap(packet, cookie);
 }
@@ -194,7 +205,7 @@ void DataPlane::submit(std::optional<host::SaHandle> encap, ByteView packet) {
   if (lost_) return counters_.drop(Drop::kCardLost);
   if (drained_) return counters_.drop(Drop::kDrained);
   if (backlog_.empty()) {
-    const Status handed = try_submit(encap, packet);
+    const Status handed = try_submit(encap, packet, arrived_);
     if (handed) return;
     if (handed.error().code == Errc::kDeviceLost) {
       set_lost(handed.error().detail);
@@ -206,13 +217,13 @@ void DataPlane::submit(std::optional<host::SaHandle> encap, ByteView packet) {
     }
   }
   // Bounded: nothing is read while there is a backlog, so it holds what waited for one SA at most.
-  backlog_.push_back({encap, Bytes(packet.begin(), packet.end())});
+  backlog_.push_back({encap, Bytes(packet.begin(), packet.end()), arrived_});
 }
 
 void DataPlane::drain_backlog() {
   while (!backlog_.empty() && !lost_) {
     const Job& job = backlog_.front();
-    const Status handed = try_submit(job.encap, job.packet);
+    const Status handed = try_submit(job.encap, job.packet, job.arrived);
     if (!handed && handed.error().code == Errc::kRingFull) return;
     if (!handed && handed.error().code == Errc::kDeviceLost) return set_lost(handed.error().detail);
     if (!handed) counters_.drop(Drop::kCard);
@@ -243,10 +254,10 @@ void DataPlane::finish_encap(const host::Outcome& outcome) {
   switch (outside_.send_esp(outcome.packet)) {
     case Outside::Sent::kUdp:
       ++counters_.udp_esp_out;
-      return;
+      return backend_.note_sent(outcome);
     case Outside::Sent::kRaw:
       ++counters_.raw_esp_out;
-      return;
+      return backend_.note_sent(outcome);
     case Outside::Sent::kNot:
       return counters_.drop(Drop::kOutsideSend);
   }
@@ -263,6 +274,7 @@ void DataPlane::finish_decap(const host::Outcome& outcome) {
     return counters_.drop(Drop::kSelector);
   if (!tun_.write(outcome.packet)) return counters_.drop(Drop::kTunWrite);
   ++counters_.tun_out;
+  backend_.note_sent(outcome);
 }
 
 void DataPlane::set_lost(const std::string& why) {

@@ -55,6 +55,7 @@ class DataPlane {
   struct Job {  // for the card, which was full
     std::optional<host::SaHandle> encap;
     Bytes packet;
+    Clock::time_point arrived;
   };
   template <class Receive>
   void read_batch(Receive receive);
@@ -66,7 +67,8 @@ class DataPlane {
   void wait_for_sa(const Policy& policy, ByteView packet);
   void ask(const Policy& policy, Waiting& waiting, Clock::time_point now);
   void submit(std::optional<host::SaHandle> encap, ByteView packet);
-  Status try_submit(std::optional<host::SaHandle> encap, ByteView packet);
+  Status try_submit(std::optional<host::SaHandle> encap, ByteView packet, Clock::time_point arrived);
+  void arrives();
   void drain_backlog();
   void finish(const host::Outcome& outcome);
   void finish_encap(const host::Outcome& outcome);
@@ -85,6 +87,7 @@ class DataPlane {
   std::deque<Job> backlog_;
   std::vector<host::Outcome> outcomes_;
   Bytes room_;
+  Clock::time_point arrived_{};  // when the packet under way was read, where somebody records it
 };
 
 }  // namespace esplanade::espd

@@ -8,6 +8,7 @@
 #include "esplanade/event_queue.h"
 #include "esplanade/packet_queue.h"
 #include "esplanade/sa_table.h"
+#include "host/espscope/replay/arena.h"
 #include "host/espscope/replay/stand_in.h"
 
 namespace esplanade::replay {
@@ -49,6 +50,7 @@ class Replay {
   struct Inside {
     PacketStep step;
     bool overtaken = false;
+    bool twin = false;  // one with its number was inside when it came
   };
   struct Queue {
     PacketQueue rings;
@@ -79,12 +81,13 @@ class Replay {
   std::optional<std::uint32_t> recorded_index(SaIndex index) const;
   Status poll_events();
 
-  Device& device_;
+  Arena device_;
   Random random_;
   bool sound_;
   std::optional<std::pair<std::uint32_t, std::uint64_t>> watch_;
   std::optional<SaTable> table_;
   std::optional<EventQueue> events_;
+  std::map<std::pair<std::uint32_t, std::uint64_t>, std::size_t> numbers_inside_;  // SPI and number of packets to be decapsulated -> how many
   std::unique_ptr<Device::Buffer> results_;                // for packets whose room is not that of their queue; outlives the queues
   std::map<std::uint32_t, Queue> queues_;
   std::map<std::uint32_t, Sa> sas_;                        // by the recording's index

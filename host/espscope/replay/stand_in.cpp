@@ -133,7 +133,7 @@ std::uint8_t StandInSa::fill(const PacketStep& step, bool as_recorded, std::size
   if (good && !tunnel && pad != nullptr && step.out_len >= header_len) len = std::min<std::size_t>(len, step.out_len - header_len);
   if (was(Outcome::kBadPadding) && len >= 2) len = payload.size() - 2;
   if (pad != nullptr) *pad = std::min<std::size_t>(payload.size() - len, 255);
-  std::uint8_t next = good && step.next_header != 0 ? step.next_header : tunnel ? (params_.inner_v4 ? esp::kProtoIpv4 : esp::kProtoIpv6) : kProtoTcp;
+  std::uint8_t next = good && (!tunnel || step.next_header != 0) ? step.next_header : tunnel ? (params_.inner_v4 ? esp::kProtoIpv4 : esp::kProtoIpv6) : kProtoTcp;
   if (tunnel) {
     const std::uint8_t version = next == esp::kProtoIpv6 ? 6 : 4;
     const std::size_t inner_header = version == 4 ? 20 : 40;

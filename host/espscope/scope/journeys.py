@@ -155,16 +155,27 @@ class Journeys:
         self._zero, self._zero_of = None, 0
         self._asked = None  # CYCLES when the host first asked after the newest completion
         self._hangs = 0     # cycles since then
-        self._stopped = set()  # queues
+        self._stopped, self._in_vain = set(), set()  # queues that stopped; where the host looked for a completion that CQ_TAIL said is written
+        self._reset, self._silent_card = set(), False  # queues that were found off; the newest access failed, as all do when the card is gone
+        self._rings, self._span = {}, {}  # queue -> address of its completions; octets of them
+        self._seen, self._told = collections.Counter(), {}  # how many came; CQ_TAIL where that is more
 
     def take(self, record):
         self.records += 1
+        if record.kind in ("read", "write", "to-card", "from-card", "error"):
+            self._silent_card = record.kind == "error"
         if record.kind == "ring" and record.flags == 0:
             self._submitted(record)
         elif record.kind == "ring" and record.flags == 1:
             self._asked, self._hangs = None, 0
+            self._seen[record.value] += len(record.payload) // 64
+            self._told.pop(record.value, None)
+            self._in_vain.discard(record.value)
             for i, c in enumerate(entries(self.card, record)):
                 self._completed(record, c, record.payload[64 * i:64 * i + 64])
+        elif record.kind == "from-card":
+            for queue in [q for q in self._told if 0 <= record.address - self._rings.get(q, 1 << 64) < self._span.get(q, 0)]:
+                self._in_vain.add(queue)  # until the completion comes
         elif record.kind == "write":
             self._written(record)
         elif record.kind == "read":
@@ -197,7 +208,7 @@ class Journeys:
 
     def end(self):
         for queue, opened in self._open.items():
-            why = "stopped it" if queue in self._stopped else f"hangs: none was done for {self._hangs} cycles" if self._hangs >= HANGS_CYCLES else None
+            why = "does not answer any more" if self._silent_card else "was reset" if queue in self._reset else "stopped it" if queue in self._stopped else "says that it is complete" if queue in self._in_vain else f"hangs: none was done for {self._hangs} cycles" if self._hangs >= HANGS_CYCLES else None
             if why and (oldest := next((p for p in opened.values() if p.rung_ns is not None), None)):
                 self._breaks(self.records, f"queue {queue}: the card {why}, with packet {oldest.name} inside")
                 self.stuck.append(oldest)
@@ -292,8 +303,16 @@ class Journeys:
             for key in [k for k in self._lines if k[0] == queue]:
                 del self._lines[key]
             self._silent[queue].clear()
+            self._span[queue] = 64 << (value >> 8 & 15)
             self._stopped.discard(queue)
+            self._reset.discard(queue)
+            self._in_vain.discard(queue)
+            self._told.pop(queue, None)
+            self._seen[queue] = 0
             self._order[queue], self._inside[queue], self._first[queue] = bool(value & 2), 0, 0
+        elif array in ("CQ_BASE_LO", "CQ_BASE_HI"):
+            low, high = (value, self._rings.get(queue, 0) >> 32) if array == "CQ_BASE_LO" else (self._rings.get(queue, 0) & 0xffffffff, value)
+            self._rings[queue] = high << 32 | low
         elif array == "SA_INDEX":
             self._sa_index = value
             if value in self._removed:  # another comes to its place: a completion until now was of the former
@@ -307,6 +326,10 @@ class Journeys:
         if name == "CYCLES_LO":
             self._asked = record.value if self._asked is None else self._asked
             self._hangs = record.value - self._asked & 0xffffffff
+        elif name.startswith("CQ_TAIL") and not self.truncated and 0 < (record.value - self._seen[queue := self.card.by_offset[record.address].n] & 0xffffffff) < 1 << 31:
+            self._told[queue] = record.value
+        elif name.startswith("Q_CONTROL") and not record.value & 1:
+            self._reset.add(self.card.by_offset[record.address].n)
         elif name.startswith("Q_STATUS") and record.value & 1:
             self._stopped.add(self.card.by_offset[record.address].n)
         if self._sa_command is None or name != "SA_STATUS":

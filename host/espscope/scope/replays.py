@@ -20,16 +20,21 @@ class Sa:
 
     def __init__(self, payload, entry, before):
         self.payload, self.entry, self.before = payload, entry, before
-        self.installed, self.seen, self.newest = not before, set(), 0
+        self.installed, self.seen, self.newest = not before, set(), 0 if before else entry["Seq"]
 
-    def refused_for_the_past(self, packet):
-        """A packet was refused as the replay of one that is in no record any more."""
-        if not self.before:
-            return False
-        if packet.status == "Ok":
-            self.seen.add(packet.seq)
+    def number(self, packet):
+        """The whole number of a packet to be decapsulated. Where it was refused, the card's guess of an extended one's high word is none to go by."""
+        if packet.status == "Ok" and packet.seq & 0xffffffff == packet.shape.seq:
             self.newest = max(self.newest, packet.seq)
-        return packet.status == "Replay" and packet.seq not in self.seen and packet.seq > self.newest - self.entry["ReplayWindow"]
+            if self.before:
+                self.seen.add(packet.seq)
+            return packet.seq
+        high = self.newest >> 32 if self.entry["Esn"] else 0
+        return min((h << 32 | packet.shape.seq for h in range(max(0, high - 1), high + 2 if self.entry["Esn"] else 1)), key=lambda n: abs(n - self.newest))
+
+    def refused_for_the_past(self, packet, number):
+        """It was refused as the replay of one that is in no record any more."""
+        return self.before and packet.status == "Replay" and number not in self.seen and number > self.newest - self.entry["ReplayWindow"]
 
 
 class Plan:
@@ -154,12 +159,13 @@ class Plan:
         sa = self._sas.get(index)
         if packet.op != "Encap" and sa and (sa.entry["Spi"] != shape.spi or sa.entry["Outbound"]):
             sa = None
+        number = sa.number(packet) if sa and packet.op != "Encap" else shape.seq
         why = ("no doorbell rang for it" if packet.rung_ns is None else
                "it was in no buffer that the driver knows" if not shape.version else
                "not an operation or a length that the driver hands over" if packet.op not in ("Encap", "Decap", "Nop") or not 0 < packet.bytes < 1 << 16 else
                "it brought its own IV" if packet.status == "HostIvRefused" else
                "the time of its SA was over, or another of its limits" if packet.status == "Expired" and sa and sa.entry["HardSeconds"] else
-               "refused as the replay of one before the recording" if sa and sa.refused_for_the_past(packet) else None)
+               "refused as the replay of one before the recording" if sa and packet.op != "Encap" and sa.refused_for_the_past(packet, number) else None)
         if why:
             self.left_out[why] += 1
             return
@@ -172,16 +178,15 @@ class Plan:
             yield f"queue {queue} {log2_size} {control >> 1 & 1} {0 if log2_size <= SLOTS_OF_ANY_SIZE else min(0xffff, max(2048, packet.bytes, packet.room))}"
         completed = packet.done_ns is not None
         if sa and not sa.installed:
-            seq = packet.seq if completed and packet.seq else shape.seq
-            yield from self._install(index, max(0, seq - (1 if packet.op == "Encap" else max(1, sa.entry["ReplayWindow"]))))
+            seq = packet.seq - 1 if packet.op == "Encap" else number - max(1, sa.entry["ReplayWindow"])
+            yield from self._install(index, max(0, seq))
         status = self._status.get(packet.status, None) if completed else LOST if id(packet) in lost else UNKNOWN
         if status is None:
             raise ScopeError(f"record {record}: packet {packet.name} ended with status {packet.status}, which this release does not know")
-        whole = packet.seq if completed and packet.seq & 0xffffffff == shape.seq else shape.seq  # with the high word of an extended number
         cycles = packet.cycles["done"] - packet.cycles["fetched"] if {"done", "fetched"} <= packet.cycles.keys() else 0
         yield " ".join(map(str, (
             "packet", queue, packet.number, record, d["Op"], d["SaIndex"], packet.bytes, packet.room,
-            shape.version, shape.flags & 3, shape.protocol, shape.header_bytes, shape.total_bytes, shape.spi, whole,
+            shape.version, shape.flags & 3, shape.protocol, shape.header_bytes, shape.total_bytes, shape.spi, number,
             status, NO_SA if packet.sa_index is None else packet.sa_index, packet.out_bytes, packet.seq, packet.next_header, int(packet.overtaken), max(0, cycles) & 0xffffffff)))
 
 

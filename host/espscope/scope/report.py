@@ -4,7 +4,7 @@ import itertools
 import json
 import struct
 
-STAGES = ("wait for SA and slot", "cipher", "hash and ICV", "result to memory, in order")
+STAGES = ("packet read (DMA), SA, slot", "cipher", "hash and ICV", "result to memory, in order")
 PACKETS_DRAWN = 2000
 
 

@@ -4,6 +4,8 @@ Whatever the card does, no payload leaves in clear, espd stays up, says within s
 what it drops, and ends when asked. Needs root: exit 77 without."""
 import json
 import os
+import re
+import subprocess
 
 from two_hosts import MARKER, Gateway, check, connect_with_sas, join, ping, run_cases, show_logs, wait_for
 
@@ -17,6 +19,21 @@ FAULTS = [
     ("removal", 'when = "packet=12"', ""),
     ("reset", 'when = "packet=12"', "reset"),
 ]
+STEPS = ("read by the program", "handed to the driver", "doorbell", "descriptor fetched", "SA, slot", "cipher", "hash and ICV", "result to memory", "completion fetched", "sent by the program")
+
+
+def recorded(build, folder, recording, keys):
+    """What the card's driver recorded has each packet's whole way and no key, and on a card without that fault it first goes otherwise where the fault was."""
+    scope = lambda *a: subprocess.run([build / "bin/espscope", *a], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    for packet in ("q0:0", "q0:1"):
+        way = scope("journey", recording, packet).stdout
+        at = [way.find(step) for step in STEPS]
+        check(f"the way of {packet}, in order", -1 not in at and at == sorted(at), way)
+    octets = recording.read_bytes()
+    check("no key in the recording", not any(k in octets or k[:8] in octets for k in keys))
+    done = scope("replay", recording, "--model", "functional")
+    first = re.search(r"^first divergence: q0:(\d+) .*\n  recorded  (.*)\n", done.stdout, re.M)
+    check("the replay shows where", done.returncode == 1 and first and 6 <= int(first[1]) <= 14, done.stdout + done.stderr)
 
 
 def scenario(build, folder, point, keys, why):
@@ -32,12 +49,13 @@ def scenario(build, folder, point, keys, why):
         join(a.host, "192.0.2.1/24", b.host, "192.0.2.2/24")
         plan = folder / "plan.toml"
         plan.write_text(f'[[fault]]\npoint = "{point}"\n{keys}\n')
-        a.start(env={"ESPLANADE_SIM_FAULTS": str(plan), "ESPLANADE_SIM_MODEL": "rtl"})
+        recording = folder / f"{tag}.drec"
+        a.start(env={"ESPLANADE_SIM_FAULTS": str(plan), "ESPLANADE_SIM_MODEL": "rtl", "ESPLANADE_RECORD": str(recording)})
         b.start()
         capture = folder / f"{tag}.pcapng"
         dump = a.host.start("capture", "dumpcap", "-q", "-i", "eth0", "-w", capture)
         wait_for("the capture", lambda: capture.exists() and capture.stat().st_size > 0, 20, [dump])
-        connect_with_sas(a, b)
+        *_, keys_used = connect_with_sas(a, b)
         ping(a, b)
         marked = ("-p", MARKER.hex()[:32], "-s", "400")
         flood = a.host.start("flood", "ping", "-i", "0.05", *marked, "-I", a.inner, b.inner)
@@ -52,6 +70,7 @@ def scenario(build, folder, point, keys, why):
         a.host.stop(dump)
         octets = capture.read_bytes()
         check(f"{len(octets):,} octets outside, no payload in clear", len(octets) > 1000 and MARKER[:16] not in octets)
+        recorded(build, folder, recording, keys_used)
     except Exception:
         show_logs([gateway.host for gateway in gateways], "espd.log")
         raise
