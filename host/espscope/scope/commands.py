@@ -23,6 +23,7 @@ from scope.live import Live
 
 
 BEFORE_IT, BEHIND_IT = 2000, 500  # cycles of waves around what is looked for
+OF_THE_RECORDED = ("ESPLANADE_RECORD", "ESPLANADE_SCOPE", "ESPLANADE_SIM_RECORD", "ESPLANADE_SIM_CONTROL", "ESPLANADE_SIM_STATS", "ESPLANADE_SIM_WAVE")  # places of the program that was recorded
 
 
 def table(rows, columns):
@@ -275,7 +276,7 @@ def replay(options):
         of_driver = file.read(8) == rec.MAGIC
     if of_driver:
         return replay_driver(options)
-    if given := [f"--{name}" for name in ("seed", "model", "record", "sound") if getattr(options, name)]:
+    if given := [f"--{name.replace('_', '-')}" for name in ("seed", "model", "record", "sim_record", "sound") if getattr(options, name)]:
         raise ScopeError(f"{options.recording} is not a driver's recording: {', '.join(given)} is for those")
     status, said = of_simulator(options, options.recording, options.wave)
     print(said)
@@ -299,18 +300,20 @@ def replay_driver(options):
     file, _, when = (options.wave or "").partition(":")
     packet = re.fullmatch(r"q(\d+):(\d+)", when)
     wanted = bool(options.wave or options.wave_at_divergence)
-    environment = {k: v for k, v in os.environ.items() if k not in ("ESPLANADE_RECORD", "ESPLANADE_SCOPE", "ESPLANADE_SIM_WAVE")}  # of whoever made the recording
+    environment = {k: v for k, v in os.environ.items() if k not in OF_THE_RECORDED}
     environment |= {k: v for k, v in {"ESPLANADE_SIM_MODEL": options.model, "ESPLANADE_SIM": options.simulator and str(Path(options.simulator).resolve()),
-                                      "ESPLANADE_RECORD": options.record and str(Path(options.record).resolve())}.items() if v}
+                                      "ESPLANADE_RECORD": options.record and str(Path(options.record).resolve()),
+                                      "ESPLANADE_SIM_RECORD": options.sim_record and str(Path(options.sim_record).resolve())}.items() if v}
     if wanted and environment.get("ESPLANADE_SIM_MODEL") == "functional":
         raise ScopeError("the functional model has no waves: --model rtl")
     with tempfile.TemporaryDirectory(prefix="espscope-") as folder:
         if wanted:  # what the card saw, so that the waves are of the same cycles
-            environment["ESPLANADE_SIM_RECORD"] = seen = environment.get("ESPLANADE_SIM_RECORD") or f"{folder}/card.rec"
+            seen = environment.setdefault("ESPLANADE_SIM_RECORD", f"{folder}/card.rec")
         print(f"stand-in keys and packets: --seed {seed}", flush=True)
         plan = replays.Plan(CardMap(), recording)
         told = replays.run(beside("esp-replay"), plan, environment, seed, *(["--sound"] if options.sound else []), *(["--watch", when[1:]] if packet else []))
         found = told["divergence"]
+        told["broken"] = [] if found or told["stopped"] else plan.broken()
         print("\n".join(replays.summary(plan, told)))
         if found and options.wave_at_divergence:
             if not found["cycles"]:
@@ -322,7 +325,7 @@ def replay_driver(options):
             waves(options, seen, file, *told["watched"])
         elif options.wave:
             print(of_simulator(options, seen, options.wave)[1])
-    return 1 if found else 0
+    return 1 if found or told["broken"] else 0
 
 
 def examine(options):
@@ -444,6 +447,7 @@ def parser():
     p.add_argument("--seed", type=int, help="of a driver's recording: of the keys and packets in the place of those that it does not have")
     p.add_argument("--sound", action="store_true", help="of a driver's recording: a packet that was refused for its content (BadIcv, ...) comes unharmed")
     p.add_argument("--record", metavar="FILE", help="of a driver's recording: the driver's recording of the replay")
+    p.add_argument("--sim-record", metavar="FILE", help="of a driver's recording: the simulator's recording of the replay")
     p = add("inject", inject, "a fault of the simulation, by name", live=False, as_json=False)
     p.add_argument("point", help="as esp-card-sim --faults lists them")
     p.add_argument("parameter", nargs="*", metavar="KEY=VALUE")

@@ -63,6 +63,10 @@ class Plan:
         for step in self._waiting:
             yield from self._tell(step, lost)
 
+    def broken(self):
+        """Rules that the recording breaks by itself (as `assert` tells them), whatever a replay does."""
+        return [f"record {record}: {text}" for record, text in self._journeys.wrong[:3]]
+
     def _is_open(self, step):
         return step[0] == "packet" and self._journeys.open_packet(step[2].queue, step[2].number) is step[2]
 
@@ -154,7 +158,7 @@ class Plan:
     def _packet(self, record, packet, d, lost):
         shape, queue = packet.shape, packet.queue
         if shape is None:
-            raise ScopeError(f"record {record}: packet {packet.name} has no shape: this is no whole recording")
+            raise ScopeError(f"{self.recording.path}: record {record}: packet {packet.name} has no shape: this is no whole recording")
         index = d["SaIndex"] if packet.op == "Encap" else shape.spi & self.recording.header["sa_entries"] - 1
         sa = self._sas.get(index)
         if packet.op != "Encap" and sa and (sa.entry["Spi"] != shape.spi or sa.entry["Outbound"]):
@@ -171,7 +175,7 @@ class Plan:
             return
         control, told = self._queues.get(queue, (None, False))
         if control is None:
-            raise ScopeError(f"record {record}: nothing says how queue {queue} was set up: this is no whole recording")
+            raise ScopeError(f"{self.recording.path}: record {record}: nothing says how queue {queue} was set up: this is no whole recording")
         if not told:
             self._queues[queue] = (control, True)
             log2_size = control >> 8 & 15
@@ -182,7 +186,7 @@ class Plan:
             yield from self._install(index, max(0, seq))
         status = self._status.get(packet.status, None) if completed else LOST if id(packet) in lost else UNKNOWN
         if status is None:
-            raise ScopeError(f"record {record}: packet {packet.name} ended with status {packet.status}, which this release does not know")
+            raise ScopeError(f"{self.recording.path}: record {record}: packet {packet.name} ended with status {packet.status}, which this release does not know")
         cycles = packet.cycles["done"] - packet.cycles["fetched"] if {"done", "fetched"} <= packet.cycles.keys() else 0
         yield " ".join(map(str, (
             "packet", queue, packet.number, record, d["Op"], d["SaIndex"], packet.bytes, packet.room,
@@ -231,7 +235,7 @@ def summary(plan, told):
         lines.append(f"  cycles in the card, median and most: recorded {middle(told['cycles_then'])}, {max(told['cycles_then'])}; "
                      f"replayed {middle(told['cycles_now'])}, {max(told['cycles_now'])}")
     stopped = [f"the recorded card stopped there, and so did this one: {told['stopped']}"] if told["stopped"] else []
-    return lines + stopped + (explained(found) if found else ["every packet ended as recorded"])
+    return lines + stopped + (explained(found) if found else ["every packet ended as recorded"]) + [f"the recording alone shows: {text}" for text in told["broken"]]
 
 
 def explained(found):

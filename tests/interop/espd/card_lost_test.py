@@ -32,7 +32,7 @@ def recorded(build, folder, recording, keys):
     octets = recording.read_bytes()
     check("no key in the recording", not any(k in octets or k[:8] in octets for k in keys))
     done = scope("replay", recording, "--model", "functional")
-    first = re.search(r"^first divergence: q0:(\d+) .*\n  recorded  (.*)\n", done.stdout, re.M)
+    first = re.search(r"^(?:first divergence: q0:|the recording alone shows: .* packet )(\d+) ", done.stdout, re.M)
     check("the replay shows where", done.returncode == 1 and first and 6 <= int(first[1]) <= 14, done.stdout + done.stderr)
 
 
