@@ -426,6 +426,8 @@ class Recordings(WithFolder):
         self.assertEqual(sorted(f.name for f in self.folder.glob("field.drec*")), ["field.drec"] + [f"field.drec-{n}" for n in range(1, 5)])
         self.assertNotIn(first, [f.read_bytes() for f in self.folder.glob("field.drec*")])
         self.assertIn("4 packets: Ok 4", host.scope("stats", "field.drec-4"))
+        self.assertTrue(host.scope("stats", "field.drec").startswith("note: recording 6 under its name, which keeps 5: what was recorded before those is gone\n"))
+        self.assertNotIn("note", host.scope("stats", "field.drec-1"))
         one, two = self.host(), self.host(ESPLANADE_SCOPE="other.sock")
         one.tell("send 3")
         two.tell("send 5")
@@ -587,6 +589,8 @@ class Replays(WithFolder):
                 at += 40 + length
             other.write_bytes(b"\n".join((magic, header, b"".join(out))))
             self.assertIn(says, host.scope("replay", "other.drec", "--model", "functional", status=1 if says else 0))
+        Script(1, records_before=5).write("Q_CONTROL[0]", 0x601).decap(0, (0, 1)).taken(0, (0, 1)).to(other)
+        self.assertIn("the SA of packet q0:0@2 is in no record that is left", host.scope("replay", "other.drec", "--model", "functional", status=1))
         script = Script(12).write("Q_CONTROL[11]", 0x601).install(1, 0x1001).decap(11, (0, 1)).complete(11, (0, 1), sa=1, op=2)
         script.to(other)
         self.assertIn("the card has 4 queues", host.scope("replay", "other.drec", "--model", "functional", status=1))

@@ -187,7 +187,7 @@ def asked_for(card, options, r):
     of_queue = r.of_queue == options.queue if r.kind in ("ring", "shape", *rec.MOMENTS) else name.startswith(("SQ_", "CQ_", "Q_")) and name.endswith(f"[{options.queue}]")
     return ((not options.kind or r.kind in options.kind) and (not options.register or options.register.upper() in name) and (options.queue is None or of_queue)
             and (options.thread is None or r.thread == options.thread) and options.since <= r.ns / 1e6 <= options.until
-            and (options.sa is None or r.kind == "ring" and any(e["SaIndex"] == options.sa for e in rec.entries(card, r))))
+            and (options.sa is None or r.kind == "ring" and any(e["SaIndex"] == options.sa for e in rec.entries(card, r)) or r.kind == "sa" and r.address == options.sa))
 
 
 def show(options):

@@ -17,6 +17,7 @@ MOMENTS = ("submitted", "delivered", "arrived", "sent")
 SA_KEYLESS = 128  # octets of an SA entry before its keys
 BEFORE = 0  # flags of an SA or a queue that was there when its file began
 SHAPE = struct.Struct("<BBBxHHII")
+KEPT = 5  # recordings under one name
 RUN_MAX = 1 << 16  # packets of one moment
 HEAD_MAX = 64 * 1024
 SIZES = {"lanes": range(64), "queues": range(64), "clock_hz": range(1_000_000, 1 << 32), "max_packet": range(1 << 16), "sa_entries": range(1 << 20),
@@ -144,8 +145,8 @@ class Recording:
             yield f"the first {self.lost} records of this recording are lost: it grew beyond ESPLANADE_RECORD_MIB"
         elif self.lost is None and self.truncated:
             yield "records before these may be lost: the driver that made this recording did not say"
-        if (number := self.header.get("recording", 1)) > 1:
-            yield f"recording {number} under its name, which keeps the newest five"
+        if (number := self.header.get("recording", 1)) > KEPT:
+            yield f"recording {number} under its name, which keeps {KEPT}: what was recorded before those is gone"
 
     @property
     def records(self):

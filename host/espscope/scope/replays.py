@@ -173,6 +173,8 @@ class Plan:
         if why:
             self.left_out[why] += 1
             return
+        if sa is None and packet.status == "Ok" and self.recording.truncated:
+            raise ScopeError(f"{self.recording.path}: record {record}: the SA of packet {packet.name} is in no record that is left: there were too many SAs for its size (ESPLANADE_RECORD_MIB)")
         control, told = self._queues.get(queue, (None, False))
         if control is None:
             raise ScopeError(f"{self.recording.path}: record {record}: nothing says how queue {queue} was set up: this is no whole recording")
