@@ -757,6 +757,8 @@ class Clocks(WithFolder):
             if not simulated:
                 times, cycles = [s["host_us"] for s in steps], [s["cycle"] for s in steps]
                 fetched = next(s for s in steps if s["what"].startswith("descriptor fetched"))
+                figures = json.loads(subprocess.run([BIN / "espscope", "stats", self.folder / "s.drec", "--json"], capture_output=True, text=True, timeout=PATIENCE).stdout)
+                self.assertEqual((figures["arrived_to_sent_ns"]["count"], figures["arrived_to_sent_ns"]["max"]), (1, 5000))
                 # Between doorbell and completion the host waited 1 us, of which the card worked 0.4: the card's clock is known to 0.3 us.
                 self.assertIn("times of the card to 0.3 us", fetched["took"])
                 self.assertEqual((times, cycles), (sorted(times), sorted(cycles)))

@@ -227,6 +227,8 @@ def stats(options):
         text.append(f"  doorbell to completion  {us(s)}")
         most = max(s["histogram"].values())
         text += [f"    {int(low) / 1e3:>12,.1f} us and up {n:>8} {'#' * max(1, round(40 * n / most))}" for low, n in s["histogram"].items()]
+    if s := found["arrived_to_sent_ns"]:
+        text.append(f"  read to sent            {us(s)}")
     if s := found["card_cycles"]:
         text.append(f"  in the card             median {s['p50']} cycles, 90 % {s['p90']}, 99 % {s['p99']}, most {s['max']}")
     print(json.dumps(found, indent=1) if options.json else "\n".join(text + [f"! {error}" for error in found["errors"]]))

@@ -140,6 +140,7 @@ class Journeys:
         self._ns_per_cycle = None if header.get("simulated", True) else 1e9 / header["clock_hz"]  # a simulated clock goes as it likes
         self.packets, self.wrong, self.depth = [], [], []
         self.lost = []  # packets without a completion though one that had to wait for them has one
+        self.through = Summary()  # nanoseconds from a packet's arrival at the program to where its result went
         self.stuck = []  # those at which a queue stands still for good
         self.count, self.broken, self.records = 0, 0, 0
         self._ring = (1 << card.limits["RingLog2Max"]) - 1
@@ -197,6 +198,7 @@ class Journeys:
         elif record.kind == "sent":
             if (packet := self._passing.pop((record.of_queue, record.address & self._ring), None)) and packet.number == record.address:
                 packet.sent_ns = record.ns
+                self.through.add(record.ns - packet.arrived_ns)
         elif record.kind == "sa":
             self._sa(record)
         elif record.kind == "queue":
@@ -501,5 +503,5 @@ def statistics(card, recording, keep=False, also=lambda packet: None):
     journeys.end()
     polls = kinds["from-card", 0]
     return {"records": journeys.records, "seconds": (last - (first or 0)) / 1e9, "threads": len(threads), "duration_ns": {k: d for k, s in durations.items() if (d := s.as_dict())},
-            "registers": registers, "packets": journeys.count, "statuses": statuses, "submit_to_complete_ns": outside.as_dict(), "card_cycles": inside.as_dict(),
+            "registers": registers, "packets": journeys.count, "statuses": statuses, "submit_to_complete_ns": outside.as_dict(), "arrived_to_sent_ns": journeys.through.as_dict(), "card_cycles": inside.as_dict(),
             "lost_records": recording.lost, "largest_gap_ns": gap, "polls": polls, "polls_in_vain": max(0, polls - kinds["ring", 1]), "errors": errors}, journeys

@@ -65,12 +65,15 @@ def as_dict(packet, clock_hz):
 def perfetto(packets, clock_hz, program):
     """Chrome trace events: the host's view by queue, the card's by stage, each clock on its own process."""
     events = [{"ph": "M", "pid": 1, "name": "process_name", "args": {"name": f"host: {program}"}},
-              {"ph": "M", "pid": 2, "name": "process_name", "args": {"name": "card (cycles as time)"}}]
+              {"ph": "M", "pid": 2, "name": "process_name", "args": {"name": "card (cycles as time)"}},
+              {"ph": "M", "pid": 3, "name": "process_name", "args": {"name": f"{program}: read to sent"}}]
     events += [{"ph": "M", "pid": 2, "tid": i, "name": "thread_name", "args": {"name": what}} for i, what in enumerate(STAGES)]
     for p in packets:
         args = {"packet": p.name, "sa_index": p.sa_index, "bytes": p.bytes, "status": p.status, "spi": f"0x{p.spi:x}", "seq": p.seq}
         if p.done_ns is not None and p.rung_ns is not None:
             events.append({"ph": "X", "pid": 1, "tid": p.queue, "name": f"{p.op} {p.name}", "ts": p.rung_ns / 1e3, "dur": (p.done_ns - p.rung_ns) / 1e3, "args": args})
+        if p.sent_ns is not None:
+            events.append({"ph": "X", "pid": 3, "tid": p.queue, "name": f"{p.op} {p.name}", "ts": p.arrived_ns / 1e3, "dur": max(0, p.sent_ns - p.arrived_ns) / 1e3, "args": args})
         for stage, first, last in stages(p):
             events.append({"ph": "X", "pid": 2, "tid": stage, "name": p.name, "ts": first / clock_hz * 1e6, "dur": (last - first) / clock_hz * 1e6, "args": args})
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ns"})
