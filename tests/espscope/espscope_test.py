@@ -462,7 +462,7 @@ class Replays(WithFolder):
 
     def test_a_recording_of_either_model_replays_on_both(self):
         for model in ("functional", "rtl"):
-            host = self.recorded("send 3", "mix 14", "again 0", "send 3", seed=SEED % 1000, ESPLANADE_SIM_MODEL=model, ESPLANADE_RECORD=f"{model}.drec")
+            host = self.recorded("send 3", "mix 14", "hold 3", "again 0", "send 3", seed=SEED % 1000, ESPLANADE_SIM_MODEL=model, ESPLANADE_RECORD=f"{model}.drec")
             self.assertIn("every invariant holds", host.scope("assert", "--recording", f"{model}.drec"))
             for on in ("functional", "rtl"):
                 with self.subTest(recorded=model, replayed=on, scope_host=SEED % 1000):

@@ -51,6 +51,7 @@ class Replay {
     PacketStep step;
     bool overtaken = false;
     bool twin = false;  // one with its number was inside when it came
+    std::optional<SaIndex> sa;  // this card's of the recorded SA when it came, which may be replaced since
   };
   struct Queue {
     PacketQueue rings;
