@@ -148,7 +148,8 @@ class SaShadow {
   Json list() const {
     namespace entry = card::sa_entry;
     Json out = Json::array();
-    for (const auto& [index, image] : entries_) {
+    for (const auto& [index, entry_image] : entries_) {
+      const Image& image = entry_image;  // clang 14 lets no lambda capture a structured binding
       const auto number = [&image](card::Field f) { return card::get(image, f); };
       const bool v6 = number(entry::kOuterV6) != 0;
       const auto address = [&](card::Field f) {

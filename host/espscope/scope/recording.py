@@ -211,7 +211,7 @@ def normal(card, recording):
     for record in recording.records:
         if record.kind in ("read", "write"):
             name = card.name_at(record.address)
-            if name.startswith(("CQ_HEAD", "SQ_TAIL")) or record.kind == "read" and any(v in name for v in VOLATILE):
+            if name.startswith(("CQ_HEAD", "SQ_TAIL")) or record.kind == "read" and (any(v in name for v in VOLATILE) or name.startswith("Q_CONTROL") and record.value & 1):  # a slow card is asked whether it lives
                 continue
             yield "registers", record, f"{record.kind} {name}" + ("" if "BASE" in name else " redacted" if record.redacted else f" 0x{record.value:x}")
         elif record.kind == "ring":
