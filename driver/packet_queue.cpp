@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "driver/share.h"
 #include "esplanade/health.h"
 
 namespace esplanade {
@@ -38,21 +39,6 @@ std::uint32_t slot_of_options(const Device& device, const QueueOptions& options)
   const std::uint32_t wanted = options.slot_bytes != 0 ? options.slot_bytes : device.info().max_packet;
   return (wanted + card::kBufferAlign - 1) / card::kBufferAlign * card::kBufferAlign;
 }
-
-// One queue's part of a buffer that several have. `each` of create_all() keeps the parts aligned: all its terms are multiples
-// of kBufferAlign.
-class Share final : public Device::Buffer {
- public:
-  Share(std::shared_ptr<Device::Buffer> whole, std::size_t at, std::size_t size) : whole_(std::move(whole)), at_(at), size_(size) {}
-  MutableBytes data() override { return whole_->data().subspan(at_, size_); }
-  std::uint64_t address() const override { return whole_->address() + at_; }
-  Status sync_to_card(std::size_t offset, std::size_t size) override { return whole_->sync_to_card(at_ + offset, size); }
-  Status sync_from_card(std::size_t offset, std::size_t size) override { return whole_->sync_from_card(at_ + offset, size); }
-
- private:
-  std::shared_ptr<Device::Buffer> whole_;
-  std::size_t at_, size_;
-};
 }  // namespace
 
 PacketQueue::PacketQueue(Device& device, std::uint32_t number, std::unique_ptr<Device::Buffer> memory, std::uint32_t entries, std::uint32_t slot_bytes)
@@ -92,7 +78,7 @@ Result<std::vector<PacketQueue>> PacketQueue::create_all(Device& device, std::ui
   if (count == 0) return Error{Errc::kBadConfig, "no queue asked for"};
   ESPLANADE_TRY(each, memory_bytes(device, count - 1, options));
   ESPLANADE_TRY(memory, device.allocate(each * count));
-  const std::shared_ptr<Device::Buffer> shared(std::move(memory));
+  const std::shared_ptr<Device::Buffer> shared(std::move(memory));  // in parts that stay aligned: all terms of `each` are multiples of kBufferAlign
   std::vector<PacketQueue> out;
   for (std::uint32_t number = 0; number < count; ++number) {
     ESPLANADE_TRY(queue, create_in(device, number, options, std::make_unique<Share>(shared, number * each, each)));
@@ -193,6 +179,7 @@ Status PacketQueue::submit(const Submission& s) {
     card::set(d, desc::kHostIv, 1);
     std::ranges::copy(*s.iv, card::octets(d, desc::kIv).begin());
   }
+  if (s.arrived != Steady::time_point()) device_->note(Device::Moment::kArrived, number_, produced_, 1, s.arrived);
   if (produced_ == flushed_) device_->note(Device::Moment::kSubmitted, number_, produced_, 1);
   ++produced_;
   return ok();
@@ -256,6 +243,7 @@ Result<Completed> PacketQueue::check(ByteView c) {
     ESPLANADE_CHECK(device_->read32(reg::kId.at()));
     return Error{Errc::kMalformed, fmt::format("the card wrote a completion that makes no sense (number {}, status {}, length {})", number, status, len)};
   }
+  out.number = number;
   out.cookie = slot.cookie;
   out.op = slot.op;
   out.status = static_cast<card::Status>(status);
@@ -351,7 +339,7 @@ Status PacketQueue::reap(const std::function<void(const Completed&)>& done) {
         note();
         return c.error();
       }
-      const std::uint64_t number = card::get(entry, cpl::kCookie);
+      const std::uint64_t number = c->number;
       slots_[slot_of(number)].busy = false;
       ++consumed_;
       done(*c);

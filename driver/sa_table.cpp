@@ -139,6 +139,60 @@ std::array<Byte, entry::kSize> SaTable::encode(const esp::SaParams& sa, std::uin
   return out;
 }
 
+Result<esp::SaParams> SaTable::decode(ByteView in) {
+  const auto get = [in](card::Field f) { return card::get(in, f); };
+  const auto address = [&](card::Field f) {
+    esp::IpAddress out;
+    out.version = get(entry::kOuterV6) != 0 ? 6 : 4;
+    std::ranges::copy(card::octets(in, f).first(out.bytes().size()), out.octets.begin());
+    return out;
+  };
+  const auto lifetime = [&](card::Field seconds, card::Field bytes, card::Field packets) {
+    return esp::Lifetime{.bytes = get(bytes), .packets = get(packets), .seconds = static_cast<std::uint32_t>(get(seconds))};
+  };
+  esp::SaParams sa;
+  switch (static_cast<card::Cipher>(get(entry::kCipher))) {
+    case card::Cipher::kNull: sa.cipher = esp::Cipher::kNull; break;
+    case card::Cipher::kDesCbc: sa.cipher = esp::Cipher::kDesCbc; break;
+    case card::Cipher::kTripleDesCbc: sa.cipher = esp::Cipher::kTripleDesCbc; break;
+    default: return Error{Errc::kBadConfig, fmt::format("an SA entry with cipher {}", get(entry::kCipher))};
+  }
+  switch (static_cast<card::Auth>(get(entry::kAuth))) {
+    case card::Auth::kNone: sa.auth = esp::Auth::kNone; break;
+    case card::Auth::kHmacMd5_96: sa.auth = esp::Auth::kHmacMd5_96; break;
+    case card::Auth::kHmacSha1_96: sa.auth = esp::Auth::kHmacSha1_96; break;
+    default: return Error{Errc::kBadConfig, fmt::format("an SA entry with authentication {}", get(entry::kAuth))};
+  }
+  switch (static_cast<card::DfPolicy>(get(entry::kDfPolicy))) {
+    case card::DfPolicy::kCopy: sa.df = esp::DfPolicy::kCopy; break;
+    case card::DfPolicy::kClear: sa.df = esp::DfPolicy::kClear; break;
+    case card::DfPolicy::kSet: sa.df = esp::DfPolicy::kSet; break;
+    default: return Error{Errc::kBadConfig, fmt::format("an SA entry with DF policy {}", get(entry::kDfPolicy))};
+  }
+  sa.protocol = get(entry::kAh) != 0 ? esp::Protocol::kAh : esp::Protocol::kEsp;
+  sa.mode = get(entry::kTransport) != 0 ? esp::Mode::kTransport : esp::Mode::kTunnel;
+  sa.outbound = get(entry::kOutbound) != 0;
+  sa.spi = static_cast<std::uint32_t>(get(entry::kSpi));
+  sa.src = address(entry::kSrc);
+  sa.dst = address(entry::kDst);
+  if (get(entry::kNatt) != 0) sa.natt = esp::Natt{static_cast<std::uint16_t>(get(entry::kUdpSrc)), static_cast<std::uint16_t>(get(entry::kUdpDst))};
+  sa.esn = get(entry::kEsn) != 0;
+  sa.seq = get(entry::kSeq);
+  if (!sa.outbound) {
+    sa.replay_window = static_cast<std::uint16_t>(get(entry::kReplayWindow));
+    sa.check_outer = get(entry::kCheckOuter) != 0;
+    sa.inner_v4 = get(entry::kInnerV4) != 0;
+    sa.inner_v6 = get(entry::kInnerV6) != 0;
+  }
+  sa.ttl = static_cast<std::uint8_t>(get(entry::kTtl));
+  sa.ip_id = static_cast<std::uint16_t>(get(entry::kIpId));
+  if (get(entry::kDscpSet) != 0) sa.dscp = static_cast<std::uint8_t>(get(entry::kDscp));
+  sa.ecn_copy = get(entry::kEcnClear) == 0;
+  sa.soft = lifetime(entry::kSoftSeconds, entry::kSoftBytes, entry::kSoftPackets);
+  sa.hard = lifetime(entry::kHardSeconds, entry::kHardBytes, entry::kHardPackets);
+  return sa;
+}
+
 Result<SaIndex> SaTable::pick(const esp::SaParams& sa) {
   const auto size = static_cast<std::uint32_t>(entries_.size());
   if (!sa.outbound) {

@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -24,6 +25,7 @@
 
 #include "common/base/log.h"
 #include "common/base/unix_listener.h"
+#include "common/esp/ip.h"
 
 namespace esplanade {
 
@@ -34,15 +36,27 @@ using Steady = std::chrono::steady_clock;
 using Json = nlohmann::json;
 
 constexpr std::string_view kMagic = "ESPDRV1\n";
+constexpr std::size_t kRecordBytes = 40;        // and a payload
 constexpr std::size_t kPayloadMax = 32 * 1024;  // octets of rings in one record
 constexpr std::size_t kClientsMax = 4, kQuestionMax = 8 * 1024, kRegistersMax = 1024, kMemoryMax = 64 * 1024;
 constexpr std::uint64_t kRecordBytesMin = 1 << 20;
 constexpr std::size_t kWaitingMax = 4 << 20;  // octets that the disk may be behind
+constexpr std::size_t kHeaderMax = 64 * 1024;
 constexpr std::size_t kAtOnceMax = 16, kFormerMax = 4;
 constexpr std::chrono::seconds kFlushEvery{1};
 
-enum class Kind : std::uint8_t { kRead = 1, kWrite, kAllocate, kFree, kToCard, kFromCard, kRing, kError, kSubmitted, kDelivered };
+enum class Kind : std::uint8_t { kRead = 1, kWrite, kAllocate, kFree, kToCard, kFromCard, kRing, kError, kSubmitted, kDelivered, kSa, kShape, kArrived, kSent, kQueue };
 constexpr std::uint8_t kRedacted = 1;
+constexpr std::uint8_t kBefore = 0;  // flags of an SA or queue that was there when this file began
+constexpr Kind kind_of(Device::Moment moment) {
+  switch (moment) {
+    case Device::Moment::kSubmitted: return Kind::kSubmitted;
+    case Device::Moment::kDelivered: return Kind::kDelivered;
+    case Device::Moment::kArrived: return Kind::kArrived;
+    case Device::Moment::kSent: break;
+  }
+  return Kind::kSent;
+}
 
 struct Register {
   const card::Reg* of = nullptr;
@@ -68,14 +82,49 @@ bool is_secret(std::uint32_t offset) {
   return r.of == nullptr || (r.of->access == card::Access::kWo && r.of->offset != reg::kSaCommand.offset);
 }
 
+/// What of a packet's headers decides how the card treats it: lengths, IP version, protocol, whether it is a fragment; of one to be decapsulated SPI and
+/// number, which its completion has, too. Nothing else of a packet goes into a recording. No packet: all zero.
+constexpr std::size_t kShapeBytes = 16;
+void put_shape(ByteView packet, bool decap, Byte* out) {
+  constexpr Byte kSound = 1, kFragment = 2;
+  if (packet.empty()) return;
+  out[0] = packet[0] >> 4;
+  const auto ip = esp::parse_ip(packet);
+  if (!ip) {  // what its header says
+    if (out[0] != 4 || packet.size() < 20) return;
+    store_le16(&out[4], static_cast<std::uint16_t>(4 * (packet[0] & 0xf)));
+    store_le16(&out[6], load_be16(&packet[2]));
+    return;
+  }
+  out[1] = static_cast<Byte>(kSound | (ip->fragment ? kFragment : 0));
+  out[2] = ip->protocol;
+  store_le16(&out[4], static_cast<std::uint16_t>(ip->upper_at));
+  store_le16(&out[6], static_cast<std::uint16_t>(ip->total_len));
+  const std::size_t spi_at = ip->upper_at + (ip->protocol == esp::kProtoAh ? 4 : ip->protocol == esp::kProtoUdp ? 8 : 0);
+  if (!decap || ip->fragment || spi_at + 8 > packet.size()) return;
+  store_le32(&out[8], load_be32(&packet[spi_at]));
+  store_le32(&out[12], load_be32(&packet[spi_at + 4]));
+}
+
 /// What the host put into the card's SA table, without keys; by what it wrote to the entry window.
 class SaShadow {
  public:
+  /// An entry as far as its keys, which come last.
+  static constexpr std::size_t kKeyless = card::sa_entry::kEncKey.lsb / 8;
+  static_assert(card::sa_entry::kAuthKey.lsb > card::sa_entry::kEncKey.lsb && card::sa_entry::kDst.lsb < card::sa_entry::kEncKey.lsb);
+  ByteView window() const { return ByteView(window_).first(kKeyless); }
+  std::uint32_t index() const { return index_; }
+  template <class F>
+  void each(F f) const {
+    for (const auto& [index, image] : entries_) f(index, ByteView(image).first(kKeyless));
+  }
+  std::size_t size() const { return entries_.size(); }
+
   void write(std::uint32_t offset, std::uint32_t value) {
     const Register r = register_at(offset);
     if (r.of == nullptr) return;
     if (r.of->offset == reg::kSaIndex.offset) index_ = value;
-    if (r.of->offset == reg::kSaEntry.offset && 32 * r.n < card::sa_entry::kEncKey.lsb) {  // keys come last
+    if (r.of->offset == reg::kSaEntry.offset && 4 * r.n < kKeyless) {
       store_le32(&window_[4 * r.n], value);
     }
     if (r.of->offset == reg::kSaCommand.offset) pending_ = static_cast<card::SaCommand>(value);
@@ -99,7 +148,8 @@ class SaShadow {
   Json list() const {
     namespace entry = card::sa_entry;
     Json out = Json::array();
-    for (const auto& [index, image] : entries_) {
+    for (const auto& [index, entry_image] : entries_) {
+      const Image& image = entry_image;  // clang 14 lets no lambda capture a structured binding
       const auto number = [&image](card::Field f) { return card::get(image, f); };
       const bool v6 = number(entry::kOuterV6) != 0;
       const auto address = [&](card::Field f) {
@@ -140,14 +190,14 @@ constexpr const char* name_of(Ring::Kind kind) {
   return kind == Ring::Kind::kSubmission ? "submission" : kind == Ring::Kind::kCompletion ? "completion" : "event";
 }
 
-/// The recording: a file of half the limit, and the one before it with ".1" behind its name. A thread of its own writes it, so that who drives the card
-/// copies a record and goes on; it waits only when it is far ahead of the disk.
+/// The recording: a file of half the limit, and the one before it with ".1" behind its name. Each says in its header how many records of this recording came
+/// before it. A thread of its own writes it, so that who drives the card copies a record and goes on; it waits only when it is far ahead of the disk.
 class Recorder {
  public:
   static Result<std::unique_ptr<Recorder>> create(const ScopeOptions& options, const DeviceInfo& info) {
     std::unique_ptr<Recorder> made(new Recorder(options, info));
     ESPLANADE_CHECK(made->choose_path());
-    ESPLANADE_CHECK(made->begin());
+    ESPLANADE_CHECK(made->begin(0));
     made->writer_ = std::thread([r = made.get()] { r->write_all(); });
     return made;
   }
@@ -161,11 +211,12 @@ class Recorder {
     writer_.join();
   }
 
-  void put(Kind kind, std::uint8_t flags, Steady::time_point began, std::uint64_t address, std::uint64_t value, ByteView payload = {}) {
-    const bool is_moment = kind == Kind::kSubmitted || kind == Kind::kDelivered || kind == Kind::kRing;  // has no length
+  /// True: the file is full, and what follows should go into the next.
+  bool put(Kind kind, std::uint8_t flags, Steady::time_point began, std::uint64_t address, std::uint64_t value, ByteView payload = {}) {
+    const bool is_moment = kind >= Kind::kSubmitted || kind == Kind::kRing;  // has no length
     const auto took = is_moment ? Steady::duration::zero() : Steady::now() - began;
-    std::array<Byte, 40> head{};
-    store_le64(&head[0], static_cast<std::uint64_t>((began - start_).count()));
+    std::array<Byte, kRecordBytes> head{};
+    store_le64(&head[0], static_cast<std::uint64_t>(std::max(Steady::duration::zero(), began - start_).count()));
     store_le64(&head[8], address);
     store_le64(&head[16], value);
     store_le32(&head[24], static_cast<std::uint32_t>(std::min<std::uint64_t>(static_cast<std::uint64_t>(took.count()), 0xffff'ffff)));
@@ -175,11 +226,21 @@ class Recorder {
     store_le16(&head[34], static_cast<std::uint16_t>(payload.size()));
     std::unique_lock lock(mutex_);
     less_.wait(lock, [this] { return !file_ || filling_.size() < most_waiting_; });
-    if (!file_) return;
+    if (!file_) return false;
+    part_bytes_ += head.size() + payload.size();
     filling_.insert(filling_.end(), head.begin(), head.end());
     filling_.insert(filling_.end(), payload.begin(), payload.end());
     ++records_;
     if (filling_.size() - head.size() - payload.size() < worth_writing_ && filling_.size() >= worth_writing_) more_.notify_one();
+    return part_bytes_ >= part_max();
+  }
+  /// Octets that one file takes.
+  std::uint64_t part_max() const { return options_.record_bytes / 2; }
+  /// What is put from here on goes into the next file.
+  void cut() {
+    const std::lock_guard lock(mutex_);
+    cuts_.push_back({filling_.size(), records_});
+    part_bytes_ = 0;
   }
   /// All that was put is in the file.
   void flush() {
@@ -198,6 +259,23 @@ class Recorder {
   Recorder(ScopeOptions options, const DeviceInfo& info)
       : options_(std::move(options)), info_(info), most_waiting_(std::min<std::size_t>(kWaitingMax, options_.record_bytes / 8)), worth_writing_(most_waiting_ / 8) {}
 
+  struct Cut {
+    std::size_t at;         // in filling_
+    std::uint64_t records;  // before it
+  };
+
+  /// Which recording under this name that is: one more than the one that is there says of itself.
+  static std::uint64_t after(const std::string& path) {
+    std::ifstream former(path, std::ios::binary);
+    std::string line(kMagic.size(), '\0');
+    if (!former.read(line.data(), static_cast<std::streamsize>(line.size())) || line != kMagic) return 1;
+    line.assign(kHeaderMax, '\0');
+    former.getline(line.data(), static_cast<std::streamsize>(line.size()));
+    const Json header = Json::parse(line.c_str(), nullptr, false);
+    const Json number = header.is_object() ? header.value("recording", Json(1u)) : Json(1u);
+    return number.is_number_unsigned() ? number.get<std::uint64_t>() + 1 : 2;
+  }
+
   /// The file of the options, or with "@2" and so on where another card has it; a recording that is there is kept under another name.
   Status choose_path() {
     for (std::size_t n = 1; n <= kAtOnceMax; ++n) {
@@ -205,6 +283,7 @@ class Recorder {
       ESPLANADE_TRY(former, open_file(O_WRONLY | O_CREAT));
       if (::flock(former.get(), LOCK_EX | LOCK_NB) != 0) continue;
       if (::lseek(former.get(), 0, SEEK_END) == 0) return ok();
+      recording_ = after(path_);
       const auto kept = [this](std::size_t age) { return age == 0 ? path_ : fmt::format("{}-{}", path_, age); };
       for (std::size_t age = kFormerMax; age-- > 0;) {
         for (const char* part : {"", ".1"}) {
@@ -223,20 +302,18 @@ class Recorder {
     return fd;
   }
 
-  Status begin() {
+  /// A file for what comes after `records_before`.
+  Status begin(std::uint64_t records_before) {
     ESPLANADE_TRY(fd, open_file(O_WRONLY | O_CREAT | O_TRUNC));
     static_cast<void>(::flock(fd.get(), LOCK_EX | LOCK_NB));  // says that it is in use; a race for it harms nobody
-    const std::string head = std::string(kMagic) + Json{{"program", program_invocation_short_name}, {"pid", ::getpid()},
-        {"unix_ns", std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch() - (Steady::now() - start_)).count()},
-        {"format_version", info_.format_version}, {"build", info_.build}, {"caps", info_.caps}, {"lanes", info_.lanes}, {"queues", info_.queues},
+    const std::string head = std::string(kMagic) + Json{{"program", program_invocation_short_name}, {"pid", ::getpid()}, {"unix_ns", unix_ns_}, {"recording", recording_},
+        {"records_before", records_before}, {"format_version", info_.format_version}, {"build", info_.build}, {"caps", info_.caps}, {"lanes", info_.lanes}, {"queues", info_.queues},
         {"slots", info_.slots}, {"sa_entries", info_.sa_entries}, {"max_packet", info_.max_packet}, {"clock_hz", info_.clock_hz}, {"simulated", info_.simulated}}.dump() + "\n";
     file_ = std::move(fd);
-    written_ = 0;
     return write_out({reinterpret_cast<const Byte*>(head.data()), head.size()});
   }
 
   Status write_out(ByteView octets) {
-    written_ += octets.size();
     while (!octets.empty()) {
       const ssize_t n = ::write(file_.get(), octets.data(), octets.size());
       if (n < 0 && errno == EINTR) continue;
@@ -246,27 +323,33 @@ class Recorder {
     return ok();
   }
 
-  /// `octets`, in the next file where this one would grow above half the limit.
-  Status store(ByteView octets) {
-    if (written_ + octets.size() > options_.record_bytes / 2) {
+  /// `octets`, with the next file begun at each cut.
+  Status store(ByteView octets, std::span<const Cut> cuts) {
+    std::size_t at = 0;
+    for (const Cut& cut : cuts) {
+      ESPLANADE_CHECK(write_out(octets.subspan(at, cut.at - at)));
+      at = cut.at;
       std::rename(path_.c_str(), (path_ + ".1").c_str());
-      ESPLANADE_CHECK(begin());
+      ESPLANADE_CHECK(begin(cut.records));
     }
-    return write_out(octets);
+    return write_out(octets.subspan(at));
   }
 
   void write_all() {
     Bytes writing;
+    std::vector<Cut> cuts;
     std::unique_lock lock(mutex_);
     for (;;) {
       more_.wait_for(lock, kFlushEvery, [this] { return ending_ || flush_ || filling_.size() >= worth_writing_; });
       std::swap(writing, filling_);
+      std::swap(cuts, cuts_);
       flush_ = false;
       writing_ = true;
       const bool last = ending_;
       lock.unlock();
-      const Status stored = writing.empty() ? ok() : store(writing);
+      const Status stored = store(writing, cuts);
       writing.clear();
+      cuts.clear();
       lock.lock();
       if (!stored) {
         log_warn("{}; the recording ends here", stored.error().detail);
@@ -287,13 +370,16 @@ class Recorder {
   const DeviceInfo info_;
   const Steady::time_point start_ = Steady::now();
   const std::size_t most_waiting_, worth_writing_;  // octets
+  const std::int64_t unix_ns_ = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();  // of start_
   std::string path_;
-  std::uint64_t written_ = 0;  // of the present file; the writer's alone
+  std::uint64_t recording_ = 1;  // under this name
   std::thread writer_;
   std::mutex mutex_;  // of all below
   std::condition_variable more_, less_;
   Fd file_;  // none: it could not be written
   Bytes filling_;
+  std::vector<Cut> cuts_;        // of filling_
+  std::uint64_t part_bytes_ = 0;  // put since the last
   std::uint64_t records_ = 0;
   bool flush_ = false, ending_ = false;  // asked for
   bool writing_ = false;                 // what was taken out of filling_
@@ -355,6 +441,10 @@ class ScopeDevice final : public Device {
     const bool secret = is_secret(offset);
     put(Kind::kWrite, secret ? kRedacted : std::uint8_t{0}, began, offset, secret ? 0 : value);
     sas_.write(offset, value);
+    const auto command = static_cast<card::SaCommand>(value);
+    if (recorder_ && offset == reg::kSaCommand.offset && (command == card::SaCommand::kInstall || command == card::SaCommand::kUpdate)) {
+      recorder_->put(Kind::kSa, static_cast<std::uint8_t>(value), began, sas_.index(), 0, sas_.window());
+    }
     note_rings(offset, value);
     return done;
   }
@@ -373,12 +463,13 @@ class ScopeDevice final : public Device {
     return std::unique_ptr<Buffer>(std::move(made));
   }
 
-  void note(Moment moment, std::uint32_t queue, std::uint64_t first, std::uint32_t count) override {
+  void note(Moment moment, std::uint32_t queue, std::uint64_t first, std::uint32_t count, Steady::time_point when) override {
     if (!recorder_) return;
-    const auto now = Steady::now();
+    if (when == Steady::time_point()) when = Steady::now();
     const std::lock_guard lock(mutex_);
-    recorder_->put(moment == Moment::kSubmitted ? Kind::kSubmitted : Kind::kDelivered, 0, now, first, std::uint64_t{count} << 32 | queue);
+    recorder_->put(kind_of(moment), 0, when, first, std::uint64_t{count} << 32 | queue);
   }
+  bool recording() const override { return recorder_ != nullptr; }
 
   void freed(std::uint64_t address) {
     const std::lock_guard lock(mutex_);
@@ -403,7 +494,20 @@ class ScopeDevice final : public Device {
  private:
   void put(Kind kind, std::uint8_t flags, Steady::time_point began, std::uint64_t address, std::uint64_t value) {
     ++transactions_;
-    if (recorder_) recorder_->put(kind, flags, began, address, value);
+    if (!recorder_) return;
+    if (recorder_->put(kind, flags, began, address, value)) next_part();
+  }
+
+  /// A file must be understood without those before it, which may be gone: it begins with the queues and SAs that are there, but for more SAs than a quarter of it holds.
+  void next_part() {
+    recorder_->cut();
+    const auto now = Steady::now();
+    for (const auto& [offset, value] : last_) {
+      const Register r = register_at(offset);
+      if (r.of->offset == reg::kQControl.offset && reg::kQControlEnable.get(value) != 0) recorder_->put(Kind::kQueue, kBefore, now, r.n, value);
+    }
+    if (sas_.size() * (kRecordBytes + SaShadow::kKeyless) > recorder_->part_max() / 4) return;
+    sas_.each([&](std::uint32_t index, ByteView image) { recorder_->put(Kind::kSa, kBefore, now, index, 0, image); });
   }
   void failed(Steady::time_point began, std::uint64_t address, const Error& error) {
     ++transactions_;
@@ -426,10 +530,46 @@ class ScopeDevice final : public Device {
       if (run > at) {
         const ByteView changed = octets.subspan(static_cast<std::size_t>(ring.address + at - address), run - at);
         std::ranges::copy(changed, ring.seen.begin() + static_cast<std::ptrdiff_t>(at));
+        if (ring.kind == Ring::Kind::kSubmission) put_shapes(ring.queue, began, changed);
         recorder_->put(Kind::kRing, static_cast<std::uint8_t>(ring.kind), began, ring.address + at, ring.queue, changed);
       }
       at = std::max(run, at + size);
     }
+  }
+
+  /// Of the packets that these descriptors hand over.
+  void put_shapes(std::uint32_t queue, Steady::time_point began, ByteView descriptors) {
+    namespace desc = card::descriptor;
+    shapes_.assign(descriptors.size() / desc::kSize * kShapeBytes, 0);
+    for (std::size_t i = 0; i * desc::kSize < descriptors.size(); ++i) {
+      const ByteView d = descriptors.subspan(i * desc::kSize, desc::kSize);
+      put_shape(source(d), card::get(d, desc::kOp) == static_cast<std::uint64_t>(card::Op::kDecap), &shapes_[i * kShapeBytes]);
+    }
+    recorder_->put(Kind::kShape, 0, began, 0, queue, shapes_);
+  }
+
+  /// The packet that a descriptor hands over; nothing where it is in no buffer of this program.
+  ByteView source(ByteView descriptor) {
+    namespace desc = card::descriptor;
+    const std::uint64_t address = card::get(descriptor, desc::kSrcAddr);
+    const auto size = static_cast<std::size_t>(card::get(descriptor, desc::kSrcLen));
+    const std::uint64_t segments = card::get(descriptor, desc::kNumSegments);
+    if (segments == 0) return at(address, size);
+    constexpr std::size_t kEntry = 16;  // u64 address, u32 length, u32 0
+    const ByteView list = at(address, static_cast<std::size_t>(segments) * kEntry);
+    gathered_.clear();
+    for (std::size_t i = 0; i < list.size(); i += kEntry) {
+      const ByteView part = at(std::uint64_t{load_le32(&list[i + 4])} << 32 | load_le32(&list[i]), load_le32(&list[i + 8]));
+      if (part.empty() || gathered_.size() + part.size() > size) return {};
+      esplanade::put(gathered_, part);
+    }
+    return gathered_;
+  }
+  ByteView at(std::uint64_t address, std::size_t size) const {
+    auto found = buffers_.upper_bound(address);
+    if (found == buffers_.begin()) return {};
+    const auto& [base, octets] = *--found;
+    return address - base <= octets.size() && size <= octets.size() - (address - base) ? ByteView(octets).subspan(static_cast<std::size_t>(address - base), size) : ByteView();
   }
 
   /// A ring begins when its queue is switched on, and ends with it.
@@ -472,6 +612,7 @@ class ScopeDevice final : public Device {
   std::map<std::uint32_t, std::uint32_t> last_;          // register offset -> last value written
   std::map<std::uint64_t, MutableBytes> buffers_;        // by card address
   std::vector<Ring> rings_;
+  Bytes shapes_, gathered_;                              // of the packets at hand
   std::uint64_t transactions_ = 0;
 
   std::optional<UnixListener> listener_;
@@ -526,18 +667,14 @@ Json ScopeDevice::read_ring(const Json& question) {
   if (!number.is_number_unsigned() || number.get<std::size_t>() >= rings_.size()) return refusal("ring must be a number below that of the rings");
   const Ring& ring = rings_[number.get<std::size_t>()];
   const Json first = question.value("first", Json(0u)), count = question.value("count", Json(1u));
-  if (!first.is_number_unsigned() || !count.is_number_unsigned() || first.get<std::uint64_t>() >= ring.entries ||
+  if (!first.is_number_unsigned() || !count.is_number_unsigned() || first.get<std::uint64_t>() >= ring.entries || count.get<std::uint64_t>() == 0 ||
       count.get<std::uint64_t>() > ring.entries - first.get<std::uint64_t>() || count.get<std::uint64_t>() * ring.entry_bytes > kMemoryMax) {
     return refusal("first and count must lie inside the ring, 64 KiB at most");
   }
   const std::uint64_t address = ring.address + first.get<std::uint64_t>() * ring.entry_bytes;
   const std::size_t size = count.get<std::size_t>() * ring.entry_bytes;
-  for (const auto& [base, octets] : buffers_) {
-    if (address >= base && address - base <= octets.size() && size <= octets.size() - (address - base)) {
-      return {{"octets", to_hex(octets.subspan(static_cast<std::size_t>(address - base), size))}};
-    }
-  }
-  return refusal("the ring lies in no buffer of this program");
+  const ByteView octets = at(address, size);
+  return octets.empty() ? refusal("the ring lies in no buffer of this program") : Json{{"octets", to_hex(octets)}};
 }
 
 Json ScopeDevice::answer(const std::string& text) {

@@ -1,6 +1,6 @@
 // What a debugger sees of a card that a program drives: a recording of every transaction (ESPLANADE_RECORD=FILE) and a socket that
 // answers questions about the card without changing anything (ESPLANADE_SCOPE=PATH). docs/espscope.md has the file and the
-// questions. No key and no packet goes into either.
+// questions. No key and no packet goes into either; of a packet its lengths and the kind of its headers.
 #pragma once
 
 #include <memory>

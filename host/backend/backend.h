@@ -28,6 +28,7 @@ struct Outcome {
   std::uint64_t seq;
   std::uint8_t next_header;
   Bytes packet;
+  std::uint64_t number = 0;  // of the packet in the card's queue, for note_sent()
 };
 
 /// Something that the SA's owner must know: lifetimes, sequence numbers.
@@ -95,6 +96,12 @@ class Backend {
   /// the card is gone: then nothing more will come.
   virtual Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) = 0;
   virtual Status poll_events(std::vector<SaEvent>& out) = 0;
+
+  /// Whether the card's driver records (ESPLANADE_RECORD), so that the two below are worth a look at the clock: when the packet that is submitted next came,
+  /// and that the result of one has gone to where it goes.
+  virtual bool recording() const { return false; }
+  virtual void note_arrival(std::chrono::steady_clock::time_point /*when*/) {}
+  virtual void note_sent(const Outcome& /*outcome*/) {}
 
   /// The cards that carry SAs at once, in the order of their numbers, which begin with 1.
   virtual std::vector<CardView> cards() { return {}; }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 
 #include "esplanade/event_queue.h"
 #include "esplanade/packet_queue.h"
@@ -83,9 +84,11 @@ class CardBackend final : public Backend {
   }
 
   Status submit_encap(SaHandle sa, ByteView packet, std::uint64_t cookie, std::optional<std::array<Byte, 8>> iv) override {
-    return queue_.submit({card::Op::kEncap, static_cast<std::uint32_t>(sa), packet, cookie, iv});
+    return queue_.submit({.op = card::Op::kEncap, .sa_index = static_cast<std::uint32_t>(sa), .packet = packet, .cookie = cookie, .iv = iv, .arrived = std::exchange(arrived_, {})});
   }
-  Status submit_decap(ByteView outer, std::uint64_t cookie) override { return queue_.submit({card::Op::kDecap, 0, outer, cookie}); }
+  Status submit_decap(ByteView outer, std::uint64_t cookie) override {
+    return queue_.submit({.op = card::Op::kDecap, .sa_index = 0, .packet = outer, .cookie = cookie, .arrived = std::exchange(arrived_, {})});
+  }
   std::size_t in_flight() const override { return queue_.in_flight(); }
 
   Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) override {
@@ -99,6 +102,10 @@ class CardBackend final : public Backend {
       std::this_thread::sleep_for(pause);
     }
   }
+
+  bool recording() const override { return device_->recording(); }
+  void note_arrival(Steady::time_point when) override { arrived_ = when; }
+  void note_sent(const Outcome& outcome) override { queue_.note_sent(outcome.number); }
 
   Status poll_events(std::vector<SaEvent>& out) override {
     std::vector<Event> events;
@@ -125,7 +132,7 @@ class CardBackend final : public Backend {
   };
 
   Outcome outcome(const Completed& c) const {
-    Outcome out{c.cookie, c.op, c.status, std::nullopt, c.spi, c.seq, c.next_header, Bytes(c.packet.begin(), c.packet.end())};
+    Outcome out{c.cookie, c.op, c.status, std::nullopt, c.spi, c.seq, c.next_header, Bytes(c.packet.begin(), c.packet.end()), c.number};
     if (sas_.contains(SaHandle{c.sa_index})) out.sa = SaHandle{c.sa_index};
     return out;
   }
@@ -142,6 +149,7 @@ class CardBackend final : public Backend {
   SaTable table_;
   PacketQueue queue_;
   EventQueue events_;
+  Steady::time_point arrived_{};  // of the packet that is submitted next
   std::unordered_map<SaHandle, Sa> sas_;
   std::unordered_map<SaHandle, esp::SaParams> outer_;  // no keys in them
 };

@@ -199,6 +199,19 @@ class FailoverBackend final : public Backend {
     return inside;
   }
 
+  bool recording() const override {
+    return std::ranges::any_of(places_, [](const Place& p) { return p.inner && p.inner->recording(); });
+  }
+  void note_arrival(Steady::time_point when) override {
+    for (Place& p : places_) {
+      if (p.inner) p.inner->note_arrival(when);
+    }
+  }
+  void note_sent(const Outcome& outcome) override {
+    const auto held = outcome.sa ? held_.find(*outcome.sa) : held_.end();
+    if (held != held_.end() && held->second.place != nullptr) held->second.place->inner->note_sent(outcome);
+  }
+
   Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) override {
     const std::size_t before = out.size();
     const auto end = Steady::now() + wait;

@@ -60,9 +60,14 @@ void DataPlane::read_batch(Receive receive) {
   }
 }
 
+void DataPlane::arrives() {
+  arrived_ = backend_.recording() ? Clock::now() : Clock::time_point();
+}
+
 void DataPlane::on_tun() {
   read_batch([this] {
     const auto got = tun_.read([this](ByteView packet) {
+      arrives();
       ++counters_.tun_in;
       from_tun(packet);
     });
@@ -80,6 +85,7 @@ void DataPlane::on_outside(Outside::Channel channel) {
   outside_.receive(
       channel, most,
       [this, channel](MutableBytes packet, const Path& path) {
+        arrives();
         return Outside::is_udp(channel) ? from_udp(packet, path) : from_raw(packet, channel, path);
       },
       [this](const TooBig& error) { path_told(error); });
@@ -221,7 +227,10 @@ void DataPlane::outbound_ready(std::uint32_t reqid) {
   if (found == waiting_.end()) return;
   const auto packets = std::move(found->second.packets);
   waiting_.erase(found);
-  for (const auto& [since, packet] : packets) protect(*policy, packet);
+  for (const auto& [since, packet] : packets) {
+    arrived_ = since;
+    protect(*policy, packet);
+  }
 }
 
 void DataPlane::acquire_failed(std::uint32_t reqid, bool silent) {
@@ -266,10 +275,12 @@ std::size_t DataPlane::num_waiting() const {
 }
 
 Status DataPlane::try_submit(const Job& job, ByteView packet) {
+  if (backend_.recording()) backend_.note_arrival(job.arrived);
   return job.encap ? backend_.submit_encap(*job.encap, packet, cookie_of(job)) : backend_.submit_decap(packet, cookie_of(job));
 }
 
-void DataPlane::submit(const Job& job, ByteView packet) {
+void DataPlane::submit(Job job, ByteView packet) {
+  job.arrived = arrived_;
   if (lost_) return counters_.drop(Drop::kCardLost);
   if (drained_) return counters_.drop(Drop::kDrained);
   if (backlog_.empty()) {
@@ -330,12 +341,17 @@ void DataPlane::finish_encap(const host::Outcome& outcome) {
   const std::size_t mtu = path_mtu(*policy, *sa);
   if (outcome.packet.size() > mtu) ++counters_.outer_fragmented;
   outside_.send_ipsec(outcome.packet, mtu, sa->natt ? sa->natt->dst_port : std::uint16_t{0});
+  passes(outcome);
 }
 
 void DataPlane::add_ah(std::uint32_t reqid, ByteView esp_packet) {
   const Sa* ah = sad_.outbound(reqid, esp::Protocol::kAh, esp_packet.size());
   if (ah == nullptr || !sad_.reserve(ah->handle, esp_packet.size())) return counters_.drop(Drop::kNotOfSa);
   submit({ah->handle, esp_packet.size()}, lacks_number(esp_packet) ? ByteView(numbered(esp_packet)) : esp_packet);
+}
+
+void DataPlane::passes(const host::Outcome& outcome) {
+  if (backend_.recording()) passed_.push_back(&outcome);
 }
 
 void DataPlane::pass_on() {
@@ -346,6 +362,8 @@ void DataPlane::pass_on() {
   counters_.udp_esp_out += sent.udp;
   counters_.raw_esp_out += sent.raw;
   counters_.drop(Drop::kOutsideSend, sent.failed);
+  for (const host::Outcome* outcome : passed_) backend_.note_sent(*outcome);
+  passed_.clear();
 }
 
 void DataPlane::finish_decap(const host::Outcome& outcome) {
@@ -362,6 +380,7 @@ void DataPlane::finish_decap(const host::Outcome& outcome) {
   const auto flow = inbound_flows_.of(outcome.packet, Clock::now());
   if (!flow || !policies_.inbound_allowed(*policy, *flow)) return counters_.drop(flow && flow->unclear ? Drop::kFragment : Drop::kSelector);
   tun_.write(outcome.packet);
+  passes(outcome);
 }
 
 void DataPlane::set_lost(const std::string& why) {

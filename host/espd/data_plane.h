@@ -57,6 +57,7 @@ class DataPlane {
     std::optional<host::SaHandle> encap;
     std::size_t bytes = 0;             // that lifetimes count
     std::uint32_t bundle_reqid = 0;  // of the policy whose AH is still to be put around, or was taken off
+    Clock::time_point arrived{};
   };
 
  private:
@@ -78,14 +79,16 @@ class DataPlane {
   void send_clear(ByteView packet);
   void wait_for_sa(const Policy& policy, ByteView packet);
   void ask(const Policy& policy, Waiting& waiting, Clock::time_point now);
-  void submit(const Job& job, ByteView packet);
+  void submit(Job job, ByteView packet);
   Status try_submit(const Job& job, ByteView packet);
   void drain_backlog();
   void finish(const host::Outcome& outcome);
   void add_ah(std::uint32_t reqid, ByteView esp_packet);
   void finish_encap(const host::Outcome& outcome);
   void finish_decap(const host::Outcome& outcome);
+  void passes(const host::Outcome& outcome);
   void pass_on();
+  void arrives();
 
   host::Backend& backend_;
   Sad& sad_;
@@ -95,6 +98,7 @@ class DataPlane {
   Counters& counters_;
   Hooks hooks_;
   bool lost_ = false, drained_ = false;
+  Clock::time_point arrived_;  // the packet that is handled, where that is recorded
   Fallback fallback_;
   FlowTracker outbound_flows_, inbound_flows_;
   PathMtu path_mtu_;
@@ -102,6 +106,7 @@ class DataPlane {
   std::unordered_map<std::uint32_t, Waiting> waiting_;  // by reqid
   std::deque<std::pair<Job, Bytes>> backlog_;
   std::vector<host::Outcome> outcomes_;
+  std::vector<const host::Outcome*> passed_;  // of them, on their way; where they are recorded
 };
 
 }  // namespace esplanade::espd

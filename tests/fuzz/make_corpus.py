@@ -89,6 +89,14 @@ def main():
     key = lambda kind, n: ext(kind, struct.pack("<HH", n * 8, 0) + bytes(range(1, n + 1)) + bytes(-(n + 8) % 8))
     put("fuzz_pfkey", "add", bytes([0]) + message(3, sa_ext + address(5, 1) + address(6, 2) + key(8, 20) + key(9, 24) + life + sa2))
     frame = bytes([4, 0, 0, 0]) + struct.pack(">HH", 4500, 4500) + bytes([192, 0, 2, 1]) + bytes(12) + bytes([192, 0, 2, 2]) + bytes(12)
+    # Plans of a replay: SAs of all kinds (flags, cipher, authentication in the first word of an entry), and packets of them.
+    def entry(first, spi=0x1001):
+        return struct.pack("<IIIIQ", first, spi, 64 | 64 << 16, 0, 0).ljust(80, b"\0") + bytes([192, 0, 2, 1]).ljust(16, b"\0") + bytes([192, 0, 2, 2]).ljust(16, b"\0") + bytes(16)
+    packets = [f"packet 0 {n} {90 + n} 2 0 {size} 9216 {version} {flags} {protocol} {head} {size} 4097 {5 + n} {status} 1 62 {5 + n} 4 0 300"
+               for n, (size, version, flags, protocol, head, status) in enumerate(
+                   ((120, 4, 1, 50, 20, 0), (120, 4, 1, 50, 20, 15), (128, 4, 1, 17, 24, 16), (180, 6, 1, 51, 40, 0), (180, 6, 1, 50, 72, 18), (60, 4, 3, 50, 20, 10), (40, 4, 0, 0, 24, 9), (1, 0, 0, 0, 0, -1)))]
+    for name, first in (("esp", 1 << 7 | 2 << 12 | 2 << 16), ("transport", 1 << 1 | 1 << 12 | 1 << 16), ("ah", 1 << 2 | 1 << 3 | 1 << 8 | 2 << 16), ("natt", 1 << 4 | 1 << 5 | 1 << 7 | 2 << 16)):
+        put("fuzz_replay", name, "\n".join(["queue 0 6 1 0", f"sa 1 1 {entry(first).hex()}", *packets, "ring 0", "await 0 0", "event 200 2 0 20", f"sa 1 5 {entry(first).hex()}", "remove 1"]).encode() + b"\n")
     put("fuzz_pfkey", "frame", bytes([1]) + frame + bytes(28))
     put("fuzz_pfkey", "keepalive", bytes([1, 4, 1]) + frame[2:])
 

@@ -4,7 +4,7 @@
 set -eu
 source=$1
 build=$2
-targets="fuzz_wire fuzz_engine fuzz_config fuzz_pfkey fuzz_record"
+targets="fuzz_wire fuzz_engine fuzz_config fuzz_pfkey fuzz_record fuzz_replay"
 command -v clang++ >/dev/null || { echo "no clang++: nothing fuzzed"; exit 77; }
 cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang \
   -DCMAKE_CXX_COMPILER=clang++ -DESPLANADE_FUZZ=ON -DESPLANADE_SANITIZE=address,undefined >"$build.log" 2>&1 ||

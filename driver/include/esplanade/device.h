@@ -56,9 +56,12 @@ class Device {
   virtual Result<std::unique_ptr<Buffer>> allocate(std::size_t bytes) = 0;
 
   /// What happens to packets outside the card, for those that write it down: nothing else comes of it. kSubmitted: number `first` of the queue begins a
-  /// batch for the next doorbell; kDelivered: the program has taken the results of `count` packets from `first` on.
-  enum class Moment : std::uint8_t { kSubmitted, kDelivered };
-  virtual void note(Moment, std::uint32_t /*queue*/, std::uint64_t /*first*/, std::uint32_t /*count*/) {}
+  /// batch for the next doorbell; kDelivered: the program has taken the results of `count` packets from `first` on; kArrived: the program got the packet from
+  /// where it comes from (espd: TUN or socket); kSent: its result is where it goes to. `when`: none is now.
+  enum class Moment : std::uint8_t { kSubmitted, kDelivered, kArrived, kSent };
+  virtual void note(Moment, std::uint32_t /*queue*/, std::uint64_t /*first*/, std::uint32_t /*count*/, std::chrono::steady_clock::time_point /*when*/ = {}) {}
+  /// Whether moments are written down, so that nobody need look at the clock for nothing.
+  virtual bool recording() const { return false; }
 };
 
 }  // namespace esplanade

@@ -32,6 +32,7 @@ struct Submission {
   std::span<const ByteView> pieces = {};                 // copied by submit(), one behind the other
   std::span<const Segment> source = {};                  // up to kMaxSegments; more than one needs CAPS.SCATTER_GATHER
   std::span<const Segment> destination = {};             // the same for the result; empty: the queue's own buffer
+  std::chrono::steady_clock::time_point arrived = {};    // when the program got it, for a recording (Device::recording()); none: not told
 };
 
 /// What the card said of one packet. `packet` is valid inside the callback only.
@@ -46,6 +47,7 @@ struct Completed {
   std::array<std::uint32_t, 5> cycles;  // fetched, started, ciphered, hashed, done; low 32 bits of CYCLES
   std::uint32_t len;                    // of the result; 0 unless status is kOk
   ByteView packet;                      // empty unless status is kOk and the result is in the queue's own buffer
+  std::uint64_t number;                 // of the packet in its queue, from 0
 };
 
 /// How often a queue's packets ended with a status, modulo 2^32. card::name_of gives the status its name.
@@ -85,6 +87,8 @@ class PacketQueue {
   /// A card that is silent for long with packets inside is asked for the reason: kDeviceLost; kState with the card's own
   /// words when it stopped the queue; kMalformed when a completion got lost; kTimeout when it hangs.
   Status reap(const std::function<void(const Completed&)>& done);
+  /// For a recording: the result of packet Completed::number has gone to where the program sends it.
+  void note_sent(std::uint64_t packet) { device_->note(Device::Moment::kSent, number_, packet, 1); }
   /// Submitted and not yet reaped.
   std::size_t in_flight() const { return static_cast<std::size_t>(produced_ - consumed_); }
   std::size_t capacity() const { return slots_.size() / 2; }

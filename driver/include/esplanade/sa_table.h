@@ -61,6 +61,8 @@ class SaTable {
   static std::string lacking(const esp::SaParams& sa, std::uint32_t caps, std::uint32_t replay_max);
   /// The SA entry as the card takes it (format SaEntry). It holds the keys of `sa`: the caller wipes it.
   static std::array<Byte, card::sa_entry::kSize> encode(const esp::SaParams& sa, std::uint32_t caps);
+  /// The SA that an entry (format SaEntry, whole) asks for, without its keys. kBadConfig: an algorithm or DF policy that is none.
+  static Result<esp::SaParams> decode(ByteView entry);
 
  private:
   explicit SaTable(Device& device);

@@ -5,19 +5,25 @@ import itertools
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
-from scope import bundle, doctor, recording as rec, report, state
+from scope import bundle, doctor, recording as rec, replays, report, state
 from scope.cardmap import CardMap, ScopeError
 from scope.journeys import named, statistics
 from scope.live import Live
+
+
+BEFORE_IT, BEHIND_IT = 2000, 500  # cycles of waves around what is looked for
+OF_THE_RECORDED = ("ESPLANADE_RECORD", "ESPLANADE_SCOPE", "ESPLANADE_SIM_RECORD", "ESPLANADE_SIM_CONTROL", "ESPLANADE_SIM_STATS", "ESPLANADE_SIM_WAVE")  # places of the program that was recorded
 
 
 def table(rows, columns):
@@ -32,6 +38,14 @@ def tell(options, data, text, anomalies=()):
     """Anomalies first, then the text; or all as JSON. Exit status 1 when something is wrong."""
     print(json.dumps(data | {"anomalies": list(anomalies)}, indent=1) if options.json else "\n".join([f"! {a}" for a in anomalies] + [text]))
     return 1 if anomalies else 0
+
+
+def opened(options):
+    """The recording, with what is not in it told: before the text, or beside a list of JSON."""
+    recording = rec.Recording(options.recording)
+    for note in recording.notes():
+        print(f"note: {note}", file=sys.stderr if getattr(options, "json", False) else sys.stdout)
+    return recording
 
 
 def connected(options):
@@ -110,11 +124,11 @@ def check(options):
     """assert: invariants, live or of a recording."""
     card = CardMap()
     if options.recording:
-        _, journeys = statistics(card, rec.Recording(options.recording))
+        figures, journeys = statistics(card, opened(options))
         wrong = [f"record {n}: {t}" for n, t in journeys.wrong] + ([f"and {more} more"] if (more := journeys.broken - len(journeys.wrong)) else [])
         wrong += [f"packet {p.name}{'' if p.sa_index is None else f' of SA {p.sa_index}'} was never completed, and a later one was" for p in journeys.lost]
         said, broken = f"{journeys.count} packets, {journeys.records} records: ", journeys.broken + len(journeys.lost)
-        return tell(options, {"packets": journeys.count}, said + (f"{broken} broken" if broken else "every invariant holds"), wrong)
+        return tell(options, {"packets": journeys.count, "lost_records": figures["lost_records"]}, said + (f"{broken} broken" if broken else "every invariant holds"), wrong)
     live = Live(options.socket)
     end = time.monotonic() + options.seconds
     while not (wrong := everything_wrong(card, live)) and time.monotonic() < end:
@@ -170,15 +184,15 @@ def record(options):
 
 def asked_for(card, options, r):
     name = card.name_at(r.address) if r.kind in ("read", "write") else ""
-    of_queue = r.of_queue == options.queue if r.kind in ("ring", *rec.MOMENTS) else name.startswith(("SQ_", "CQ_", "Q_")) and name.endswith(f"[{options.queue}]")
+    of_queue = r.of_queue == options.queue if r.kind in ("ring", "shape", *rec.MOMENTS) else name.startswith(("SQ_", "CQ_", "Q_")) and name.endswith(f"[{options.queue}]")
     return ((not options.kind or r.kind in options.kind) and (not options.register or options.register.upper() in name) and (options.queue is None or of_queue)
             and (options.thread is None or r.thread == options.thread) and options.since <= r.ns / 1e6 <= options.until
-            and (options.sa is None or r.kind == "ring" and any(e["SaIndex"] == options.sa for e in rec.entries(card, r))))
+            and (options.sa is None or r.kind == "ring" and any(e["SaIndex"] == options.sa for e in rec.entries(card, r)) or r.kind == "sa" and r.address == options.sa))
 
 
 def show(options):
     card = CardMap()
-    for r in filter(partial(asked_for, card, options), rec.Recording(options.recording).records):
+    for r in filter(partial(asked_for, card, options), opened(options).records):
         if options.json:
             print(json.dumps({"number": r.number, "ms": r.ns / 1e6, "us": r.duration / 1e3, "thread": r.thread, "kind": r.kind, "address": r.address,
                               "name": card.name_at(r.address) if r.kind in ("read", "write") else None, "value": None if r.redacted else r.value, "text": rec.text_of(card, r)}))
@@ -203,7 +217,7 @@ def diff(options):
 
 
 def stats(options):
-    found, _ = statistics(CardMap(), rec.Recording(options.recording))
+    found, _ = statistics(CardMap(), opened(options))
     us = lambda s: f"median {s['p50'] / 1e3:.1f} us, 90 % {s['p90'] / 1e3:.1f}, 99 % {s['p99'] / 1e3:.1f}, most {s['max'] / 1e3:.1f}"
     text = [f"{found['records']} records of {found['threads']} thread(s) in {found['seconds']:.3f} s; largest gap {found['largest_gap_ns'] / 1e6:.3f} ms"]
     text += [f"  {kind:9} {s['count']:>8} x  {us(s)}" for kind, s in found["duration_ns"].items()]
@@ -213,6 +227,8 @@ def stats(options):
         text.append(f"  doorbell to completion  {us(s)}")
         most = max(s["histogram"].values())
         text += [f"    {int(low) / 1e3:>12,.1f} us and up {n:>8} {'#' * max(1, round(40 * n / most))}" for low, n in s["histogram"].items()]
+    if s := found["arrived_to_sent_ns"]:
+        text.append(f"  read to sent            {us(s)}")
     if s := found["card_cycles"]:
         text.append(f"  in the card             median {s['p50']} cycles, 90 % {s['p90']}, 99 % {s['p99']}, most {s['max']}")
     print(json.dumps(found, indent=1) if options.json else "\n".join(text + [f"! {error}" for error in found["errors"]]))
@@ -220,7 +236,7 @@ def stats(options):
 
 
 def journey(options):
-    recording = rec.Recording(options.recording)
+    recording = opened(options)
     clock, program = recording.header["clock_hz"], recording.header.get("program", "?")
     fits, found = named(options.packet or ""), []
 
@@ -245,21 +261,73 @@ def journey(options):
     return 0
 
 
+def beside(program, given=None):
+    """A program of the same build or installation."""
+    return given or shutil.which(program) or str(Path(sys.argv[0]).absolute().parent / program)
+
+
+def of_simulator(options, recording, wave):
+    """esp-card-sim on a recording of its own: to the cycle."""
+    done = subprocess.run([beside("esp-card-sim", options.simulator), "--replay", recording, *(["--wave", wave] if wave else [])], capture_output=True, text=True, errors="replace", check=False)
+    return done.returncode, (done.stdout + done.stderr).strip()
+
+
 def replay(options):
-    """A recording of the simulator, against the simulator."""
+    """A recording against the simulated card: the simulator's own to the cycle, a driver's as far as it goes."""
     with open(options.recording, "rb") as file:
-        if file.read(8) != b"ESPREC1\n":
-            raise ScopeError(f"{options.recording}: a driver's recording has no packets to replay: record with ESPLANADE_SIM_RECORD=FILE, which keeps all that the card saw")
-    simulator = options.simulator or shutil.which("esp-card-sim") or str(Path(sys.argv[0]).absolute().parent / "esp-card-sim")
-    run = lambda *more: subprocess.run([simulator, "--replay", options.recording, *more], capture_output=True, text=True, errors="replace", check=False)
-    done = run(*(["--wave", options.wave] if options.wave else []))
-    print((done.stdout + done.stderr).strip())
-    at = re.search(r"^divergence at cycle (\d+)", done.stdout, re.M)
+        of_driver = file.read(8) == rec.MAGIC
+    if of_driver:
+        return replay_driver(options)
+    if given := [f"--{name.replace('_', '-')}" for name in ("seed", "model", "record", "sim_record", "sound") if getattr(options, name)]:
+        raise ScopeError(f"{options.recording} is not a driver's recording: {', '.join(given)} is for those")
+    status, said = of_simulator(options, options.recording, options.wave)
+    print(said)
+    at = re.search(r"^divergence at cycle (\d+)", said, re.M)
     if at and options.wave_at_divergence:
-        first, last = max(0, int(at[1]) - 2000), int(at[1]) + 500
-        run("--wave", f"{options.wave_at_divergence}:{first}:{last}")
-        print(f"waves of cycles {first} to {last}: {options.wave_at_divergence}")
-    return done.returncode
+        waves(options, options.recording, options.wave_at_divergence, int(at[1]), int(at[1]))
+    return status
+
+
+def waves(options, recording, file, first, last):
+    first, last = max(0, first - BEFORE_IT), last + BEHIND_IT
+    status, said = of_simulator(options, recording, f"{file}:{first}:{last}")
+    if not Path(file).exists():
+        raise ScopeError(f"no waves came of the simulator's recording {recording} (exit status {status}): {said}")
+    print(f"waves of cycles {first} to {last}: {file}")
+
+
+def replay_driver(options):
+    recording = opened(options)
+    seed = int(os.environ.get("ESPLANADE_SEED") or secrets.randbelow(1 << 32)) if options.seed is None else options.seed
+    file, _, when = (options.wave or "").partition(":")
+    packet = re.fullmatch(r"q(\d+):(\d+)", when)
+    wanted = bool(options.wave or options.wave_at_divergence)
+    environment = {k: v for k, v in os.environ.items() if k not in OF_THE_RECORDED}
+    environment |= {k: v for k, v in {"ESPLANADE_SIM_MODEL": options.model, "ESPLANADE_SIM": options.simulator and str(Path(options.simulator).resolve()),
+                                      "ESPLANADE_RECORD": options.record and str(Path(options.record).resolve()),
+                                      "ESPLANADE_SIM_RECORD": options.sim_record and str(Path(options.sim_record).resolve())}.items() if v}
+    if wanted and environment.get("ESPLANADE_SIM_MODEL") == "functional":
+        raise ScopeError("the functional model has no waves: --model rtl")
+    with tempfile.TemporaryDirectory(prefix="espscope-") as folder:
+        if wanted:  # what the card saw, so that the waves are of the same cycles
+            seen = environment.setdefault("ESPLANADE_SIM_RECORD", f"{folder}/card.rec")
+        print(f"stand-in keys and packets: --seed {seed}", flush=True)
+        plan = replays.Plan(CardMap(), recording)
+        told = replays.run(beside("esp-replay"), plan, environment, seed, *(["--sound"] if options.sound else []), *(["--watch", when[1:]] if packet else []))
+        found = told["divergence"]
+        told["broken"] = [] if found or told["stopped"] else plan.broken()
+        print("\n".join(replays.summary(plan, told)))
+        if found and options.wave_at_divergence:
+            if not found["cycles"]:
+                raise ScopeError(f"nobody can say at which cycle {found['where']} diverges: ask for waves by a trigger")
+            waves(options, seen, options.wave_at_divergence, *found["cycles"])
+        if packet:
+            if not told["watched"]:
+                raise ScopeError(f"packet {when} did not come out of the card in the replay")
+            waves(options, seen, file, *told["watched"])
+        elif options.wave:
+            print(of_simulator(options, seen, options.wave)[1])
+    return 1 if found or told["broken"] else 0
 
 
 def examine(options):
@@ -373,10 +441,15 @@ def parser():
     p.add_argument("packet", nargs="?", help="17, q1:17, spi=0x1000 or spi=0x1000,seq=5; none: all")
     for name, text in (("--perfetto", "as Chrome trace JSON"), ("--pcapng", "as comments in a capture"), ("--html", "as a page that opens offline")):
         p.add_argument(name, metavar="FILE", help=text)
-    p = add("replay", replay, "a recording of the simulator, cycle by cycle, with waves where asked", "recording", live=False, as_json=False)
-    p.add_argument("--wave", metavar="FILE:WHEN", help="waves from a trigger on, or of FROM:TO cycles")
+    p = add("replay", replay, "a recording against the simulated card: the simulator's to the cycle, a driver's as far as it goes; with waves where asked", "recording", live=False, as_json=False)
+    p.add_argument("--wave", metavar="FILE:WHEN", help="waves from a trigger on, of FROM:TO cycles or, of a driver's recording, around a packet (q0:17)")
     p.add_argument("--wave-at-divergence", metavar="FILE", help="waves around the first cycle that differs")
     p.add_argument("--simulator", help="esp-card-sim of that card")
+    p.add_argument("--model", choices=("rtl", "functional"), help="of a driver's recording: on which model (ESPLANADE_SIM_MODEL, rtl)")
+    p.add_argument("--seed", type=int, help="of a driver's recording: of the keys and packets in the place of those that it does not have")
+    p.add_argument("--sound", action="store_true", help="of a driver's recording: a packet that was refused for its content (BadIcv, ...) comes unharmed")
+    p.add_argument("--record", metavar="FILE", help="of a driver's recording: the driver's recording of the replay")
+    p.add_argument("--sim-record", metavar="FILE", help="of a driver's recording: the simulator's recording of the replay")
     p = add("inject", inject, "a fault of the simulation, by name", live=False, as_json=False)
     p.add_argument("point", help="as esp-card-sim --faults lists them")
     p.add_argument("parameter", nargs="*", metavar="KEY=VALUE")

@@ -11,12 +11,18 @@ from scope.cardmap import RINGS, ScopeError
 
 MAGIC = b"ESPDRV1\n"
 HEAD = struct.Struct("<QQQIIBBHI")
-KINDS = {1: "read", 2: "write", 3: "allocate", 4: "free", 5: "to-card", 6: "from-card", 7: "ring", 8: "error", 9: "submitted", 10: "delivered"}
-MOMENTS = ("submitted", "delivered")
+KINDS = {1: "read", 2: "write", 3: "allocate", 4: "free", 5: "to-card", 6: "from-card", 7: "ring", 8: "error", 9: "submitted", 10: "delivered",
+         11: "sa", 12: "shape", 13: "arrived", 14: "sent", 15: "queue"}
+MOMENTS = ("submitted", "delivered", "arrived", "sent")
+SA_KEYLESS = 128  # octets of an SA entry before its keys
+BEFORE = 0  # flags of an SA or a queue that was there when its file began
+SHAPE = struct.Struct("<BBBxHHII")
+KEPT = 5  # recordings under one name
 RUN_MAX = 1 << 16  # packets of one moment
 HEAD_MAX = 64 * 1024
 SIZES = {"lanes": range(64), "queues": range(64), "clock_hz": range(1_000_000, 1 << 32), "max_packet": range(1 << 16), "sa_entries": range(1 << 20),
          "slots": range(1 << 16), "unix_ns": range(1 << 64)}
+MARKS = {"records_before": range(1 << 63), "recording": range(1, 1 << 63)}  # of a driver that says what is lost, and records what a replay needs
 APART_MAX = 1 << 18  # what one run may have done and the other not yet, while they are compared
 VOLATILE = ("CYCLES", "BUSY_CYCLES", "SECONDS", "BASE", "SA_STATUS", "CQ_TAIL", "EVENT_TAIL", "SQ_HEAD", "BUILD", "Q_STATUS")
 
@@ -38,9 +44,32 @@ class Record(collections.namedtuple("Record", "number ns address value duration 
         """Of a moment."""
         return self.value >> 32
 
+    @property
+    def before(self):
+        """It tells of an SA or a queue that was there when its file began."""
+        return self.kind in ("sa", "queue") and self.flags == BEFORE
+
+    @property
+    def shapes(self):
+        return [Shape(*fields) for fields in SHAPE.iter_unpack(self.payload)]
+
+
+class Shape(collections.namedtuple("Shape", "version flags protocol header_bytes total_bytes spi seq")):
+    """What a recording has of a packet's headers. `version` 0: the packet was in no buffer that the driver knows; `spi` and the low word of `seq`: of one to be
+    decapsulated."""
+    __slots__ = ()
+    sound = property(lambda self: bool(self.flags & 1))
+    fragment = property(lambda self: bool(self.flags & 2))
+
+    def __str__(self):
+        if not self.sound:
+            return f"IPv{self.version}, header not sound" if self.version else "not seen"
+        return (f"IPv{self.version}, header {self.header_bytes} of {self.total_bytes} bytes, protocol {self.protocol}{', fragment' if self.fragment else ''}"
+                + (f", SPI 0x{self.spi:x} seq {self.seq}" if self.spi else ""))
+
 
 def parse(file, name, number=0):
-    """(header, iterator over the records, the first of which has this number); ScopeError names file, offset and what is wrong. A file that ends
+    """(header, iterator over the records, the first of which has this number, or the one that the header says); ScopeError names file, offset and what is wrong. A file that ends
     inside a record is one whose program was killed: what is whole counts."""
     def bad(at, what):
         return ScopeError(f"{name}: octet {at}: {what}")
@@ -54,7 +83,7 @@ def parse(file, name, number=0):
         header = dict(json.loads(line))
     except (ValueError, TypeError, RecursionError) as error:
         raise bad(len(MAGIC), f"the header is no JSON object: {error}") from error
-    for key, allowed in SIZES.items():
+    for key, allowed in (SIZES | {key: allowed for key, allowed in MARKS.items() if key in header}).items():
         if type(value := header.get(key)) is not int or value not in allowed:
             raise bad(len(MAGIC), f"{key} is {value!r:.80}, not a number from {allowed.start} to {allowed[-1]}")
 
@@ -71,7 +100,13 @@ def parse(file, name, number=0):
                     raise bad(at, f"record {number} has {length} octets of a {RINGS[flags][0]} ring")
             elif kind in MOMENTS and not 0 < value >> 32 <= RUN_MAX:
                 raise bad(at, f"record {number} is of {value >> 32} packets")
-            elif length and kind != "error":
+            elif kind == "sa" and (length != SA_KEYLESS or address not in SIZES["sa_entries"] or flags not in (BEFORE, 1, 5)):
+                raise bad(at, f"record {number} is of an SA {address}, with {length} octets after command {flags}")
+            elif kind == "queue" and address not in SIZES["queues"]:
+                raise bad(at, f"record {number} is of queue {address}")
+            elif kind == "shape" and (length % SHAPE.size or not length):
+                raise bad(at, f"record {number} has {length} octets of packets' shapes")
+            elif length and kind not in ("error", "sa", "shape"):
                 raise bad(at, f"record {number} is a {kind} with {length} octets")
             payload = file.read(length)
             if len(payload) < length:
@@ -79,29 +114,48 @@ def parse(file, name, number=0):
             yield Record(number, ns, address, value, duration, thread, kind, flags, payload)
             number += 1
             at += HEAD.size + length
-    return header, records(len(MAGIC) + len(line), number)
+    return header, records(len(MAGIC) + len(line), header.get("records_before", number))
 
 
 class Recording:
     """One recording: FILE, and FILE.1 before it where the limit was reached. `records` reads it from the beginning, and keeps nothing."""
 
     def __init__(self, path):
-        former = Path(f"{path}.1")
-        self.truncated = former.exists()  # packets were submitted before it begins
-        self._files = ([former] if self.truncated else []) + [Path(path)]
-        for file in self._files:
-            if not file.is_file():
-                raise ScopeError(f"{file}: no such file")
-            with open(file, "rb") as opened:
-                self.header = parse(opened, file)[0]
+        former, self.path = Path(f"{path}.1"), Path(path)
+        if not self.path.is_file():
+            raise ScopeError(f"{path}: no such file")
+        self.header, self._files = self._head(path), [self.path]
+        before = self.header.get("records_before")
+        if former.exists():
+            head = self._head(former)
+            if before is None or before and all(head.get(k) == self.header[k] for k in ("unix_ns", "recording")) and head.get("records_before", before) < before:
+                self._files.insert(0, former)
+                self.header, before = head, head.get("records_before")
+        self.lost = before  # records that it began with and that are gone; None: its driver did not say
+        self.truncated = len(self._files) > 1 if before is None else before > 0  # packets were submitted before it begins
+
+    @staticmethod
+    def _head(path):
+        with open(path, "rb") as opened:
+            return parse(opened, path)[0]
+
+    def notes(self):
+        """What a reader must know of what is not in it, in lines."""
+        if self.lost:
+            yield f"the first {self.lost} records of this recording are lost: it grew beyond ESPLANADE_RECORD_MIB"
+        elif self.lost is None and self.truncated:
+            yield "records before these may be lost: the driver that made this recording did not say"
+        if (number := self.header.get("recording", 1)) > KEPT:
+            yield f"recording {number} under its name, which keeps {KEPT}: what was recorded before those is gone"
 
     @property
     def records(self):
         number = 0
-        for file in self._files:
+        for n, file in enumerate(self._files):
             with open(file, "rb") as opened:
                 for record in parse(opened, file, number)[1]:
-                    yield record
+                    if n == 0 or not record.before:  # what it tells is known
+                        yield record
                     number = record.number + 1
 
 
@@ -123,6 +177,15 @@ def text_of(card, record):
         return f"{RINGS[record.flags][0]:9} queue {record.value}: " + "; ".join(entry_text(card, record.flags, e) for e in entries(card, record))
     if kind == "error":
         return f"error     at 0x{record.address:x}: {printable(record.payload)}"
+    if kind == "sa":
+        e = card.decode("SaEntry", record.payload.ljust(card.formats["SaEntry"][0], b"\0"))
+        said = "there before" if record.before else card.enum("SaCommand", record.flags)
+        return (f"sa        {record.address} {said}: {'out' if e['Outbound'] else 'in'} SPI 0x{e['Spi']:x} {'AH' if e['Ah'] else card.enum('Cipher', e['Cipher'])} "
+                f"{card.enum('Auth', e['Auth'])}{' transport' if e['Transport'] else ''}{' ESN' if e['Esn'] else ''} seq {e['Seq']}")
+    if kind == "shape":
+        return f"shape     queue {record.of_queue}: " + "; ".join(map(str, record.shapes))
+    if kind == "queue":
+        return f"queue     {record.address} there before: Q_CONTROL 0x{record.value:x}"
     if kind in MOMENTS:
         last = record.address + record.packets - 1
         return f"{kind:9} queue {record.of_queue}: #{record.address}" + (" and on" if kind == "submitted" else f" to #{last}" if record.packets > 1 else "")
@@ -148,7 +211,7 @@ def normal(card, recording):
     for record in recording.records:
         if record.kind in ("read", "write"):
             name = card.name_at(record.address)
-            if name.startswith(("CQ_HEAD", "SQ_TAIL")) or record.kind == "read" and any(v in name for v in VOLATILE):
+            if name.startswith(("CQ_HEAD", "SQ_TAIL")) or record.kind == "read" and (any(v in name for v in VOLATILE) or name.startswith("Q_CONTROL") and record.value & 1):  # a slow card is asked whether it lives
                 continue
             yield "registers", record, f"{record.kind} {name}" + ("" if "BASE" in name else " redacted" if record.redacted else f" 0x{record.value:x}")
         elif record.kind == "ring":

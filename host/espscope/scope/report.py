@@ -4,7 +4,7 @@ import itertools
 import json
 import struct
 
-STAGES = ("wait for SA and slot", "cipher", "hash and ICV", "result to memory, in order")
+STAGES = ("packet read (DMA), SA, slot", "cipher", "hash and ICV", "result to memory, in order")
 PACKETS_DRAWN = 2000
 
 
@@ -18,23 +18,33 @@ def stages(packet):
 
 
 def steps(packet, clock_hz):
-    """Rows of one packet's way: (what, host time in us or None, cycle or None, what it took)."""
-    us = lambda ns: None if ns is None else ns / 1e3
+    """Rows of one packet's way: (what, host time in us or None, cycle or None, what it took). Where the card's clock goes evenly each row has both, the one that is not
+    recorded as far as it can be told."""
+    c, zero = packet.cycles, packet.card_zero and sum(packet.card_zero) / 2
+    at = lambda ns: (ns / 1e3, None if zero is None else max(0, round((ns - zero) * clock_hz / 1e9)))
+    on = lambda cycle: (None if zero is None else (zero + cycle * 1e9 / clock_hz) / 1e3, cycle)
     since = lambda then, now, what: "" if then is None else f"{(now - then) / 1e3:.1f} us since {what}"
-    rows = [] if packet.submitted_ns is None else [("handed to the driver by the program", us(packet.submitted_ns), None, "")]
-    rows.append(("descriptor and packet moved to the card", us(packet.moved_ns), None, ""))
+    rows = []
+    if packet.arrived_ns is not None:
+        rows.append(("read by the program", *at(packet.arrived_ns), ""))
+    if packet.submitted_ns is not None:
+        rows.append(("handed to the driver by the program", *at(packet.submitted_ns), ""))
+    rows.append(("descriptor and packet moved to the card", *at(packet.moved_ns), ""))
     if packet.rung_ns is not None:
-        rows.append(("doorbell (SQ_TAIL)", us(packet.rung_ns), None, ""))
-    if "fetched" in packet.cycles:
-        rows.append(("descriptor fetched by the card", None, packet.cycles["fetched"], ""))
+        rows.append(("doorbell (SQ_TAIL)", *at(packet.rung_ns), ""))
+    if "fetched" in c:
+        error = "" if zero is None else f"times of the card to {(packet.card_zero[1] - packet.card_zero[0]) / 2e3:.1f} us"
+        rows.append(("descriptor fetched by the card", *on(c["fetched"]), error))
     for stage, first, last in stages(packet):
-        rows.append((STAGES[stage], None, last, f"{last - first} cycles, {(last - first) / clock_hz * 1e6:.2f} us"))
+        rows.append((STAGES[stage], *on(last), f"{last - first} cycles, {(last - first) / clock_hz * 1e6:.2f} us"))
     if packet.done_ns is not None:
-        rows.append((f"completion fetched by the host: {packet.status}", us(packet.done_ns), None, since(packet.rung_ns, packet.done_ns, "the doorbell")))
+        rows.append((f"completion fetched by the host: {packet.status}", *at(packet.done_ns), since(packet.rung_ns, packet.done_ns, "the doorbell")))
     if packet.delivered_ns is not None:
-        rows.append(("result taken by the program", us(packet.delivered_ns), None, since(packet.submitted_ns, packet.delivered_ns, "it was handed over")))
+        rows.append(("result taken by the program", *at(packet.delivered_ns), since(packet.submitted_ns, packet.delivered_ns, "it was handed over")))
     elif packet.done_ns is None and packet.status is None:
         rows.append(("no completion in this recording", None, None, ""))
+    if packet.sent_ns is not None:
+        rows.append(("sent by the program", *at(packet.sent_ns), since(packet.arrived_ns, packet.sent_ns, "it was read")))
     return rows
 
 
@@ -42,8 +52,8 @@ def as_text(packet, clock_hz):
     lines = [f"{packet.name}: {packet.op} of {packet.bytes} bytes" + ("" if packet.sa_index is None else f" by SA {packet.sa_index}")
              + (f", SPI 0x{packet.spi:x} seq {packet.seq}, {packet.out_bytes} bytes out" if packet.completion else "")]
     for what, us, cycle, took in steps(packet, clock_hz):
-        when = f"{us:14.1f} us" if us is not None else f"{cycle:>11} cyc" if cycle is not None else " " * 15
-        lines.append(f"  {when:>17}  {what:42} {took}".rstrip())
+        when, card = "" if us is None else f"{us:.1f} us", "" if cycle is None else f"{cycle} cyc"
+        lines.append(f"  {when:>17} {card:>16}  {what:42} {took}".rstrip())
     return "\n".join(lines)
 
 
@@ -55,12 +65,15 @@ def as_dict(packet, clock_hz):
 def perfetto(packets, clock_hz, program):
     """Chrome trace events: the host's view by queue, the card's by stage, each clock on its own process."""
     events = [{"ph": "M", "pid": 1, "name": "process_name", "args": {"name": f"host: {program}"}},
-              {"ph": "M", "pid": 2, "name": "process_name", "args": {"name": "card (cycles as time)"}}]
+              {"ph": "M", "pid": 2, "name": "process_name", "args": {"name": "card (cycles as time)"}},
+              {"ph": "M", "pid": 3, "name": "process_name", "args": {"name": f"{program}: read to sent"}}]
     events += [{"ph": "M", "pid": 2, "tid": i, "name": "thread_name", "args": {"name": what}} for i, what in enumerate(STAGES)]
     for p in packets:
         args = {"packet": p.name, "sa_index": p.sa_index, "bytes": p.bytes, "status": p.status, "spi": f"0x{p.spi:x}", "seq": p.seq}
         if p.done_ns is not None and p.rung_ns is not None:
             events.append({"ph": "X", "pid": 1, "tid": p.queue, "name": f"{p.op} {p.name}", "ts": p.rung_ns / 1e3, "dur": (p.done_ns - p.rung_ns) / 1e3, "args": args})
+        if p.sent_ns is not None:
+            events.append({"ph": "X", "pid": 3, "tid": p.queue, "name": f"{p.op} {p.name}", "ts": p.arrived_ns / 1e3, "dur": max(0, p.sent_ns - p.arrived_ns) / 1e3, "args": args})
         for stage, first, last in stages(p):
             events.append({"ph": "X", "pid": 2, "tid": stage, "name": p.name, "ts": first / clock_hz * 1e6, "dur": (last - first) / clock_hz * 1e6, "args": args})
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ns"})

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "esplanade/sa_table.h"
@@ -50,6 +51,48 @@ TEST_CASE("SA entry: every field stands where the format says, keys in network o
   CHECK(to_hex(card::octets(std::span<const Byte>(e), entry::kSrc).first(4)) == "c0000201");
   CHECK(e[128] == 0x01);
   CHECK(e[128 + 23] == 0x23);
+}
+
+TEST_CASE("SA entry: decoded it is the SA that was encoded, without its keys") {
+  esp::SaParams out = params(true, 0xa1b2c3d4);
+  out.natt = esp::Natt{1111, 2222};
+  out.seq = 0x123456789;
+  out.esn = true;
+  out.ip_id = 0xbeef;
+  out.ttl = 17;
+  out.dscp = 46;
+  out.df = esp::DfPolicy::kSet;
+  out.ecn_copy = false;
+  out.soft = {.bytes = 1ull << 40, .packets = 7, .seconds = 9};
+  out.hard = {.bytes = 1ull << 41, .packets = 70, .seconds = 90};
+  esp::SaParams in = params(false, 0x1001);
+  in.protocol = esp::Protocol::kAh;
+  in.mode = esp::Mode::kTransport;
+  in.cipher = esp::Cipher::kNull;
+  in.enc_key = Secret();
+  in.auth = esp::Auth::kHmacMd5_96;
+  in.auth_key = Secret(Bytes(16, 0x5a));
+  in.src = esp::parse_address("2001:db8::1").value();
+  in.dst = esp::parse_address("2001:db8::2").value();
+  in.replay_window = 1024;
+  in.check_outer = false;
+  in.inner_v4 = false;
+  for (const esp::SaParams& sa : {std::cref(out), std::cref(in)}) {
+    auto e = SaTable::encode(sa, ~0u);
+    const auto back = SaTable::decode(e);
+    REQUIRE(back);
+    CHECK(back->enc_key.size() == 0);
+    CHECK(back->auth_key.size() == 0);
+    auto again = SaTable::encode(*back, ~0u);
+    std::ranges::fill(std::span(e).subspan(entry::kEncKey.lsb / 8), Byte{0});
+    CHECK(to_hex(again) == to_hex(e));
+  }
+  auto bad = SaTable::encode(out, ~0u);
+  for (const card::Field f : {entry::kCipher, entry::kAuth, entry::kDfPolicy}) {
+    auto e = bad;
+    card::set(e, f, 3);
+    CHECK(SaTable::decode(e).error().code == Errc::kBadConfig);
+  }
 }
 
 TEST_CASE("SA table: what the card lacks is named before anything is sent") {
