@@ -356,8 +356,8 @@ def road_warrior(build, folder):
         a.host.stop(a.keyd)
         a.host.stop(a.espd)
         moved = "192.0.2.77"
-        a.host.sh("ip", "addr", "add", f"{moved}/24", "dev", "eth0")
         a.host.sh("ip", "addr", "del", f"{OUTER['a']}/24", "dev", "eth0")
+        a.host.sh("ip", "addr", "add", f"{moved}/24", "dev", "eth0")
         a.configure(protect("a", local=moved))
         keyd = a.folder / "keyd.toml"
         keyd.write_text(keyd.read_text().replace(f'local_addrs = "{OUTER["a"]}"', f'local_addrs = "{moved}"'))
