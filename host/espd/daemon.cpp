@@ -181,11 +181,11 @@ class Daemon {
       });
       if (same != next.policies.end()) continue;
       for (const host::SaHandle handle : sad_.give_up(former.reqid)) ended.push_back({handle, true});
+      data_plane_.policy_changed(former.reqid);
     }
     expire(ended);
     config_ = std::move(next);
     policies_.replace(config_.policies);
-    data_plane_.policies_changed();
     routing_.keep(config_.block_on_stop);
     if (guard_) guard_->keep(config_.block_on_stop);
     log_setup("espd", config_.log_level);

@@ -249,12 +249,11 @@ void DataPlane::acquire_failed(std::uint32_t reqid, bool silent) {
   found->second.packets.clear();  // next_acquire stays: no storm of requests
 }
 
-void DataPlane::policies_changed() {
-  std::erase_if(waiting_, [this](const auto& entry) {
-    const bool gone = policies_.by_reqid(entry.first) == nullptr;
-    if (gone) counters_.drop(Drop::kNoPolicy, entry.second.packets.size());
-    return gone;
-  });
+void DataPlane::policy_changed(std::uint32_t reqid) {
+  const auto found = waiting_.find(reqid);
+  if (found == waiting_.end()) return;
+  counters_.drop(Drop::kNoPolicy, found->second.packets.size());
+  waiting_.erase(found);
 }
 
 void DataPlane::tick(Clock::time_point now) {
@@ -315,6 +314,7 @@ void DataPlane::reap(std::chrono::milliseconds wait) {
   if (!busy()) return;
   if (backend_.in_flight() != 0) {
     outcomes_.clear();
+    arrived_ = {};
     const Status polled = backend_.poll(outcomes_, wait);
     for (const host::Outcome& outcome : outcomes_) finish(outcome);
     pass_on();
@@ -335,12 +335,13 @@ void DataPlane::finish_encap(const host::Outcome& outcome) {
   if (const std::uint32_t reqid = bundle_reqid_of(outcome.cookie); reqid != 0) return add_ah(reqid, outcome.packet);
   const Sa* sa = outcome.sa ? sad_.find(*outcome.sa) : nullptr;
   // The card may use a handle again: what was in flight for its former SA is not the new one's.
-  if (sa == nullptr || sa->id.spi != outcome.spi) return counters_.drop(Drop::kNotOfSa);
-  const Policy* policy = policies_.by_reqid(sa->reqid);
-  if (policy == nullptr) return counters_.drop(Drop::kNotOfSa);
-  const std::size_t mtu = path_mtu(*policy, *sa);
+  if (sa != nullptr && sa->id.spi != outcome.spi) sa = nullptr;
+  const Policy* policy = sa == nullptr ? nullptr : policies_.by_reqid(sa->reqid);
+  // The last packets of an SA that is gone still go, where they have all their headers.
+  if (policy == nullptr && (outcome.packet.size() < 20 || outcome.packet[0] >> 4 == 6)) return counters_.drop(Drop::kNotOfSa);
+  const std::size_t mtu = policy == nullptr ? path_mtu_.towards(esp::destination_of(outcome.packet), Clock::now()) : path_mtu(*policy, *sa);
   if (outcome.packet.size() > mtu) ++counters_.outer_fragmented;
-  outside_.send_ipsec(outcome.packet, mtu, sa->natt ? sa->natt->dst_port : std::uint16_t{0});
+  outside_.send_ipsec(outcome.packet, mtu, sa != nullptr && sa->natt ? sa->natt->dst_port : std::uint16_t{0});
   passes(outcome);
 }
 

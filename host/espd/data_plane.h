@@ -36,8 +36,8 @@ class DataPlane {
   /// dropped, or go in clear where the policy falls back.
   void outbound_ready(std::uint32_t reqid);
   void acquire_failed(std::uint32_t reqid, bool silent);
-  /// The policies are others now: packets that wait for one that is gone are dropped.
-  void policies_changed();
+  /// The policy is gone, or another one now: packets that wait for its SA are dropped.
+  void policy_changed(std::uint32_t reqid);
   /// Whether the traffic of the policy may pass in clear, for it never had an SA: fallback.h.
   bool falls_back(const Policy& policy) const { return fallback_.open(policy); }
   /// Old waiting packets are dropped, due ACQUIREs sent.
