@@ -8,7 +8,7 @@ import socket
 import struct
 import sys
 
-from two_hosts import MARKER, Gateway, check, connect_with_sas, payload, run_cases, show_logs, transfer
+from two_hosts import MARKER, Gateway, check, connect_with_sas, pair, payload, run_cases, show_logs, transfer
 from hosts import Host, HostError, join, wait_for  # two_hosts.py has set the path
 
 MIDDLE = 1280
@@ -199,34 +199,21 @@ def narrow(build, folder, name, outer, udp, inner, swallow, policy):
 
 def jumbo(build, folder, outer, udp, inner):
     """Links of 9,000 octets, TUN devices of 8,900, the card's functional model at one end."""
-    tag = f"epj{os.getpid() % 100000}"
     a_inner, a_ts, b_inner, b_ts = INNER[inner]
-    near, far = OUTER[outer][0], {4: "192.0.2.2", 6: "2001:db8:a::2"}[outer]
-    gateways = []
-    try:
-        for side, card, ends, own, own_ts, other_ts in (("a", "sim", (near, far), a_inner, a_ts, b_ts), ("b", "soft", (far, near), b_inner, b_ts, a_ts)):
-            gateways.append(Gateway(build, folder / side, tag + side, card, udp, *ends, own, own_ts, other_ts))
-            config = gateways[-1].config
-            config.write_text(config.read_text().replace("[tun]\n", "[tun]\nmtu = 8900\n"))
-        a, b = gateways
-        join(a.host, f"{near}/{LENGTH[outer]}", b.host, f"{far}/{LENGTH[outer]}")
-        for gateway in gateways:
+    far = {4: "192.0.2.2", 6: "2001:db8:a::2"}[outer]
+    with pair(build, folder, "epj", "sim", udp=udp, outer=(OUTER[outer][0], far), inner=(a_inner, b_inner), nets=(a_ts, b_ts), far_nets=(b_ts, a_ts)) as (a, b):
+        for gateway in (a, b):
+            gateway.config.write_text(gateway.config.read_text().replace("[tun]\n", "[tun]\nmtu = 8900\n"))
             gateway.host.sh("ip", "link", "set", "eth0", "mtu", 9000)
             gateway.start(env={"ESPLANADE_SIM_MODEL": "functional"})
         connect_with_sas(a, b)
         text = pings(a.host, a.inner, b.inner, 8900 - (28 if inner == 4 else 48), "do", 3)
         check("a packet of 8,900 octets passes, both ways", " 0% packet loss" in text, text)
         move(a, b)
-        for gateway in gateways:
+        for gateway in (a, b):
             stats = gateway.stats()
             sizes = stats["encap_bytes"] / stats["encap_packets"]
             check("in large packets, of which none was cut", stats["traffic"]["outer_fragmented"] == stats["traffic"]["fragmented"] == 0 and sizes > 2000, stats)
-    except Exception:
-        show_logs([g.host for g in gateways], "espd.log")
-        raise
-    finally:
-        for gateway in gateways:
-            gateway.host.close()
 
 
 def scenario(build, folder, name, *case):

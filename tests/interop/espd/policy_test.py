@@ -16,7 +16,7 @@ sys.path[:0] = [str(ROOT / "demo"), str(Path(__file__).resolve().parent)]
 import pfkey  # noqa: E402
 from demo import payload, transfer  # noqa: E402
 from hosts import Host, join, run, wait_for  # noqa: E402
-from two_hosts import Gateway, MARKER, check, new_keys, run_cases, show_logs  # noqa: E402
+from two_hosts import MARKER, Capture, check, new_keys, pair, run_cases, show_logs  # noqa: E402
 
 OUTER = {"a": "192.0.2.1", "b": "192.0.2.2"}
 INNER = {"a": "10.1.0.1", "b": "10.2.0.1"}
@@ -147,26 +147,6 @@ class Side:
         return lambda: [int(line) for line in process.log.read_text().split()[1:]]
 
 
-class Capture:
-    """What passes outside, by what tshark makes of it."""
-
-    def __init__(self, side, folder):
-        self.side, self.file = side, folder / f"outside{time.monotonic_ns()}.pcapng"
-        self.process = side.host.start("capture", "dumpcap", "-q", "-i", "eth0", "-w", self.file)
-        wait_for("the capture", lambda: self.file.exists() and self.file.stat().st_size > 0, 20, [self.process])
-
-    def stop(self):
-        time.sleep(0.3)
-        self.side.host.stop(self.process)
-        return self
-
-    def count(self, wanted):
-        return len(run("tshark", "-r", self.file, "-Y", wanted).splitlines())
-
-    def has_marker(self):
-        return MARKER in self.file.read_bytes()
-
-
 def two_sides(build, folder, policies, children):
     sides = [Side(build, folder, side, policies(side), children(side)) for side in "ab"]
     join(sides[0].host, f"{OUTER['a']}/24", sides[1].host, f"{OUTER['b']}/24")
@@ -191,7 +171,7 @@ def ordered(build, folder):
     a, b = sides = two_sides(build, folder, policies, whole_nets)
     try:
         heard = {port: b.listen(port) for port in (7001, 7002, 7003, 7004)}
-        capture = Capture(a, folder)
+        capture = Capture(a.host, folder)
         a.ping()
         b.ping()
         for port in heard:
@@ -201,10 +181,10 @@ def ordered(build, folder):
         check("later fragments in clear, which show no ports, are dropped where they arrive", b.dropped("clear-in") == 2, b.ask("stats"))
         check("what is discarded does not arrive", heard[7002]() == [] and heard[7003]() == [])
         check("it is counted, later fragments of it too", a.dropped("discard") == 8, a.ask("stats"))
-        capture.stop()
+        capture.end()
         clear = f"ip.src == {INNER['a']} && !esp"
-        check("what bypasses goes in clear, fragments too", capture.count(f"{clear} && udp.port == 7001") == 2 and capture.count(clear) == 4, run("tshark", "-r", capture.file))
-        check("what is protected goes as ESP", capture.count("esp") >= 16, run("tshark", "-r", capture.file))
+        check("what bypasses goes in clear, fragments too", capture.count(f"{clear} && udp.port == 7001") == 2 and capture.count(clear) == 4, capture.path)
+        check("what is protected goes as ESP", capture.count("esp") >= 16, capture.path)
         stats = a.ask("stats")
         check("clear packets are counted", stats["traffic"]["clear_out"] == 4 and "clear-out" not in stats["drops"], stats)
         print(a.espctl("policy"), flush=True)
@@ -221,17 +201,17 @@ def enforced(build, folder):
     a, b = sides = two_sides(build, folder, protect, whole_nets)
     try:
         heard = b.listen(7004)
-        capture = Capture(a, folder)
+        capture = Capture(a.host, folder)
         a.ping()
         check("what goes past the routing tables is refused", not a.send(7004, device="eth0"))
         wait_for("the guard of a", lambda: a.dropped("clear-out") == 1, 5)
         a.send(7004, mark=TABLE)  # as if the guard of a were not there
         wait_for("the guard of b", lambda: b.dropped("clear-in") == 1, 5)
         check("neither arrived", heard() == [])
-        capture.stop()
+        capture.end()
         check("the second, which took espd's mark, was the only one outside", capture.count("udp.port == 7004") == 1)
 
-        capture = Capture(a, folder)
+        capture = Capture(a.host, folder, "outside2")
         a.espd.send_signal(signal.SIGKILL)
         a.espd.wait()
         check("a killed espd leaves its blackhole and its guard behind", not a.send(7004) and not a.send(7004, device="eth0"))
@@ -246,10 +226,8 @@ def enforced(build, folder):
         a.host.stop(a.keyd)
         check("SIGTERM ends espd with 0", a.host.stop(a.espd, 20) == 0)
         a.send(7004, device="eth0")
-        capture.stop()
-        check("nothing in clear left a meanwhile", capture.count(f"ip.src == {INNER['a']} && udp") == 0, run("tshark", "-r", capture.file))
-        again = subprocess.run([a.build / "bin/espd", "--config", a.folder / "espd.toml", "--release"], capture_output=True, text=True)
-        check("release in another namespace harms nothing", again.returncode == 0, again.stderr)
+        capture.end()
+        check("nothing in clear left a meanwhile", capture.count(f"ip.src == {INNER['a']} && udp") == 0, capture.path)
         a.host.sh(a.build / "bin/espd", "--config", a.folder / "espd.toml", "--release")
         left = a.host.sh("ip", "rule") + a.host.sh("ip", "-6", "rule") + a.host.sh("ip", "route", "show", "table", TABLE, check=False) + a.host.sh("nft", "list", "tables")
         check("released, nothing is left of it", str(TABLE) not in left and "espd" not in left and NET["b"] not in left, left)
@@ -321,18 +299,18 @@ def form(build, folder, mode, ipsec, child):
     a, b = sides = two_sides(build, folder, lambda side: protect(side, more=f'mode = "{mode}"\nipsec = "{ipsec}"\n', **ends(side)), children)
     try:
         near, far = (OUTER["a"], OUTER["b"]) if mode == "transport" else (INNER["a"], INNER["b"])
-        capture = Capture(a, folder)
+        capture = Capture(a.host, folder)
         a.ping(source=near, target=far)
         b.ping(source=far, target=near)
         data = payload(1, MARKER)[:300_000]
         transfer(a.host, near, b.host, far, data)
         transfer(b.host, far, a.host, near, data)
-        capture.stop()
+        capture.end()
         clear = capture.count("(icmp || tcp) && !esp && !ah")
         check("nothing outside but IKE and IPsec", clear == 0, clear)
         check("as the policy says", (capture.count("ah") > 100) == ("ah" in ipsec) and (capture.count("esp") > 100) == ("esp" in ipsec))
         check("AH is around ESP", ipsec != "ah+esp" or capture.count("ah && !esp") == 0)
-        check("secret where ESP is", capture.has_marker() == (ipsec == "ah"))
+        check("secret where ESP is", (MARKER in capture.path.read_bytes()) == (ipsec == "ah"))
         sas = a.ask("sa")["sas"]
         check("the SAs are told as they are", {sa["protocol"] for sa in sas} == set(ipsec.split("+")) and {sa["mode"] for sa in sas if sa["protocol"] == ipsec.split("+")[-1]} == {mode}, sas)
         check("nothing was dropped", not a.ask("stats")["drops"], a.ask("stats"))
@@ -371,22 +349,15 @@ def road_warrior(build, folder):
 
 def half_a_bundle(build, folder):
     """ESP without the AH that the policy wants around it is good for the card, and dropped all the same."""
-    gateways = [Gateway(build, folder / side, f"esplp{os.getpid() % 100000}{side}", "soft", False, OUTER[side], OUTER[peer], INNER[side], NET[side], NET[peer])
-                for side, peer in ("ab", "ba")]
-    a, b = gateways
-    try:
-        join(a.host, f"{OUTER['a']}/24", b.host, f"{OUTER['b']}/24")
+    with pair(build, folder, "esplp", "soft", udp=False) as (a, b):
         b.config.write_text(b.config.read_text() + 'ipsec = "ah+esp"\n')
-        for gateway in gateways:
+        for gateway in (a, b):
             gateway.start()
         spi, keys = b.get_spi(), new_keys()
         check("one SA at both ends", b.install(pfkey.UPDATE, spi, keys).errno == 0 and a.install(pfkey.ADD, spi, keys).errno == 0)
         a.host.sh("ping", "-c", "3", "-i", "0.2", "-W", "1", "-I", a.inner, b.inner, check=False)
         stats = b.stats()
         check("the card opened the packets, espd dropped them", stats["decap_packets"] == 3 and stats["drops"] == {"selector": 3} and stats["traffic"]["tun_out"] == 0, stats)
-    finally:
-        for gateway in gateways:
-            gateway.host.close()
 
 
 def finish(sides):

@@ -235,19 +235,13 @@ def stopped(gateway):
 
 
 @contextlib.contextmanager
-def pair(build, folder, tag, card, card_b="soft", udp=True, top=""):
-    """The gateways A (192.0.2.1, net 10.1.0.0/16 to A, /24 to B) and B (192.0.2.2, net 10.2.0.0/24), joined and not started. `card`: of A. When what is done with
-    them fails, the ends of their logs are shown; in the end all that runs on them is stopped."""
-    tag = f"{tag}{os.getpid() % 100000}"
+def together(*makers):
+    """The gateways that `makers` make. When what is done with them fails, the ends of their logs are shown; in the end all that runs on them is stopped."""
     gateways = []
     try:
-        for name, engine, outer, peer, inner, local_ts, remote_ts in (
-                ("a", card, "192.0.2.1", "192.0.2.2", "10.1.0.1", "10.1.0.0/16", "10.2.0.0/24"),
-                ("b", card_b, "192.0.2.2", "192.0.2.1", "10.2.0.1", "10.2.0.0/24", "10.1.0.0/24")):
-            gateways.append(Gateway(build, folder / f"{tag}{name}", f"{tag}{name}", engine, udp, outer, peer, inner, local_ts, remote_ts, top))
-        a, b = gateways
-        join(a.host, "192.0.2.1/24", b.host, "192.0.2.2/24")
-        yield a, b
+        for make in makers:
+            gateways.append(make())
+        yield gateways
     except BaseException:
         show_logs([gateway.host for gateway in gateways], "espd.log")
         raise
@@ -256,18 +250,39 @@ def pair(build, folder, tag, card, card_b="soft", udp=True, top=""):
             gateway.host.close()
 
 
+@contextlib.contextmanager
+def pair(build, folder, tag, card, card_b="soft", udp=True, top="", outer=("192.0.2.1", "192.0.2.2"), inner=("10.1.0.1", "10.2.0.1"),
+         nets=("10.1.0.0/16", "10.2.0.0/24"), far_nets=("10.2.0.0/24", "10.1.0.0/24")):
+    """The gateways A and B, joined and not started: their cards, addresses outside and inside, and networks, each end's own and the far one as it sees that."""
+    tag = f"{tag}{os.getpid() % 100000}"
+    makers = [lambda i=i, name=name, engine=engine: Gateway(build, folder / f"{tag}{name}", f"{tag}{name}", engine, udp, outer[i], outer[1 - i], inner[i], nets[i], far_nets[i], top)
+              for i, (name, engine) in enumerate((("a", card), ("b", card_b)))]
+    with together(*makers) as (a, b):
+        bits = 64 if ":" in outer[0] else 24
+        join(a.host, f"{outer[0]}/{bits}", b.host, f"{outer[1]}/{bits}")
+        yield a, b
+
+
 class Capture:
     """What passes outside, eth0 of `host`, in the file `path`."""
 
-    def __init__(self, host, folder):
-        self.host, self.path = host, folder / "outside.pcapng"
+    def __init__(self, host, folder, name="outside"):
+        self.host, self.path = host, folder / f"{name}.pcapng"
         self.dump = host.start("capture", "dumpcap", "-q", "-i", "eth0", "-w", self.path)
         wait_for("the capture", lambda: self.path.exists() and self.path.stat().st_size > 0, 20, [self.dump])
 
+    def end(self):
+        time.sleep(0.3)  # what the kernel still holds
+        self.host.stop(self.dump)
+        return self
+
+    def count(self, wanted):
+        """Packets that fit a display filter of tshark's."""
+        return run("tshark", "-r", self.path, "-Y", wanted, timeout=600).count("\n")
+
     def stop(self, least=1000, marker=MARKER):
         """Ends it, with at least `least` octets in it and the marker of the payload nowhere."""
-        self.host.stop(self.dump)
-        octets = self.path.read_bytes()
+        octets = self.end().path.read_bytes()
         check(f"{len(octets):,} octets outside, no payload in clear", len(octets) > least and marker[:16] not in octets)
 
     def esp(self):
