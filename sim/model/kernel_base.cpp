@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "sim/model/die.h"
+#include "sim/model/line.h"
 
 namespace esplanade::sim {
 
@@ -245,14 +246,7 @@ void KernelBase::watch_handshake(bool write, std::uint32_t offset, std::uint32_t
 
 void KernelBase::tell_interrupt(bool level) {
   interrupt_ = level;
-  Byte octet = level;
-  tlm::tlm_generic_payload access;
-  access.set_write();
-  access.set_data_ptr(&octet);
-  access.set_data_length(1);
-  access.set_streaming_width(1);
-  sc_core::sc_time delay = local_time();
-  interrupt->b_transport(access, delay);
+  drive_line(interrupt, level, local_time());
 }
 
 void KernelBase::b_transport(tlm::tlm_generic_payload& access, sc_core::sc_time& delay) {

@@ -1,6 +1,6 @@
 #include "sim/model/reset.h"
 
-#include "common/base/bytes.h"
+#include "sim/model/line.h"
 
 namespace esplanade::sim {
 
@@ -26,16 +26,7 @@ void ResetController::hold(sc_core::sc_time from) {
 }
 
 void ResetController::drive(bool active, sc_core::sc_time from) {
-  for (auto& unit : to_unit) {
-    Byte level = active;
-    tlm::tlm_generic_payload access;
-    access.set_write();
-    access.set_data_ptr(&level);
-    access.set_data_length(1);
-    access.set_streaming_width(1);
-    sc_core::sc_time delay = from;
-    unit->b_transport(access, delay);
-  }
+  for (auto& unit : to_unit) drive_line(unit, active, from);
 }
 
 }  // namespace esplanade::sim

@@ -14,19 +14,14 @@
 #include "esplanade/event_queue.h"
 #include "esplanade/packet_queue.h"
 #include "esplanade/sa_table.h"
+#include "tests/sa_params.h"
 
 using namespace esplanade;
 
 namespace {
 
 esp::SaParams params(bool outbound, std::uint32_t spi) {
-  esp::SaParams sa;
-  sa.outbound = outbound;
-  sa.spi = spi;
-  sa.enc_key = Secret(from_hex("0123456789abcdef23456789abcdef01456789abcdef0123").value());
-  sa.auth_key = Secret(from_hex("a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3").value());
-  sa.src = esp::parse_address("192.0.2.1").value();
-  sa.dst = esp::parse_address("192.0.2.2").value();
+  esp::SaParams sa = esplanade::testing::sa_params(outbound, spi);
   if (outbound) sa.soft.packets = 20;  // raises an event
   return sa;
 }

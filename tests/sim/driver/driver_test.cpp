@@ -11,6 +11,7 @@
 #include "common/esp/ip.h"
 #include "esplanade/packet_queue.h"
 #include "esplanade/sa_table.h"
+#include "tests/sa_params.h"
 #include "tests/sim/process.h"
 
 using namespace esplanade;
@@ -28,16 +29,7 @@ Device& device() {
   return *instance;
 }
 
-esp::SaParams params(bool outbound, std::uint32_t spi) {
-  esp::SaParams sa;
-  sa.outbound = outbound;
-  sa.spi = spi;
-  sa.enc_key = Secret(from_hex("0123456789abcdef23456789abcdef01456789abcdef0123").value());
-  sa.auth_key = Secret(from_hex("a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3").value());
-  sa.src = esp::parse_address("192.0.2.1").value();
-  sa.dst = esp::parse_address("192.0.2.2").value();
-  return sa;
-}
+using esplanade::testing::sa_params;
 
 Bytes packet_of(std::size_t size, std::mt19937& rng) {
   Bytes p(size);
@@ -82,10 +74,10 @@ TEST_CASE("driver: packets of all sizes through two SAs, and the reference engin
   REQUIRE(table);
   auto queue = PacketQueue::create(device());
   REQUIRE(queue);
-  const auto out_index = table->install(params(true, 0x5000)), in_index = table->install(params(false, 0x6001));
+  const auto out_index = table->install(sa_params(true, 0x5000)), in_index = table->install(sa_params(false, 0x6001));
   REQUIRE(out_index);
   REQUIRE(in_index);
-  auto twin_in = esp::SoftSa::create(params(false, 0x5000)), twin_out = esp::SoftSa::create(params(true, 0x6001));
+  auto twin_in = esp::SoftSa::create(sa_params(false, 0x5000)), twin_out = esp::SoftSa::create(sa_params(true, 0x6001));
   std::mt19937 rng(1);
   std::vector<Bytes> plain, wire;
   for (std::size_t size = 20; size <= 1500; size += size < 90 ? 1 : 83) plain.push_back(packet_of(size, rng));
@@ -120,7 +112,7 @@ TEST_CASE("driver: packets of all sizes through two SAs, and the reference engin
 TEST_CASE("driver: IVs of the card differ from packet to packet") {
   auto table = SaTable::create(device());
   auto queue = PacketQueue::create(device());
-  const auto index = table->install(params(true, 0x5000));
+  const auto index = table->install(sa_params(true, 0x5000));
   REQUIRE(index);
   std::mt19937 rng(2);
   const Bytes packet = packet_of(64, rng);
@@ -133,7 +125,7 @@ TEST_CASE("driver: IVs of the card differ from packet to packet") {
 
 TEST_CASE("driver: no register reads back a key") {
   auto table = SaTable::create(device());
-  const auto index = table->install(params(true, 0x5000));
+  const auto index = table->install(sa_params(true, 0x5000));
   REQUIRE(index);
   REQUIRE(table->view(*index));
   Bytes all;
@@ -156,7 +148,7 @@ TEST_CASE("driver: no register reads back a key") {
 TEST_CASE("driver: several simulated cards of one process know nothing of each other, and each can be closed and opened again") {
   auto table = SaTable::create(device());
   auto queue = PacketQueue::create(device());
-  const auto index = table->install(params(true, 0x5000));
+  const auto index = table->install(sa_params(true, 0x5000));
   REQUIRE(index);
   std::mt19937 rng(4);
   const Bytes packet = packet_of(64, rng);
@@ -168,7 +160,7 @@ TEST_CASE("driver: several simulated cards of one process know nothing of each o
     REQUIRE(its_queue->submit({card::Op::kEncap, *index, packet, 0}));
     CHECK(finish(*its_queue, 1)[0].status == card::Status::kNoSa);
     auto its_table = SaTable::create(**second);
-    const auto its_index = its_table->install(params(true, 0x6000));
+    const auto its_index = its_table->install(sa_params(true, 0x6000));
     REQUIRE(its_index);
     REQUIRE(queue->submit({card::Op::kEncap, *index, packet, 0}));
     REQUIRE(its_queue->submit({card::Op::kEncap, *its_index, packet, 0}));
@@ -206,6 +198,6 @@ TEST_CASE("driver: when the simulator dies every call fails within seconds and s
   CHECK(device().read32(0).error().code == Errc::kDeviceLost);
   CHECK(device().write32(0, 0).error().code == Errc::kDeviceLost);
   CHECK(table->allocate_spi());  // host state only
-  CHECK(table->install(params(true, 0x5000)).error().code == Errc::kDeviceLost);
+  CHECK(table->install(sa_params(true, 0x5000)).error().code == Errc::kDeviceLost);
   CHECK(Steady::now() - start < std::chrono::seconds(5));
 }

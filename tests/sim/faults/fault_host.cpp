@@ -13,6 +13,7 @@
 #include "esplanade/health.h"
 #include "esplanade/packet_queue.h"
 #include "esplanade/sa_table.h"
+#include "tests/sa_params.h"
 
 using namespace esplanade;
 using Steady = std::chrono::steady_clock;
@@ -21,16 +22,7 @@ namespace {
 
 constexpr std::uint32_t kBatch = 8;
 
-esp::SaParams params(bool outbound, std::uint32_t spi) {
-  esp::SaParams sa;
-  sa.outbound = outbound;
-  sa.spi = spi;
-  sa.enc_key = Secret(from_hex("0123456789abcdef23456789abcdef01456789abcdef0123").value());
-  sa.auth_key = Secret(from_hex("a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3").value());
-  sa.src = esp::parse_address("192.0.2.1").value();
-  sa.dst = esp::parse_address("192.0.2.2").value();
-  return sa;
-}
+using esplanade::testing::sa_params;
 
 Bytes packet_of(std::mt19937& rng) {
   Bytes p(200 + rng() % 800);
@@ -62,9 +54,9 @@ struct Run {
     out["opened"] = true;
     ESPLANADE_TRY(table, SaTable::create(*device));
     ESPLANADE_TRY(queue, PacketQueue::create(*device, 0, {.log2_size = 5}));
-    ESPLANADE_TRY(out_index, table.install(params(true, 0x5000)));
-    ESPLANADE_TRY(in_index, table.install(params(false, 0x6001)));
-    auto peer_in = esp::SoftSa::create(params(false, 0x5000)), peer_out = esp::SoftSa::create(params(true, 0x6001));
+    ESPLANADE_TRY(out_index, table.install(sa_params(true, 0x5000)));
+    ESPLANADE_TRY(in_index, table.install(sa_params(false, 0x6001)));
+    auto peer_in = esp::SoftSa::create(sa_params(false, 0x5000)), peer_out = esp::SoftSa::create(sa_params(true, 0x6001));
     std::mt19937 rng(1);
     std::vector<Bytes> plain;
     for (unsigned done = 0; done < packets; done += kBatch) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "esplanade/sa_table.h"
+#include "tests/sa_params.h"
 #include "tests/unit/driver/stub_device.h"
 
 using namespace esplanade;
@@ -12,20 +13,11 @@ using test::StubDevice;
 namespace entry = card::sa_entry;
 
 namespace {
-esp::SaParams params(bool outbound, std::uint32_t spi) {
-  esp::SaParams sa;
-  sa.outbound = outbound;
-  sa.spi = spi;
-  sa.enc_key = Secret(from_hex("0123456789abcdef23456789abcdef01456789abcdef0123").value());
-  sa.auth_key = Secret(Bytes(20, 0x5a));
-  sa.src = esp::parse_address("192.0.2.1").value();
-  sa.dst = esp::parse_address("192.0.2.2").value();
-  return sa;
-}
+using esplanade::testing::sa_params;
 }  // namespace
 
 TEST_CASE("SA entry: every field stands where the format says, keys in network order") {
-  esp::SaParams sa = params(true, 0xa1b2c3d4);
+  esp::SaParams sa = sa_params(true, 0xa1b2c3d4);
   sa.natt = esp::Natt{1111, 2222};
   sa.seq = 0x123456789;
   sa.esn = true;
@@ -54,7 +46,7 @@ TEST_CASE("SA entry: every field stands where the format says, keys in network o
 }
 
 TEST_CASE("SA entry: decoded it is the SA that was encoded, without its keys") {
-  esp::SaParams out = params(true, 0xa1b2c3d4);
+  esp::SaParams out = sa_params(true, 0xa1b2c3d4);
   out.natt = esp::Natt{1111, 2222};
   out.seq = 0x123456789;
   out.esn = true;
@@ -65,7 +57,7 @@ TEST_CASE("SA entry: decoded it is the SA that was encoded, without its keys") {
   out.ecn_copy = false;
   out.soft = {.bytes = 1ull << 40, .packets = 7, .seconds = 9};
   out.hard = {.bytes = 1ull << 41, .packets = 70, .seconds = 90};
-  esp::SaParams in = params(false, 0x1001);
+  esp::SaParams in = sa_params(false, 0x1001);
   in.protocol = esp::Protocol::kAh;
   in.mode = esp::Mode::kTransport;
   in.cipher = esp::Cipher::kNull;
@@ -101,7 +93,7 @@ TEST_CASE("SA table: what the card lacks is named before anything is sent") {
   REQUIRE(table);
   const std::size_t writes = device.writes.size();
   device.info_.caps &= ~card::reg::kCapsTripleDes.mask();
-  const auto refused = table->install(params(true, 0x1000));
+  const auto refused = table->install(sa_params(true, 0x1000));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Errc::kUnsupported);
   CHECK(refused.error().detail.find("3DES-CBC") != std::string::npos);
@@ -122,20 +114,20 @@ TEST_CASE("SA table: SPIs are 256 and up, distinct, and lead to their own entry 
   }
   CHECK(indices.size() == device.info_.sa_entries);
   CHECK(table->allocate_spi().error().code == Errc::kTableFull);
-  CHECK(table->install(params(true, 0x1000)).error().code == Errc::kTableFull);
+  CHECK(table->install(sa_params(true, 0x1000)).error().code == Errc::kTableFull);
   table->release_spi(*spis.begin());
-  CHECK(table->install(params(true, 0x1000)));
+  CHECK(table->install(sa_params(true, 0x1000)));
 }
 
 TEST_CASE("SA table: an inbound SPI takes its entry; another one with the same low bits does not fit") {
   StubDevice device;
   auto table = SaTable::create(device);
-  const auto first = table->install(params(false, 0x1005));
+  const auto first = table->install(sa_params(false, 0x1005));
   REQUIRE(first);
   CHECK(*first == 5);
-  CHECK(table->install(params(false, 0x2005)).error().code == Errc::kTableFull);
+  CHECK(table->install(sa_params(false, 0x2005)).error().code == Errc::kTableFull);
   CHECK(table->remove(*first));
-  CHECK(table->install(params(false, 0x2005)));
+  CHECK(table->install(sa_params(false, 0x2005)));
   CHECK(table->remove(6).error().code == Errc::kUnknownSpi);
   CHECK(table->remove(1u << 30).error().code == Errc::kUnknownSpi);
 }
@@ -144,10 +136,10 @@ TEST_CASE("SA table: a refusal by the card is told, and the next entry overwrite
   StubDevice device;
   auto table = SaTable::create(device);
   device.registers[card::reg::kSaStatus.at()] = card::reg::kSaStatusResult.put(static_cast<std::uint32_t>(card::SaResult::kBadEntry));
-  CHECK(table->install(params(true, 0x1000)).error().detail.find("BadEntry") != std::string::npos);
+  CHECK(table->install(sa_params(true, 0x1000)).error().detail.find("BadEntry") != std::string::npos);
   device.registers[card::reg::kSaStatus.at()] = 0;
   device.writes.clear();
-  CHECK(table->install(params(true, 0x1000)));
+  CHECK(table->install(sa_params(true, 0x1000)));
   const auto words = std::ranges::count_if(device.writes, [](const auto& w) { return w.first >= card::reg::kSaEntry.at() && w.first < card::reg::kSaEntry.at(64); });
   CHECK(words == 64);
 }
@@ -156,7 +148,7 @@ TEST_CASE("SA table: a removal that outlasts its time is not taken for the end o
   StubDevice device;
   auto table = SaTable::create(device);
   REQUIRE(table);
-  const auto index = table->install(params(true, 0x1000));
+  const auto index = table->install(sa_params(true, 0x1000));
   REQUIRE(index);
   device.registers[card::reg::kSaStatus.at()] = card::reg::kSaStatusBusy.put(1);
   CHECK(table->remove(*index).error().code == Errc::kTimeout);
@@ -177,7 +169,7 @@ TEST_CASE("SA table: a removal that outlasts its time is not taken for the end o
 TEST_CASE("SA table: an entry that the card lost by itself is an error") {
   StubDevice device;
   auto table = SaTable::create(device);
-  const auto index = table->install(params(true, 0x1000));
+  const auto index = table->install(sa_params(true, 0x1000));
   REQUIRE(index);
   device.registers[card::reg::kSaStatus.at()] = card::reg::kSaStatusResult.put(static_cast<std::uint32_t>(card::SaResult::kEmpty));
   CHECK(table->remove(*index).error().code == Errc::kState);
@@ -190,7 +182,7 @@ TEST_CASE("SA table: weak keys, keys that undo 3DES and reserved SPIs are refuse
   const std::size_t writes = device.writes.size();
   const auto refused = [&table](esp::SaParams sa) { return table->install(sa).error(); };
   const auto with_key = [](esp::Cipher cipher, const char* hex) {
-    esp::SaParams sa = params(true, 0x1000);
+    esp::SaParams sa = sa_params(true, 0x1000);
     sa.cipher = cipher;
     sa.enc_key = Secret(from_hex(hex).value());
     return sa;
@@ -214,7 +206,7 @@ TEST_CASE("SA table: weak keys, keys that undo 3DES and reserved SPIs are refuse
   // The same but for parity bits, which no cipher sees.
   CHECK(refused(with_key(esp::Cipher::kTripleDesCbc, "0123456789abcdef0022446688aaccee456789abcdef0123")).code == Errc::kWeakKey);
   for (const std::uint32_t spi : {0u, 1u, 255u}) {
-    const Error reserved = refused(params(true, spi));
+    const Error reserved = refused(sa_params(true, spi));
     CHECK(reserved.code == Errc::kBadConfig);
     CHECK(reserved.detail.find("reserved") != std::string::npos);
   }
@@ -226,7 +218,7 @@ TEST_CASE("SA table: weak keys, keys that undo 3DES and reserved SPIs are refuse
 
 TEST_CASE("SA table: each bit of CAPS that an SA needs is named when it is missing") {
   namespace reg = card::reg;
-  const auto base = [] { return params(false, 0x1005); };
+  const auto base = [] { return sa_params(false, 0x1005); };
   const auto make = [&base](auto&& change) {
     esp::SaParams sa = base();
     change(sa);
@@ -285,7 +277,7 @@ TEST_CASE("SA table: each bit of CAPS that an SA needs is named when it is missi
 }
 
 TEST_CASE("SA entry: lifetimes, ESN, MD5, IPv6 and AH stand where the format says") {
-  esp::SaParams sa = params(false, 0x1005);
+  esp::SaParams sa = sa_params(false, 0x1005);
   sa.protocol = esp::Protocol::kAh;
   sa.mode = esp::Mode::kTransport;
   sa.cipher = esp::Cipher::kNull;
@@ -325,7 +317,7 @@ TEST_CASE("SA entry: lifetimes, ESN, MD5, IPv6 and AH stand where the format say
 TEST_CASE("SA table: an update sends what may change and no key, with its own command") {
   StubDevice device;
   auto table = SaTable::create(device);
-  esp::SaParams sa = params(true, 0x1000);
+  esp::SaParams sa = sa_params(true, 0x1000);
   const auto index = table->install(sa);
   REQUIRE(index);
   sa.dst = esp::parse_address("198.51.100.7").value();
@@ -356,25 +348,25 @@ TEST_CASE("SA table: an update sends what may change and no key, with its own co
 TEST_CASE("SA table: an update that does not fit is refused before anything is sent") {
   StubDevice device;
   auto table = SaTable::create(device);
-  const auto index = table->install(params(true, 0x1000));
+  const auto index = table->install(sa_params(true, 0x1000));
   REQUIRE(index);
   const std::size_t writes = device.writes.size();
-  CHECK(table->update(*index + 1, params(true, 0x1000)).error().code == Errc::kUnknownSpi);
-  CHECK(table->update(~0u, params(true, 0x1000)).error().code == Errc::kUnknownSpi);
-  CHECK(table->update(*index, params(true, 0x1001)).error().code == Errc::kBadConfig);
-  CHECK(table->update(*index, params(false, 0x1000)).error().code == Errc::kBadConfig);
-  esp::SaParams mixed = params(true, 0x1000);
+  CHECK(table->update(*index + 1, sa_params(true, 0x1000)).error().code == Errc::kUnknownSpi);
+  CHECK(table->update(~0u, sa_params(true, 0x1000)).error().code == Errc::kUnknownSpi);
+  CHECK(table->update(*index, sa_params(true, 0x1001)).error().code == Errc::kBadConfig);
+  CHECK(table->update(*index, sa_params(false, 0x1000)).error().code == Errc::kBadConfig);
+  esp::SaParams mixed = sa_params(true, 0x1000);
   mixed.dst = esp::parse_address("2001:db8::1").value();
   CHECK(table->update(*index, mixed).error().code == Errc::kBadConfig);
   mixed.src = mixed.dst;
   mixed.natt = esp::Natt{};
   CHECK(table->update(*index, mixed).error().code == Errc::kBadConfig);
   device.info_.caps &= ~card::reg::kCapsSaUpdate.mask();
-  CHECK(table->update(*index, params(true, 0x1000)).error().code == Errc::kUnsupported);
+  CHECK(table->update(*index, sa_params(true, 0x1000)).error().code == Errc::kUnsupported);
   CHECK(device.writes.size() == writes);
   device.info_.caps = ~0u;
   device.registers[card::reg::kSaStatus.at()] = card::reg::kSaStatusResult.put(static_cast<std::uint32_t>(card::SaResult::kBadEntry));
-  CHECK(table->update(*index, params(true, 0x1000)).error().code == Errc::kState);
+  CHECK(table->update(*index, sa_params(true, 0x1000)).error().code == Errc::kState);
 }
 
 TEST_CASE("SA table: the view has every field of the format by name") {

@@ -7,8 +7,8 @@ using namespace esplanade::host;
 
 TEST_CASE("failover: no sequence number goes out twice, whatever was inside the card when it died") {
   Bench b;
-  auto peer = esp::SoftSa::create(params(false, 0x5000));
-  const SaHandle sa = b.backend->install(params(true, 0x5000)).value();
+  auto peer = esp::SoftSa::create(sa_params(false, 0x5000));
+  const SaHandle sa = b.backend->install(sa_params(true, 0x5000)).value();
   std::set<std::uint64_t> numbers;
   const auto send = [&](int count) {
     for (int i = 0; i < count; ++i) {
@@ -52,8 +52,8 @@ TEST_CASE("failover: no sequence number goes out twice, whatever was inside the 
 
 TEST_CASE("failover: what was accepted is not accepted again, and what comes next is") {
   Bench b;
-  auto peer = esp::SoftSa::create(params(true, 0x6001));
-  const SaHandle sa = b.backend->install(params(false, 0x6001)).value();
+  auto peer = esp::SoftSa::create(sa_params(true, 0x6001));
+  const SaHandle sa = b.backend->install(sa_params(false, 0x6001)).value();
   std::vector<Bytes> sent;
   for (int i = 0; i < 100; ++i) sent.push_back(peer->encap(packet())->packet);
   const auto accepted = [&](const Bytes& p) {
@@ -73,7 +73,7 @@ TEST_CASE("failover: what was accepted is not accepted again, and what comes nex
 
 TEST_CASE("failover: lifetimes go on with what is left") {
   Bench b;
-  esp::SaParams p = params(true, 0x5000);
+  esp::SaParams p = sa_params(true, 0x5000);
   p.soft.packets = 8;
   p.hard.packets = 12;
   const SaHandle sa = b.backend->install(std::move(p)).value();
@@ -104,12 +104,12 @@ TEST_CASE("failover: every call survives a loss, and every kind of loss counts")
       CAPTURE(turn);
       Bench b;
       b.fate.how = how;
-      const SaHandle sa = b.backend->install(params(true, 0x5000)).value();
+      const SaHandle sa = b.backend->install(sa_params(true, 0x5000)).value();
       b.kill("a");
       std::vector<Outcome> out;
       std::vector<SaEvent> events;
       switch (turn) {
-        case 0: CHECK(b.backend->install(params(true, 0x5001))); break;
+        case 0: CHECK(b.backend->install(sa_params(true, 0x5001))); break;
         case 1: CHECK(b.backend->allocate_spi(1)); break;
         case 2: CHECK(b.backend->view(sa)); break;
         case 3: CHECK(b.backend->totals()); break;
@@ -152,7 +152,7 @@ TEST_CASE("failover: the same card first; one that keeps failing is left alone; 
 
 TEST_CASE("failover: a caller's error is no loss") {
   Bench b;
-  CHECK(b.backend->install(params(true, 1)).error().code == Errc::kBadConfig);  // a reserved SPI
+  CHECK(b.backend->install(sa_params(true, 1)).error().code == Errc::kBadConfig);  // a reserved SPI
   CHECK(b.backend->remove(SaHandle{77}).error().code == Errc::kUnknownSpi);
   CHECK(b.backend->view(SaHandle{77}).error().code == Errc::kUnknownSpi);
   CHECK(b.fate.opened.size() == 1);

@@ -9,19 +9,11 @@
 
 #include "common/esp/ip.h"
 #include "host/backend/failover_backend.h"
+#include "tests/sa_params.h"
 
 namespace esplanade::host {
 
-inline esp::SaParams params(bool outbound, std::uint32_t spi) {
-  esp::SaParams sa;
-  sa.outbound = outbound;
-  sa.spi = spi;
-  sa.enc_key = Secret(from_hex("0123456789abcdef23456789abcdef01456789abcdef0123").value());
-  sa.auth_key = Secret(Bytes(20, 7));
-  sa.src = esp::parse_address("192.0.2.1").value();
-  sa.dst = esp::parse_address("192.0.2.2").value();
-  return sa;
-}
+using esplanade::testing::sa_params;
 
 inline Bytes packet(std::size_t size = 100) {
   Bytes p(size);

@@ -17,7 +17,7 @@ const std::vector<std::string> kFour{"a", "b", "c", "d"};
 constexpr std::chrono::milliseconds kNow{0};  // do not wait
 
 esp::SaParams of_policy(bool outbound, std::uint32_t spi, std::uint32_t reqid) {
-  esp::SaParams sa = params(outbound, spi);
+  esp::SaParams sa = sa_params(outbound, spi);
   sa.reqid = reqid;
   return sa;
 }
@@ -40,7 +40,7 @@ struct Tunnel {
     const auto out = in ? backend.install(of_policy(true, far, reqid)) : in;
     if (in && !out) CHECK((backend.remove(*in) || backend.name() == "none"));
     if (!out) return std::nullopt;
-    return Tunnel{reqid, *out, *in, *spi, esp::SoftSa::create(params(false, far)).value(), esp::SoftSa::create(params(true, *spi)).value(), {}, {}};
+    return Tunnel{reqid, *out, *in, *spi, esp::SoftSa::create(sa_params(false, far)).value(), esp::SoftSa::create(sa_params(true, *spi)).value(), {}, {}};
   }
   static Tunnel make(Backend& backend, std::uint32_t reqid) { return std::move(try_make(backend, reqid)).value(); }
 };
@@ -229,7 +229,7 @@ TEST_CASE("shared cards: events, views and totals are those of the card that has
   CHECK(b.backend->totals()->encap_packets == 40);
   for (const SaHandle sa : sas) CHECK(b.backend->view(sa)->packets == 2);
   // A packet of no SA is counted by a card.
-  CHECK(b.backend->submit_decap(esp::SoftSa::create(params(true, 0x7777))->encap(packet())->packet, 0));
+  CHECK(b.backend->submit_decap(esp::SoftSa::create(sa_params(true, 0x7777))->encap(packet())->packet, 0));
   CHECK(b.poll().at(0).status == card::Status::kNoSa);
 }
 

@@ -9,21 +9,13 @@
 #include "common/esp/ip.h"
 #include "host/backend/soft_backend.h"
 #include "hw/regs/errc_status.h"
+#include "tests/sa_params.h"
 
 using namespace esplanade;
 using namespace esplanade::host;
 
 namespace {
-esp::SaParams params(bool outbound, std::uint32_t spi = 0x1000) {
-  esp::SaParams sa;
-  sa.outbound = outbound;
-  sa.spi = spi;
-  sa.enc_key = Secret(from_hex("0123456789abcdef23456789abcdef01456789abcdef0123").value());
-  sa.auth_key = Secret(Bytes(20, 0x0b));
-  sa.src = esp::parse_address("192.0.2.1").value();
-  sa.dst = esp::parse_address("192.0.2.2").value();
-  return sa;
-}
+using esplanade::testing::sa_params;
 
 Bytes packet() {
   Bytes p = from_hex("4500001c00000000401100000a0000010a0000020007000700080000").value();
@@ -44,7 +36,7 @@ std::unique_ptr<Backend> open(bool test_mode = false) { return open_backend({"so
 
 TEST_CASE("soft backend: a packet goes out and comes back, and is counted") {
   auto backend = open();
-  const SaHandle out = backend->install(params(true)).value(), in = backend->install(params(false)).value();
+  const SaHandle out = backend->install(sa_params(true)).value(), in = backend->install(sa_params(false)).value();
   REQUIRE(backend->submit_encap(out, packet(), 7));
   CHECK(backend->in_flight() == 1);
   const Outcome wire = only(*backend);
@@ -71,9 +63,9 @@ TEST_CASE("soft backend: a packet goes out and comes back, and is counted") {
 
 TEST_CASE("soft backend: a removed SA is gone, and its SPI may be used again") {
   auto backend = open();
-  const SaHandle out = backend->install(params(true)).value(), in = backend->install(params(false)).value();
-  CHECK_FALSE(backend->install(params(false)));  // the SPI is taken
-  CHECK(backend->install(params(true)));         // outbound SPIs are the peer's choice
+  const SaHandle out = backend->install(sa_params(true)).value(), in = backend->install(sa_params(false)).value();
+  CHECK_FALSE(backend->install(sa_params(false)));  // the SPI is taken
+  CHECK(backend->install(sa_params(true)));         // outbound SPIs are the peer's choice
   REQUIRE(backend->submit_encap(out, packet(), 1));
   const Bytes wire = only(*backend).packet;
   REQUIRE(backend->remove(in));
@@ -84,12 +76,12 @@ TEST_CASE("soft backend: a removed SA is gone, and its SPI may be used again") {
   REQUIRE(backend->remove(out));
   REQUIRE(backend->submit_encap(out, packet(), 3));
   CHECK(only(*backend).status == card::Status::kNoSa);
-  CHECK(backend->install(params(false)));
+  CHECK(backend->install(sa_params(false)));
 }
 
 TEST_CASE("[R57] soft backend: of a million SPIs none is reserved, none given twice, none that of a live SA") {
   auto backend = open();
-  const SaHandle live = backend->install(params(false, backend->allocate_spi(1).value())).value();
+  const SaHandle live = backend->install(sa_params(false, backend->allocate_spi(1).value())).value();
   std::unordered_set<std::uint32_t> seen{backend->view(live)->spi};
   std::size_t reserved = 0, doubles = 0;
   for (int i = 0; i < 1'000'000; ++i) {
@@ -106,7 +98,7 @@ TEST_CASE("[R58] soft backend: the SPI of a packet picks the SA, and with it the
   std::array<SaHandle, 2> out, in;
   for (std::uint32_t i = 0; i < 2; ++i) {
     for (const bool outbound : {true, false}) {
-      esp::SaParams sa = params(outbound, 0x1000 + i);
+      esp::SaParams sa = sa_params(outbound, 0x1000 + i);
       sa.auth_key = Secret(Bytes(20, static_cast<Byte>(0x10 + i)));
       sa.replay_window = 0;  // a number of the other SA is none that was seen
       (outbound ? out : in)[i] = (outbound ? near : far)->install(std::move(sa)).value();
@@ -136,7 +128,7 @@ TEST_CASE("[R59] soft backend: SAs with a thousand peers stand side by side and 
   std::vector<SaHandle> out, in;
   for (std::uint32_t i = 0; i < 1000; ++i)
     for (const bool outbound : {true, false}) {
-      esp::SaParams sa = params(outbound, 0x10000 + i);
+      esp::SaParams sa = sa_params(outbound, 0x10000 + i);
       sa.dst = esp::parse_address(fmt::format("198.51.{}.{}", i / 250, i % 250 + 1)).value();
       (outbound ? out : in).push_back((outbound ? near : far)->install(std::move(sa)).value());
     }
@@ -154,7 +146,7 @@ TEST_CASE("soft backend: an IV from the host needs test mode") {
   const std::array<Byte, 8> iv{1, 2, 3, 4, 5, 6, 7, 8};
   for (const bool test_mode : {false, true}) {
     auto backend = open(test_mode);
-    const SaHandle out = backend->install(params(true)).value();
+    const SaHandle out = backend->install(sa_params(true)).value();
     REQUIRE(backend->submit_encap(out, packet(), 1, iv));
     CHECK(only(*backend).status == (test_mode ? card::Status::kOk : card::Status::kHostIvRefused));
   }
@@ -162,7 +154,7 @@ TEST_CASE("soft backend: an IV from the host needs test mode") {
 
 TEST_CASE("[R113] soft backend: a reached limit is told once, with its SA, and a hard one ends it with nobody listening") {
   auto backend = open();
-  esp::SaParams sa = params(true);
+  esp::SaParams sa = sa_params(true);
   sa.soft.packets = 1;
   sa.hard.packets = 2;
   const SaHandle out = backend->install(std::move(sa)).value();
@@ -184,7 +176,7 @@ TEST_CASE("[R113] soft backend: a reached limit is told once, with its SA, and a
 
 TEST_CASE("soft backend: who does not poll is told to, and nothing is lost") {
   auto backend = open();
-  const SaHandle out = backend->install(params(true)).value();
+  const SaHandle out = backend->install(sa_params(true)).value();
   std::size_t taken = 0;
   while (backend->submit_encap(out, packet(), taken)) ++taken;
   CHECK(backend->submit_decap(packet(), 0).error().code == Errc::kRingFull);
