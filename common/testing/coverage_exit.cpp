@@ -1,8 +1,9 @@
 // Coverage builds alone (CMake's ESPLANADE_COVERAGE): processes that end by _exit(), as a child of fork() must and as the simulator's model and the driver's
 // hosts do, write their counters first. The linker leads the calls here (--wrap).
-#include <gcov.h>
 
 extern "C" {
+
+#include <gcov.h>  // does not say that it is C
 
 [[noreturn]] void __real__exit(int status);
 [[noreturn]] void __real__Exit(int status);

@@ -47,6 +47,7 @@ DataPlane::DataPlane(host::Backend& backend, Sad& sad, const PolicyTable& polici
       outside_(outside),
       counters_(counters),
       hooks_(std::move(hooks)),
+      reassembly_([this](std::size_t fragments) { counters_.drop(Drop::kFragment, fragments); }),
       path_mtu_(hooks_.link_mtu),
       may_tell_(kTellsATick) {}
 
@@ -122,7 +123,21 @@ void DataPlane::from_tun(ByteView packet) {
   if (policy->action == Action::kDiscard) return counters_.drop(Drop::kDiscard);
   if (policy->action == Action::kBypass) return send_clear(packet);
   if (lost_) return counters_.drop(Drop::kCardLost);
-  protect(*policy, policy->ipsec == Ipsec::kAh && lacks_number(packet) ? ByteView(numbered(packet)) : packet);
+  if (policy->mode == esp::Mode::kTransport) return protect_whole(*policy, packet);
+  protect(*policy, packet);
+}
+
+/// Transport mode takes whole datagrams (RFC 4303 s3.3.4, RFC 4302 s3.3.4), which the kernel cut to the TUN device's size.
+void DataPlane::protect_whole(const Policy& policy, ByteView packet) {
+  Bytes whole;
+  if (esp::parse_ip(packet)->fragment) {
+    if (packet[0] >> 4 != 4) return counters_.drop(Drop::kFragment);
+    auto datagram = reassembly_.take(packet, Clock::now());
+    if (!datagram) return;
+    whole = std::move(*datagram);
+    packet = whole;
+  }
+  protect(policy, policy.ipsec == Ipsec::kAh && lacks_number(packet) ? ByteView(numbered(packet)) : packet);
 }
 
 std::size_t DataPlane::path_mtu(const Policy& policy, const Sa& sa) {
@@ -258,6 +273,7 @@ void DataPlane::policy_changed(std::uint32_t reqid) {
 
 void DataPlane::tick(Clock::time_point now) {
   may_tell_ = kTellsATick;
+  reassembly_.tick(now);
   for (auto& [reqid, waiting] : waiting_) {
     while (!waiting.packets.empty() && now - waiting.packets.front().first > kWaitingLife) {
       counters_.drop(Drop::kQueueExpired);

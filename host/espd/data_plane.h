@@ -11,6 +11,7 @@
 #include "host/espd/flow_tracker.h"
 #include "host/espd/outside.h"
 #include "host/espd/path_mtu.h"
+#include "host/espd/reassembly.h"
 #include "host/espd/sad.h"
 #include "host/espd/tun.h"
 
@@ -71,6 +72,7 @@ class DataPlane {
   void from_udp(MutableBytes packet, const Path& path);
   void from_raw(MutableBytes packet, Outside::Channel channel, const Path& path);
   void protect(const Policy& policy, ByteView packet);
+  void protect_whole(const Policy& policy, ByteView packet);
   void hand_over(const Policy& policy, const Sa& sa, ByteView packet);
   std::size_t path_mtu(const Policy& policy, const Sa& sa);
   void too_big(ByteView packet, std::size_t mtu);
@@ -101,6 +103,7 @@ class DataPlane {
   Clock::time_point arrived_;  // the packet that is handled, where that is recorded
   Fallback fallback_;
   FlowTracker outbound_flows_, inbound_flows_;
+  Reassembly reassembly_;
   PathMtu path_mtu_;
   std::size_t may_tell_;  // ICMP messages to senders until the next tick
   std::unordered_map<std::uint32_t, Waiting> waiting_;  // by reqid

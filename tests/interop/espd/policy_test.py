@@ -305,6 +305,9 @@ def form(build, folder, mode, ipsec, child):
         data = payload(1, MARKER)[:300_000]
         transfer(a.host, near, b.host, far, data)
         transfer(b.host, far, a.host, near, data)
+        heard = b.listen(7009, far)
+        a.send(7009, 5000, source=near, target=far)
+        wait_for("a datagram of several fragments", lambda: heard() == [5000], 5)
         capture.end()
         clear = capture.count("(icmp || tcp) && !esp && !ah")
         check("nothing outside but IKE and IPsec", clear == 0, clear)
