@@ -34,7 +34,9 @@ enum class Confinement : unsigned char {
   kHolderBoth,
 };
 /// Allows the system calls of the list and ends the process on any other (seccomp). Errors: kIo, when the
-/// kernel does not filter. Builds with sanitizers, which need more, only log.
+/// kernel does not filter. A build that does not filter only logs.
 Status confine(Confinement confinement);
+/// Whether this build filters: one with a sanitizer or counters of coverage does not, for their runtimes want calls of their own.
+bool filters_system_calls();
 
 }  // namespace esplanade::ike
