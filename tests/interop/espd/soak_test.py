@@ -272,7 +272,7 @@ def traffic(t):
     for i in POLICIES:
         for host, a, b in ((t.ours, f"10.2.{i}.1", f"10.1.{i}.1"), (t.peer, f"10.1.{i}.1", f"10.2.{i}.1")):
             # A ping that finds no route says so and goes on; one whose address is gone ends: then there is a next.
-            host.start(f"ping{i}", "sh", "-c", f"while :; do ping -q -i 0.02 -s 600 -p {MARKER.hex()} -I {a} {b}; sleep 0.2; done")
+            host.start(f"ping{i}", "sh", "-c", f"trap 'kill $!; exit' TERM; while :; do ping -q -i 0.02 -s 600 -p {MARKER.hex()} -I {a} {b} & wait $!; sleep 0.2; done")
     for i in POLICIES[:2]:
         t.peer.start(f"receive{i}", sys.executable, "-c", RECEIVE, f"10.1.{i}.1")
         t.ours.start(f"send{i}", sys.executable, "-c", SEND, f"10.2.{i}.1", f"10.1.{i}.1", MARKER.hex())
