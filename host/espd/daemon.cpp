@@ -174,12 +174,12 @@ class Daemon {
     std::vector<Expiry> ended;
     for (const Policy& former : config_.policies) {
       if (former.action != Action::kProtect) continue;
-      const auto same = std::ranges::find_if(next.policies, [&](Policy p) {
-        p.name = former.name;
-        p.fallback_clear = former.fallback_clear;
-        return p == former;
-      });
-      if (same != next.policies.end()) continue;
+      if (const auto now = std::ranges::find(next.policies, former.reqid, &Policy::reqid); now != next.policies.end()) {
+        Policy same = *now;
+        same.name = former.name;
+        same.fallback_clear = former.fallback_clear;
+        if (same == former) continue;
+      }
       for (const host::SaHandle handle : sad_.give_up(former.reqid)) ended.push_back({handle, true});
       data_plane_.policy_changed(former.reqid);
     }

@@ -149,9 +149,11 @@ std::size_t DataPlane::path_mtu(const Policy& policy, const Sa& sa) {
 /// whole, and the outer packet in fragments, where the policy wants that, and where no less may be asked of an IPv6 sender
 /// (RFC 8200 s5, RFC 2473 s7.1).
 void DataPlane::protect(const Policy& policy, ByteView packet) {
-  if (!sad_.ready(policy)) return without_sa(policy, packet);
-  const Sa& sa = *sad_.outbound(policy.reqid, policy.inner_protocol(), packet.size());
-  const std::size_t most = largest_inner(sa, path_mtu(policy, sa) - (policy.ipsec == Ipsec::kAhEsp ? kAhLen : 0));
+  const bool bundle = policy.ipsec == Ipsec::kAhEsp;
+  const Sa* found = sad_.outbound(policy.reqid, policy.inner_protocol(), packet.size());
+  if (found == nullptr || (bundle && !sad_.ready(policy))) return without_sa(policy, packet);
+  const Sa& sa = *found;
+  const std::size_t most = largest_inner(sa, path_mtu(policy, sa) - (bundle ? kAhLen : 0));
   if (packet.size() <= most) return hand_over(policy, sa, packet);
   if (may_fragment(packet) && esp::parse_ip(packet)) {
     if (policy.mode == esp::Mode::kTransport) return hand_over(policy, sa, packet);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/esp/ip.h"
+#include "host/espd/segments.h"
 
 namespace esplanade::espd {
 
@@ -21,15 +22,6 @@ void drop_options_of_first(MutableBytes header) {
     if ((header[at] & 0x80) == 0) std::ranges::fill(header.subspan(at, len), Byte{1});
     at += len;
   }
-}
-
-std::uint16_t checksum(ByteView octets) {  // RFC 1071
-  std::uint32_t sum = 0;
-  for (std::size_t at = 0; at + 1 < octets.size(); at += 2) sum += load_be16(&octets[at]);
-  if (octets.size() % 2 != 0) sum += std::uint32_t{octets.back()} << 8;
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<std::uint16_t>(~sum);
 }
 
 bool single_host(const esp::IpAddress& a) {
@@ -89,7 +81,7 @@ std::optional<Bytes> icmp_too_big(ByteView packet, std::size_t mtu) {
     put_be32(out, static_cast<std::uint32_t>(mtu));
   }
   put(out, quoted);
-  if (v4) store_be16(&out[2], checksum(out));
+  if (v4) store_be16(&out[2], static_cast<std::uint16_t>(~internet_sum(out)));
   return out;
 }
 

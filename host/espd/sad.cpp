@@ -166,6 +166,15 @@ Status Sad::move(esp::Protocol protocol, std::uint32_t spi, std::uint32_t reqid,
   return ok();
 }
 
+template <class Which>
+std::size_t Sad::release_larval(Which which) {
+  return std::erase_if(larval_, [&](const auto& entry) {
+    const bool chosen = which(entry.second);
+    if (chosen) backend_.release_spi(entry.first.spi);
+    return chosen;
+  });
+}
+
 std::size_t Sad::flush(ClientId owner) {
   std::vector<host::SaHandle> mine;
   for (const auto& [handle, sa] : sas_) {
@@ -175,18 +184,11 @@ std::size_t Sad::flush(ClientId owner) {
     if (const Status removed = remove(handle); !removed)
       log_warn("cannot remove an SA: {}", removed.error().detail);
   }
-  const std::size_t larvals = std::erase_if(larval_, [&](const auto& entry) {
-    if (entry.second.owner == owner) backend_.release_spi(entry.first.spi);
-    return entry.second.owner == owner;
-  });
-  return mine.size() + larvals;
+  return mine.size() + release_larval([&](const Larval& larval) { return larval.owner == owner; });
 }
 
 std::vector<host::SaHandle> Sad::give_up(std::uint32_t reqid) {
-  std::erase_if(larval_, [&](const auto& entry) {
-    if (entry.second.reqid == reqid) backend_.release_spi(entry.first.spi);
-    return entry.second.reqid == reqid;
-  });
+  release_larval([&](const Larval& larval) { return larval.reqid == reqid; });
   std::vector<host::SaHandle> out;
   for (const auto& [handle, sa] : sas_) {
     if (sa.reqid == reqid) out.push_back(handle);
@@ -199,8 +201,7 @@ void Sad::remove_all() {
     if (const Status removed = remove(sas_.begin()->first); !removed)
       log_warn("cannot remove an SA: {}", removed.error().detail);
   }
-  for (const auto& [id, larval] : larval_) backend_.release_spi(id.spi);
-  larval_.clear();
+  release_larval([](const Larval&) { return true; });
 }
 
 const Sa* Sad::find(host::SaHandle handle) const {
@@ -264,10 +265,9 @@ bool Sad::reserve(host::SaHandle handle, std::uint64_t bytes) {
 }
 
 void Sad::tick(Clock::time_point now, std::vector<Expiry>& out) {
-  std::erase_if(larval_, [&](const auto& entry) {
-    if (entry.second.deadline > now) return false;
-    log_info("SPI {:08x} was not used in time", entry.first.spi);
-    backend_.release_spi(entry.first.spi);
+  release_larval([&](const Larval& larval) {
+    if (larval.deadline > now) return false;
+    log_info("SPI {:08x} was not used in time", larval.id.spi);
     return true;
   });
   out.insert(out.end(), reached_.begin(), reached_.end());

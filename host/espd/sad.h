@@ -129,6 +129,9 @@ class Sad {
   using Use = std::pair<std::uint32_t, esp::Protocol>;        // reqid and protocol
   std::map<Use, std::vector<host::SaHandle>> outbound_;  // newest last
   std::map<Use, host::SaHandle> inbound_;                // the newest
+  /// Gives back the larval SPIs that `which` chooses; how many.
+  template <class Which>
+  std::size_t release_larval(Which which);
   std::map<SaId, Larval> larval_;
   std::vector<Expiry> reached_;
 };
