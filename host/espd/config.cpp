@@ -13,6 +13,7 @@
 
 #include "common/pfkey/socket.h"
 #include "host/espd/path_mtu.h"
+#include "host/espd/tun.h"
 
 namespace esplanade::espd {
 
@@ -112,6 +113,7 @@ void read_tun(Table t, Config& c) {
   }
   // 576: RFC 791 s3.2. 8,900: a result of up to 9,000 octets still fits the card's buffers.
   if (auto mtu = t.integer("mtu", 576, 8900)) c.tun_mtu = static_cast<int>(*mtu);
+  if (auto n = t.integer("threads", 0, Tun::kMaxQueues)) c.tun_threads = static_cast<std::size_t>(*n);
   // 253 to 255 are the system's tables; priority 32766 is the main one's.
   if (auto table = t.integer("table", 256, 32765)) c.table = static_cast<std::uint32_t>(*table);
   t.done();
@@ -250,6 +252,7 @@ std::optional<std::string> needs_restart(const Config& now, const Config& next) 
   if (now.guard != next.guard) return "guard";
   if (now.tun_name != next.tun_name) return "tun.name";
   if (now.tun_mtu != next.tun_mtu) return "tun.mtu";
+  if (now.tun_threads != next.tun_threads) return "tun.threads";
   if (now.table != next.table) return "tun.table";
   return std::nullopt;
 }

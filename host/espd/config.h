@@ -19,6 +19,7 @@ struct Config {
   LogLevel log_level = LogLevel::kInfo;
   std::string tun_name = "espl0";
   int tun_mtu = 1400;  // room for outer headers, UDP, ESP and padding under 1500
+  std::size_t tun_threads = 0;  // each with a queue of the TUN device; 0: one thread does all, with one queue
   std::uint32_t table = 4500;  // routing table, priority of its rule and firewall mark: routes.h
   bool guard = true;           // guard.h
   bool block_on_stop = true;   // what is protected stays blocked when espd is not running

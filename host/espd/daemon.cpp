@@ -68,12 +68,13 @@ class Signals {
 // Parts that know each other; made once everything that can fail is open.
 class Daemon {
  public:
-  Daemon(const std::string& path, Config config, host::Backend& backend, Tun& tun, Outside& outside, PolicyRouting& routing, std::optional<Guard>& guard)
+  Daemon(const std::string& path, Config config, host::Backend& backend, Tun& tun, Outside& outside, Doorbell& bell, PolicyRouting& routing, std::optional<Guard>& guard)
       : path_(path),
         config_(std::move(config)),
         backend_(backend),
         tun_(tun),
         outside_(outside),
+        bell_(bell),
         routing_(routing),
         guard_(guard),
         policies_(config_.policies),
@@ -90,6 +91,7 @@ class Daemon {
 
   Status run(Poller& poller, Signals& signals) {
     bool stopping = false;
+    Status broken = ok();
     ESPLANADE_CHECK(poller.add(signals.fd(), [&] {
       const Signals::Came came = signals.take();
       stopping = stopping || came.stop;
@@ -99,7 +101,12 @@ class Daemon {
     ESPLANADE_TRY(relay, NattRelay::create(poller, config_.natt_socket(), outside_, counters_));
     relay_ = std::move(relay);
     ESPLANADE_CHECK(pfkey_.listen(poller, config_.pfkey_socket()));
-    ESPLANADE_CHECK(poller.add(tun_.fd(), [this] { data_plane_.on_tun(); }));
+    if (config_.tun_threads == 0) {
+      ESPLANADE_CHECK(poller.add(tun_.queues().front().fd(), [&] { if (const Status read = data_plane_.on_tun(); !read) broken = read; }));
+    } else {
+      ESPLANADE_CHECK(poller.add(bell_.fd(), [this] { bell_.answer(); }));
+      ESPLANADE_CHECK(data_plane_.start_threads(bell_));
+    }
     for (const Outside::Channel channel : Outside::kChannels) {
       if (outside_.fd(channel) < 0) continue;  // no IPv6 here
       ESPLANADE_CHECK(poller.add(outside_.fd(channel), [this, channel] { data_plane_.on_outside(channel); }));
@@ -114,7 +121,11 @@ class Daemon {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(next_tick - Clock::now());
       const auto wait =
           data_plane_.busy() ? std::chrono::milliseconds(0) : std::max(left, std::chrono::milliseconds(0));
-      ESPLANADE_CHECK(poller.run_once(wait));
+      bell_.arm();
+      ESPLANADE_CHECK(poller.run_once(data_plane_.has_received() ? std::chrono::milliseconds(0) : wait));
+      bell_.disarm();
+      if (config_.tun_threads != 0) broken = data_plane_.on_tun();
+      ESPLANADE_CHECK(broken);
       data_plane_.reap(kCardPatience);
       expire(sad_.take_reached());
       if (Clock::now() >= next_tick) {
@@ -138,6 +149,7 @@ class Daemon {
     options.max_packet = kMaxStatusRequest;
     PacketServer::Handlers handlers{
         [this](ClientId client, ByteView request) {
+          data_plane_.collect();
           const std::string text = report_.answer(request);
           status_->send(client, ByteView(reinterpret_cast<const Byte*>(text.data()), text.size()));
         },
@@ -256,6 +268,7 @@ class Daemon {
   host::Backend& backend_;
   Tun& tun_;
   Outside& outside_;
+  Doorbell& bell_;
   PolicyRouting& routing_;
   std::optional<Guard>& guard_;
   Counters counters_;
@@ -288,7 +301,8 @@ Status run_daemon(const std::string& path, const Config& config) {
     guard.emplace(std::move(made));
     guard->keep(config.block_on_stop);
   }
-  ESPLANADE_TRY(tun, Tun::create(config.tun_name, config.tun_mtu));
+  ESPLANADE_TRY(tun, Tun::create(config.tun_name, config.tun_mtu, std::max<std::size_t>(config.tun_threads, 1)));
+  ESPLANADE_TRY(bell, Doorbell::create());
   ESPLANADE_TRY(routing, PolicyRouting::create(config.table, tun.index()));
   routing.keep(config.block_on_stop);
   ESPLANADE_CHECK(routing.apply(config.policies));
@@ -298,7 +312,7 @@ Status run_daemon(const std::string& path, const Config& config) {
   };
   ESPLANADE_TRY(backend, config.recover ? host::open_failover_backend(config.cards, config.cards_in_use, open) : open(config.cards.front()));
   ESPLANADE_TRY(signals, Signals::create());
-  Daemon daemon(path, config, *backend, tun, outside, routing, guard);
+  Daemon daemon(path, config, *backend, tun, outside, bell, routing, guard);
   return daemon.run(poller, signals);
 }
 

@@ -1,5 +1,7 @@
 #include "host/espd/data_plane.h"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 
 #include "common/base/log.h"
@@ -31,6 +33,17 @@ Bytes numbered(ByteView packet) {
   return out;
 }
 
+// The same for all packets of a TCP connection, in this direction, and for all others between two hosts, fragments too.
+std::size_t flow_hash(ByteView packet) {
+  const bool v4 = packet[0] >> 4 == 4;
+  std::uint64_t hash = 0;
+  const auto add = [&](std::size_t at) { hash = (hash ^ load_be32(&packet[at])) * 0x9e3779b97f4a7c15; };
+  for (std::size_t at = v4 ? 12 : 8; at < (v4 ? 20U : 40U); at += 4) add(at);
+  const bool tcp = v4 ? packet[0] == 0x45 && packet[9] == IPPROTO_TCP && (load_be16(&packet[6]) & 0x3fff) == 0 : packet[6] == IPPROTO_TCP;
+  if (tcp && packet.size() >= (v4 ? 24U : 44U)) add(v4 ? 20 : 40);
+  return static_cast<std::size_t>(hash >> 32);
+}
+
 // What a packet is for comes back in the cookie: the bytes that lifetimes count, and the policy whose AH belongs around the ESP.
 std::uint64_t cookie_of(const DataPlane::Job& job) { return (std::uint64_t{job.bundle_reqid} << 32) | job.bytes; }
 std::uint32_t bytes_of(std::uint64_t cookie) { return static_cast<std::uint32_t>(cookie); }
@@ -45,6 +58,7 @@ DataPlane::DataPlane(host::Backend& backend, Sad& sad, const PolicyTable& polici
       policies_(policies),
       tun_(tun),
       outside_(outside),
+      sender_(outside),
       counters_(counters),
       hooks_(std::move(hooks)),
       reassembly_([this](std::size_t fragments) { counters_.drop(Drop::kFragment, fragments); }),
@@ -61,20 +75,42 @@ void DataPlane::read_batch(Receive receive) {
   }
 }
 
-void DataPlane::arrives() {
-  arrived_ = backend_.recording() ? Clock::now() : Clock::time_point();
+Status DataPlane::start_threads(Doorbell& bell) {
+  for (TunQueue& queue : tun_.queues()) {
+    ESPLANADE_TRY(thread, IoThread::start(threads_.size() + 1, queue, outside_, bell, [this](const host::Outcome& outcome, Clock::time_point) {
+                    if (backend_.recording()) backend_.note_sent(outcome);
+                  }));
+    threads_.push_back(std::move(thread));
+  }
+  return ok();
 }
 
-void DataPlane::on_tun() {
-  read_batch([this] {
-    const auto got = tun_.read([this](ByteView packet) {
-      arrives();
-      ++counters_.tun_in;
-      from_tun(packet);
+void DataPlane::arrives(Clock::time_point when) { arrived_ = backend_.recording() ? when : Clock::time_point(); }
+
+Status DataPlane::on_tun() {
+  Status status = ok();
+  const auto read = [&](const auto& receive) {
+    read_batch([&] {
+      const Result<bool> got = receive();
+      if (!got && got.error().code == Errc::kMalformed) log_warn("{}", got.error().detail);
+      if (!got && got.error().code != Errc::kMalformed) status = got.error();
+      return got && *got;
     });
-    if (!got) log_error("{}", got.error().detail);
-    return got && *got;
-  });
+  };
+  const auto take = [this](ByteView packet, Clock::time_point came) {
+    arrives(came);
+    ++counters_.tun_in;
+    from_tun(packet);
+  };
+  if (threads_.empty()) {
+    read([&] { return tun_.queues().front().read([&](ByteView packet) { take(packet, Clock::now()); }); });
+    return status;
+  }
+  for (const auto& thread : threads_) {
+    read([&] { return thread->receive(take); });
+    thread->ring();
+  }
+  return status;
 }
 
 void DataPlane::on_outside(Outside::Channel channel) {
@@ -86,7 +122,7 @@ void DataPlane::on_outside(Outside::Channel channel) {
   outside_.receive(
       channel, most,
       [this, channel](MutableBytes packet, const Path& path) {
-        arrives();
+        arrives(Clock::now());
         return Outside::is_udp(channel) ? from_udp(packet, path) : from_raw(packet, channel, path);
       },
       [this](const TooBig& error) { path_told(error); });
@@ -334,21 +370,21 @@ void DataPlane::reap(std::chrono::milliseconds wait) {
     outcomes_.clear();
     arrived_ = {};
     const Status polled = backend_.poll(outcomes_, wait);
-    for (const host::Outcome& outcome : outcomes_) finish(outcome);
+    for (host::Outcome& outcome : outcomes_) finish(outcome);
     pass_on();
     if (!polled) return set_lost(polled.error().detail);
   }
   drain_backlog();
 }
 
-void DataPlane::finish(const host::Outcome& outcome) {
+void DataPlane::finish(host::Outcome& outcome) {
   if (outcome.status == card::Status::kDummy) return;  // RFC 4303 s2.6: discarded, and no error
   if (outcome.status != card::Status::kOk) return counters_.drop(Drop::kCard);
   if (outcome.op == card::Op::kEncap) return finish_encap(outcome);
   if (outcome.op == card::Op::kDecap) return finish_decap(outcome);
 }
 
-void DataPlane::finish_encap(const host::Outcome& outcome) {
+void DataPlane::finish_encap(host::Outcome& outcome) {
   if (outcome.sa) sad_.count(*outcome.sa, bytes_of(outcome.cookie));
   if (const std::uint32_t reqid = bundle_reqid_of(outcome.cookie); reqid != 0) return add_ah(reqid, outcome.packet);
   const Sa* sa = outcome.sa ? sad_.find(*outcome.sa) : nullptr;
@@ -359,7 +395,10 @@ void DataPlane::finish_encap(const host::Outcome& outcome) {
   if (policy == nullptr && (outcome.packet.size() < 20 || outcome.packet[0] >> 4 == 6)) return counters_.drop(Drop::kNotOfSa);
   const std::size_t mtu = policy == nullptr ? path_mtu_.towards(esp::destination_of(outcome.packet), Clock::now()) : path_mtu(*policy, *sa);
   if (outcome.packet.size() > mtu) ++counters_.outer_fragmented;
-  outside_.send_ipsec(outcome.packet, mtu, sa != nullptr && sa->natt ? sa->natt->dst_port : std::uint16_t{0});
+  const std::uint16_t udp_port = sa != nullptr && sa->natt ? sa->natt->dst_port : std::uint16_t{0};
+  // The packets of an SA keep their order.
+  if (!threads_.empty()) return threads_[outcome.spi % threads_.size()]->send(std::move(outcome), mtu, udp_port);
+  sender_.send(outcome.packet, mtu, udp_port);
   passes(outcome);
 }
 
@@ -374,18 +413,28 @@ void DataPlane::passes(const host::Outcome& outcome) {
 }
 
 void DataPlane::pass_on() {
-  const Tun::Written written = tun_.flush();
-  counters_.tun_out += written.packets;
-  counters_.drop(Drop::kTunWrite, written.failed);
-  const Outside::Sent sent = outside_.flush();
-  counters_.udp_esp_out += sent.udp;
-  counters_.raw_esp_out += sent.raw;
-  counters_.drop(Drop::kOutsideSend, sent.failed);
-  for (const host::Outcome* outcome : passed_) backend_.note_sent(*outcome);
-  passed_.clear();
+  if (threads_.empty()) {
+    count({tun_.queues().front().flush(), sender_.flush()});
+    for (const host::Outcome* outcome : passed_) backend_.note_sent(*outcome);
+    passed_.clear();
+  }
+  for (const auto& thread : threads_) thread->ring();
+  collect();
 }
 
-void DataPlane::finish_decap(const host::Outcome& outcome) {
+void DataPlane::collect() {
+  for (const auto& thread : threads_) count(thread->collect());
+}
+
+void DataPlane::count(const IoThread::Passed& passed) {
+  counters_.tun_out += passed.tun.packets;
+  counters_.drop(Drop::kTunWrite, passed.tun.failed);
+  counters_.udp_esp_out += passed.outside.udp;
+  counters_.raw_esp_out += passed.outside.raw;
+  counters_.drop(Drop::kOutsideSend, passed.outside.failed);
+}
+
+void DataPlane::finish_decap(host::Outcome& outcome) {
   const Sa* sa = outcome.sa ? sad_.find(*outcome.sa) : nullptr;
   // The card may use a handle again: what was in flight for its former SA is not the new one's.
   if (sa == nullptr || sa->outbound || sa->id.spi != outcome.spi) return counters_.drop(Drop::kNotOfSa);
@@ -398,7 +447,8 @@ void DataPlane::finish_decap(const host::Outcome& outcome) {
   }
   const auto flow = inbound_flows_.of(outcome.packet, Clock::now());
   if (!flow || !policies_.inbound_allowed(*policy, *flow)) return counters_.drop(flow && flow->unclear ? Drop::kFragment : Drop::kSelector);
-  tun_.write(outcome.packet);
+  if (!threads_.empty()) return threads_[flow_hash(outcome.packet) % threads_.size()]->write(std::move(outcome));
+  tun_.queues().front().write(outcome.packet);
   passes(outcome);
 }
 

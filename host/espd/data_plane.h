@@ -3,12 +3,14 @@
 // passes in clear, but for policies that bypass, and those that say so while their peer does not speak IKE (fallback.h).
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <unordered_map>
 
 #include "host/espd/counters.h"
 #include "host/espd/fallback.h"
 #include "host/espd/flow_tracker.h"
+#include "host/espd/io_thread.h"
 #include "host/espd/outside.h"
 #include "host/espd/path_mtu.h"
 #include "host/espd/reassembly.h"
@@ -27,8 +29,13 @@ class DataPlane {
   DataPlane(host::Backend& backend, Sad& sad, const PolicyTable& policies, Tun& tun, Outside& outside,
             Counters& counters, Hooks hooks);
 
-  /// Each reads up to a batch of packets and hands them to the card.
-  void on_tun();
+  /// Gives each queue of the TUN device a thread, which rings `bell`; without, on_tun() itself reads the first one. kIo.
+  Status start_threads(Doorbell& bell);
+  /// Whether packets that threads read wait.
+  bool has_received() const { return std::ranges::any_of(threads_, [](const auto& thread) { return thread->has_received(); }); }
+
+  /// Each reads up to a batch of packets and hands them to the card. kIo: the TUN device is gone.
+  Status on_tun();
   void on_outside(Outside::Channel channel);
   /// Takes finished packets out of the card and passes them on, waiting up to `wait` for the first.
   void reap(std::chrono::milliseconds wait);
@@ -41,6 +48,8 @@ class DataPlane {
   void policy_changed(std::uint32_t reqid);
   /// Whether the traffic of the policy may pass in clear, for it never had an SA: fallback.h.
   bool falls_back(const Policy& policy) const { return fallback_.open(policy); }
+  /// Counts what threads have passed on.
+  void collect();
   /// Old waiting packets are dropped, due ACQUIREs sent.
   void tick(Clock::time_point now);
 
@@ -84,19 +93,21 @@ class DataPlane {
   void submit(Job job, ByteView packet);
   Status try_submit(const Job& job, ByteView packet);
   void drain_backlog();
-  void finish(const host::Outcome& outcome);
+  void finish(host::Outcome& outcome);
   void add_ah(std::uint32_t reqid, ByteView esp_packet);
-  void finish_encap(const host::Outcome& outcome);
-  void finish_decap(const host::Outcome& outcome);
+  void finish_encap(host::Outcome& outcome);
+  void finish_decap(host::Outcome& outcome);
   void passes(const host::Outcome& outcome);
   void pass_on();
-  void arrives();
+  void count(const IoThread::Passed& passed);
+  void arrives(Clock::time_point when);
 
   host::Backend& backend_;
   Sad& sad_;
   const PolicyTable& policies_;
   Tun& tun_;
   Outside& outside_;
+  OutsideSender sender_;
   Counters& counters_;
   Hooks hooks_;
   bool lost_ = false, drained_ = false;
@@ -110,6 +121,7 @@ class DataPlane {
   std::deque<std::pair<Job, Bytes>> backlog_;
   std::vector<host::Outcome> outcomes_;
   std::vector<const host::Outcome*> passed_;  // of them, on their way; where they are recorded
+  std::vector<std::unique_ptr<IoThread>> threads_;
 };
 
 }  // namespace esplanade::espd

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
 
 #include "common/base/log.h"
 #include "common/esp/ip.h"
@@ -264,7 +265,7 @@ struct Outside::Room {
   MutableBytes slot(std::size_t i) { return MutableBytes(octets).subspan(i * kSlot, kSlot); }
 };
 
-Outside::Outside(std::unique_ptr<Room> room) : room_(std::move(room)) {}
+Outside::Outside(std::unique_ptr<Room> room) : room_(std::move(room)), cutting_(std::make_unique<std::shared_mutex>()) {}
 Outside::Outside(Outside&&) noexcept = default;
 Outside::~Outside() = default;
 
@@ -374,83 +375,6 @@ bool Outside::send_udp(const Path& path, ByteView first, ByteView second) {
   return ::sendmsg(fd, &header, MSG_NOSIGNAL) >= 0 || ::sendmsg(fd, &header, MSG_NOSIGNAL) >= 0;
 }
 
-void Outside::send_ipsec(ByteView outer, std::size_t mtu, std::uint16_t udp_port) {
-  if (outer.size() > 40 && outer[0] >> 4 == 6 && (outer[6] == esp::kProtoEsp || outer[6] == esp::kProtoAh))
-    return queues_[outer[6] == esp::kProtoAh ? kAh6 : udp_port != 0 ? kUdp6 : kEsp6].push_back({outer, udp_port, outer.size() > mtu ? mtu : 0});
-  const bool v4 = outer.size() > 28 && outer[0] == 0x45;
-  // UDP leaves from 4500 alone; an SA with another source port would reach the peer from a wrong one.
-  const bool udp = v4 && outer[9] == esp::kProtoUdp && load_be16(&outer[20]) == kNattPort;
-  if (!udp && !(v4 && (outer[9] == esp::kProtoEsp || outer[9] == esp::kProtoAh))) {
-    ++sent_.failed;
-    return;
-  }
-  if (outer.size() <= mtu) return queues_[kEsp4].push_back({outer, 0, 0});
-  fragment_ipv4(outer, mtu, [this](ByteView fragment) {
-    fragments_.emplace_back(fragment.begin(), fragment.end());
-    queues_[kEsp4].push_back({fragments_.back(), 0, 0});
-  });
-}
-
-Outside::Sent Outside::flush() {
-  for (const Channel channel : {kEsp4, kUdp6, kEsp6, kAh6}) flush(channel);
-  fragments_.clear();
-  return std::exchange(sent_, {});
-}
-
-void Outside::flush(Channel channel) {
-  const std::vector<Outgoing>& queue = queues_[channel];
-  for (std::size_t at = 0; at < queue.size();) {
-    // What the kernel shall cut goes on its own, for its size is a setting of the socket.
-    if (const std::size_t cut_at = queue[at].cut_at; cut_at != 0) {
-      set_option(fds_[channel].get(), IPPROTO_IPV6, IPV6_MTU, static_cast<int>(cut_at));
-      at += send_batch(channel, at, 1);
-      set_option(fds_[channel].get(), IPPROTO_IPV6, IPV6_MTU, 0);
-      continue;
-    }
-    std::size_t count = 1;
-    while (count < kBatch && at + count < queue.size() && queue[at + count].cut_at == 0) ++count;
-    at += send_batch(channel, at, count);
-  }
-  queues_[channel].clear();
-}
-
-std::size_t Outside::send_batch(Channel channel, std::size_t at, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const Outgoing& out = queues_[channel][at + i];
-    msghdr& header = room_->headers[i].msg_hdr;
-    Path path;
-    path.src = esp::source_of(out.outer);
-    path.dst = esp::destination_of(out.outer);
-    if (channel == kEsp4) {  // addresses and TOS are for the choice of a route
-      path.tos = out.outer[1];
-      room_->messages[i].send_to(header, path, 0, out.outer, {});
-    } else {
-      path.tos = static_cast<std::uint8_t>(load_be16(out.outer.data()) >> 4);
-      path.ttl = out.outer[7];
-      room_->messages[i].send_to(header, path, out.udp_port, out.outer.subspan(40), {});
-    }
-  }
-  bool again = false;
-  for (std::size_t done = 0; done < count;) {
-    const int sent = ::sendmmsg(fds_[channel].get(), &room_->headers[done], static_cast<unsigned>(count - done), MSG_NOSIGNAL);
-    for (int i = 0; i < sent; ++i) {
-      const bool udp = channel == kUdp6 || (channel == kEsp4 && queues_[channel][at + done].outer[9] == esp::kProtoUdp);
-      ++(udp ? sent_.udp : sent_.raw);
-      ++done;
-    }
-    if (sent > 0) {
-      again = false;
-    } else if (!again && errno != EAGAIN) {
-      again = true;  // it may be an error that the network told about an earlier packet
-    } else {
-      again = false;
-      ++sent_.failed;
-      ++done;
-    }
-  }
-  return count;
-}
-
 bool Outside::send_clear(ByteView packet) {
   Address to(esp::destination_of(packet), 0);
   const int fd = packet[0] >> 4 == 4 ? fds_[kEsp4].get() : clear6_.get();
@@ -484,6 +408,94 @@ bool Outside::send_icmp(const esp::IpAddress& to, ByteView message) {
   put(packet, message);
   const int fd = to.version == 4 ? fds_[kEsp4].get() : icmp6_.get();
   return ::sendto(fd, packet.data(), packet.size(), MSG_NOSIGNAL, address.raw(), address.len) >= 0;
+}
+
+struct OutsideSender::Batch {
+  std::array<mmsghdr, Outside::kBatch> headers{};
+  std::array<Message, Outside::kBatch> messages;
+};
+
+OutsideSender::OutsideSender(const Outside& outside) : outside_(outside), batch_(std::make_unique<Batch>()) {}
+OutsideSender::OutsideSender(OutsideSender&&) noexcept = default;
+OutsideSender::~OutsideSender() = default;
+
+void OutsideSender::send(ByteView outer, std::size_t mtu, std::uint16_t udp_port) {
+  if (outer.size() > 40 && outer[0] >> 4 == 6 && (outer[6] == esp::kProtoEsp || outer[6] == esp::kProtoAh))
+    return queues_[outer[6] == esp::kProtoAh ? Outside::kAh6 : udp_port != 0 ? Outside::kUdp6 : Outside::kEsp6].push_back({outer, udp_port, outer.size() > mtu ? mtu : 0});
+  const bool v4 = outer.size() > 28 && outer[0] == 0x45;
+  // UDP leaves from 4500 alone; an SA with another source port would reach the peer from a wrong one.
+  const bool udp = v4 && outer[9] == esp::kProtoUdp && load_be16(&outer[20]) == kNattPort;
+  if (!udp && !(v4 && (outer[9] == esp::kProtoEsp || outer[9] == esp::kProtoAh))) {
+    ++sent_.failed;
+    return;
+  }
+  if (outer.size() <= mtu) return queues_[Outside::kEsp4].push_back({outer, 0, 0});
+  fragment_ipv4(outer, mtu, [this](ByteView fragment) {
+    fragments_.emplace_back(fragment.begin(), fragment.end());
+    queues_[Outside::kEsp4].push_back({fragments_.back(), 0, 0});
+  });
+}
+
+OutsideSender::Sent OutsideSender::flush() {
+  for (const Channel channel : {Outside::kEsp4, Outside::kUdp6, Outside::kEsp6, Outside::kAh6}) flush(channel);
+  fragments_.clear();
+  return std::exchange(sent_, {});
+}
+
+void OutsideSender::flush(Channel channel) {
+  const std::vector<Outgoing>& queue = queues_[channel];
+  for (std::size_t at = 0; at < queue.size();) {
+    // What the kernel shall cut goes on its own, for its size is a setting of the socket.
+    if (const std::size_t cut_at = queue[at].cut_at; cut_at != 0) {
+      const std::unique_lock alone(*outside_.cutting_);
+      set_option(outside_.fds_[channel].get(), IPPROTO_IPV6, IPV6_MTU, static_cast<int>(cut_at));
+      at += send_batch(channel, at, 1);
+      set_option(outside_.fds_[channel].get(), IPPROTO_IPV6, IPV6_MTU, 0);
+      continue;
+    }
+    const std::shared_lock together(*outside_.cutting_);
+    std::size_t count = 1;
+    while (count < Outside::kBatch && at + count < queue.size() && queue[at + count].cut_at == 0) ++count;
+    at += send_batch(channel, at, count);
+  }
+  queues_[channel].clear();
+}
+
+std::size_t OutsideSender::send_batch(Channel channel, std::size_t at, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const Outgoing& out = queues_[channel][at + i];
+    msghdr& header = batch_->headers[i].msg_hdr;
+    Path path;
+    path.src = esp::source_of(out.outer);
+    path.dst = esp::destination_of(out.outer);
+    if (channel == Outside::kEsp4) {  // addresses and TOS are for the choice of a route
+      path.tos = out.outer[1];
+      batch_->messages[i].send_to(header, path, 0, out.outer, {});
+    } else {
+      path.tos = static_cast<std::uint8_t>(load_be16(out.outer.data()) >> 4);
+      path.ttl = out.outer[7];
+      batch_->messages[i].send_to(header, path, out.udp_port, out.outer.subspan(40), {});
+    }
+  }
+  bool again = false;
+  for (std::size_t done = 0; done < count;) {
+    const int sent = ::sendmmsg(outside_.fds_[channel].get(), &batch_->headers[done], static_cast<unsigned>(count - done), MSG_NOSIGNAL);
+    for (int i = 0; i < sent; ++i) {
+      const bool udp = channel == Outside::kUdp6 || (channel == Outside::kEsp4 && queues_[channel][at + done].outer[9] == esp::kProtoUdp);
+      ++(udp ? sent_.udp : sent_.raw);
+      ++done;
+    }
+    if (sent > 0) {
+      again = false;
+    } else if (!again && errno != EAGAIN) {
+      again = true;  // it may be an error that the network told about an earlier packet
+    } else {
+      again = false;
+      ++sent_.failed;
+      ++done;
+    }
+  }
+  return count;
 }
 
 }  // namespace esplanade::espd

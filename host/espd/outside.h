@@ -6,6 +6,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <shared_mutex>
 
 #include "common/esp/ip.h"
 #include "common/pfkey/natt_frame.h"
@@ -65,16 +66,6 @@ class Outside {
   using Take = std::function<void(MutableBytes packet, const Path& path)>;
   std::size_t receive(Channel channel, std::size_t most, const Take& take, const std::function<void(const TooBig&)>& too_big);
 
-  /// Has a packet sent that the card made: ESP, ESP in UDP, AH; in fragments of `mtu` octets where it is larger. The octets must
-  /// stay until flush(). IPv4 goes as it is, DF and identification too. Over IPv6 it goes in UDP to `udp_port`, if that is not
-  /// 0, with a checksum (RFC 8200 s8.1) from the kernel.
-  void send_ipsec(ByteView outer_packet, std::size_t mtu, std::uint16_t udp_port);
-  struct Sent {
-    std::size_t udp = 0, raw = 0, failed = 0;  // failed: the network did not take it, or it was neither
-  };
-  /// Sends them; what became of all since the last flush.
-  Sent flush();
-
   /// Sends a packet that has whole headers as it is, by the host's own routes. False: the network did not take it.
   bool send_clear(ByteView packet);
   /// Sends keyd's message with the non-ESP marker, or a keepalive.
@@ -83,24 +74,51 @@ class Outside {
   bool send_icmp(const esp::IpAddress& to, ByteView message);
 
  private:
-  struct Room;  // for the batches
+  friend class OutsideSender;
+  struct Room;  // for what comes in a batch
   explicit Outside(std::unique_ptr<Room> room);
   bool send_udp(const Path& path, ByteView first, ByteView second);
   void read_errors(Channel channel, const std::function<void(const TooBig&)>& too_big);
-  void flush(Channel channel);
-  std::size_t send_batch(Channel channel, std::size_t at, std::size_t count);
 
   std::array<pfkey::Fd, kNumChannels> fds_;
   pfkey::Fd icmp6_, clear6_;
+  std::unique_ptr<Room> room_;
+  std::unique_ptr<std::shared_mutex> cutting_;  // held alone by a sender that has the kernel cut a packet
+};
+
+/// Sends what the card made. Each thread that does has one of its own; the sockets are those of an Outside that outlives it.
+class OutsideSender {
+ public:
+  explicit OutsideSender(const Outside& outside);
+  OutsideSender(OutsideSender&&) noexcept;
+  ~OutsideSender();
+
+  /// Has a packet sent: ESP, ESP in UDP, AH; in fragments of `mtu` octets where it is larger. The octets must
+  /// stay until flush(). IPv4 goes as it is, DF and identification too. Over IPv6 it goes in UDP to `udp_port`, if that is not
+  /// 0, with a checksum (RFC 8200 s8.1) from the kernel.
+  void send(ByteView outer_packet, std::size_t mtu, std::uint16_t udp_port);
+  struct Sent {
+    std::size_t udp = 0, raw = 0, failed = 0;  // failed: the network did not take it, or it was neither
+  };
+  /// Sends them; what became of all since the last flush.
+  Sent flush();
+
+ private:
+  using Channel = Outside::Channel;
+  struct Batch;
+  void flush(Channel channel);
+  std::size_t send_batch(Channel channel, std::size_t at, std::size_t count);
+
   struct Outgoing {
     ByteView outer;
     std::uint16_t udp_port;
     std::size_t cut_at;  // IPv6: the kernel shall cut it; 0: it need not
   };
-  std::array<std::vector<Outgoing>, kNumChannels> queues_;  // for flush()
-  std::vector<Bytes> fragments_;                            // IPv4, of what is in them
+  const Outside& outside_;
+  std::array<std::vector<Outgoing>, Outside::kNumChannels> queues_;  // for flush()
+  std::vector<Bytes> fragments_;                                     // IPv4, of what is in them
   Sent sent_;
-  std::unique_ptr<Room> room_;
+  std::unique_ptr<Batch> batch_;
 };
 
 }  // namespace esplanade::espd

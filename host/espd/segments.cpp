@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::uint8_t kProtoTcp = 6;
 constexpr std::size_t kMaxTotal = 65535, kMaxJoined = 64;
-constexpr std::size_t kTcpChecksum = 16;  // RFC 9293 s3.1
+constexpr std::size_t kTcpChecksum = 16, kUdpChecksum = 6;  // RFC 9293 s3.1, RFC 768
+constexpr std::size_t kUdpHeader = 8;
 constexpr Byte kFin = 1, kPush = 8, kAck = 16, kCwr = 128;
 
 std::size_t ip_header_of(ByteView p) { return p[0] >> 4 == 4 ? std::size_t{p[0] & 15u} * 4 : 40; }
@@ -24,34 +25,45 @@ std::uint32_t pseudo_header(ByteView packet, std::size_t ip_header, std::uint8_t
   return std::uint32_t{internet_sum(addresses)} + protocol + static_cast<std::uint32_t>(len >> 16) + static_cast<std::uint32_t>(len & 0xffff);
 }
 
-void set_length(MutableBytes packet, std::size_t len) {
+// Of IP, and of UDP, whose header is at `udp`; 0: it is TCP.
+void set_length(MutableBytes packet, std::size_t len, std::size_t udp) {
+  if (udp != 0) store_be16(&packet[udp + 4], static_cast<std::uint16_t>(len - udp));
   if (packet[0] >> 4 == 6) return store_be16(&packet[4], static_cast<std::uint16_t>(len - 40));
   store_be16(&packet[2], static_cast<std::uint16_t>(len));
   store_be16(&packet[10], esp::ipv4_checksum(ByteView(packet).first(ip_header_of(packet))));
 }
 
-// Octets of the headers, where it is TCP data that nothing but its place in the stream sets apart: no options of IP, no fragment, ACK
-// and perhaps PSH. 0: it is not.
-std::size_t plain_tcp_headers(ByteView p) {
-  if (p.size() < 40) return 0;
-  const bool v4 = p[0] == 0x45;
-  if (v4 && (load_be16(&p[2]) != p.size() || (load_be16(&p[6]) & 0x3fff) != 0 || p[9] != kProtoTcp)) return 0;
-  if (!v4 && (p[0] >> 4 != 6 || p.size() < 60 || load_be16(&p[4]) + 40U != p.size() || p[6] != kProtoTcp)) return 0;
-  const std::size_t ip = v4 ? 20 : 40;
+// A checksum as it is sent: in UDP 0 would mean that there is none.
+std::uint16_t checksum(std::uint16_t sum, bool udp) {
+  const auto out = static_cast<std::uint16_t>(~sum);
+  return udp && out == 0 ? 0xffff : out;
+}
+
+// TCP or UDP in a whole packet with a plain IP header: the protocol. 0: neither.
+std::uint8_t protocol_of(ByteView p) {
+  const bool v4 = p.size() >= 28 && p[0] == 0x45 && (load_be16(&p[6]) & 0x3fff) == 0;
+  if (!v4 && (p.size() < 48 || p[0] >> 4 != 6)) return 0;
+  const std::uint8_t protocol = v4 ? p[9] : p[6];
+  if (protocol == kProtoTcp && p.size() < (v4 ? 40 : 60)) return 0;
+  return protocol == kProtoTcp || protocol == esp::kProtoUdp ? protocol : 0;
+}
+
+// Octets of the headers, where it is data that nothing but its place in the stream sets apart: TCP with ACK and perhaps PSH, UDP
+// with a checksum. 0: it is not.
+std::size_t plain_headers(ByteView p, std::uint8_t protocol) {
+  const std::size_t ip = ip_header_of(p);
+  if (protocol == 0 || p.size() != (ip == 20 ? load_be16(&p[2]) : load_be16(&p[4]) + 40U)) return 0;
+  if (protocol == esp::kProtoUdp)
+    return load_be16(&p[ip + 4]) == p.size() - ip && load_be16(&p[ip + kUdpChecksum]) != 0 && p.size() > ip + kUdpHeader ? ip + kUdpHeader : 0;
   const std::size_t headers = ip + std::size_t{p[ip + 12]} / 16 * 4;
   const bool plain = (p[ip + 12] & 15) == 0 && (p[ip + 13] & ~kPush) == kAck;
   return plain && headers >= ip + 20 && headers < p.size() ? headers : 0;
 }
 
-bool is_tcp(ByteView p) {
-  if (p.size() < 40) return false;
-  return p[0] == 0x45 ? p[9] == kProtoTcp && (load_be16(&p[6]) & 0x3fff) == 0 : p[0] >> 4 == 6 && p.size() >= 60 && p[6] == kProtoTcp;
-}
-
-bool checksums_right(ByteView p) {
+bool checksums_right(ByteView p, std::uint8_t protocol) {
   const std::size_t ip = ip_header_of(p);
   if (ip == 20 && internet_sum(p.first(20)) != 0xffff) return false;
-  return internet_sum(p.subspan(ip), pseudo_header(p, ip, kProtoTcp)) == 0xffff;
+  return internet_sum(p.subspan(ip), pseudo_header(p, ip, protocol)) == 0xffff;
 }
 
 }  // namespace
@@ -88,24 +100,23 @@ bool split(const Offload& offload, MutableBytes packet, const std::function<void
     if ((offload.flags & Offload::kNeedsChecksum) != 0) {
       const std::size_t from = offload.csum_start, at = from + offload.csum_offset;
       if (at + 2 > packet.size() || at < from) return false;
-      // The sum of the pseudo header stands there already. 0 would mean "none" to UDP (RFC 768).
-      const auto sum = static_cast<std::uint16_t>(~internet_sum(packet.subspan(from)));
-      store_be16(&packet[at], sum == 0 ? 0xffff : sum);
+      // The sum of the pseudo header stands there already.
+      store_be16(&packet[at], checksum(internet_sum(packet.subspan(from)), true));
     }
     take(packet);
     return true;
   }
-  const bool v4 = offload.gso_type == Offload::kTcp4;
-  if ((!v4 && offload.gso_type != Offload::kTcp6) || offload.gso_size == 0 || packet.size() < 40) return false;
-  if (packet[0] >> 4 != (v4 ? 4 : 6)) return false;
-  // csum_start is where TCP begins, behind options or extension headers too.
+  if (offload.gso_size == 0 || packet.size() < 40) return false;
+  const bool udp = offload.gso_type == Offload::kUdp, v4 = packet[0] >> 4 == 4;
+  if ((!v4 && packet[0] >> 4 != 6) || (!udp && offload.gso_type != (v4 ? Offload::kTcp4 : Offload::kTcp6))) return false;
+  // csum_start is where TCP or UDP begins, behind options or extension headers too.
   const std::size_t ip = offload.csum_start;
-  if (ip < (v4 ? ip_header_of(packet) : 40) || ip + 20 > packet.size()) return false;
-  const std::size_t headers = ip + std::size_t{packet[ip + 12]} / 16 * 4;
-  if (headers < ip + 20 || headers > packet.size() || headers > 256) return false;
+  if (ip < (v4 ? ip_header_of(packet) : 40) || ip + (udp ? kUdpHeader : 20) > packet.size()) return false;
+  const std::size_t headers = ip + (udp ? kUdpHeader : std::size_t{packet[ip + 12]} / 16 * 4);
+  if (headers < ip + kUdpHeader || (!udp && headers < ip + 20) || headers > packet.size() || headers > 256) return false;
   std::array<Byte, 256> head;
   std::ranges::copy(packet.first(headers), head.begin());
-  const std::uint32_t first = load_be32(&head[ip + 4]);
+  const std::uint32_t first = load_be32(&head[ip + 4]);  // sequence number of TCP
   const std::uint16_t id = load_be16(&head[4]);
   const std::size_t payload = packet.size() - headers;
   std::size_t number = 0;
@@ -114,14 +125,16 @@ bool split(const Offload& offload, MutableBytes packet, const std::function<void
     // Its headers go right in front of its data: over the end of the segment before, which is done with.
     const MutableBytes segment = packet.subspan(at, headers + len);
     std::copy_n(head.begin(), headers, segment.begin());
-    store_be32(&segment[ip + 4], static_cast<std::uint32_t>(first + at));
-    if (at + len < payload) segment[ip + 13] &= static_cast<Byte>(~(kFin | kPush));
-    if (at != 0) segment[ip + 13] &= static_cast<Byte>(~kCwr);
+    if (!udp) {
+      store_be32(&segment[ip + 4], static_cast<std::uint32_t>(first + at));
+      if (at + len < payload) segment[ip + 13] &= static_cast<Byte>(~(kFin | kPush));
+      if (at != 0) segment[ip + 13] &= static_cast<Byte>(~kCwr);
+    }
     if (v4) store_be16(&segment[4], static_cast<std::uint16_t>(id + number));
-    set_length(segment, segment.size());
-    store_be16(&segment[ip + kTcpChecksum], 0);
-    const auto sum = internet_sum(segment.subspan(ip), pseudo_header(segment, ip, kProtoTcp));
-    store_be16(&segment[ip + kTcpChecksum], static_cast<std::uint16_t>(~sum));
+    set_length(segment, segment.size(), udp ? ip : 0);
+    Byte* sum = &segment[ip + (udp ? kUdpChecksum : kTcpChecksum)];
+    store_be16(sum, 0);
+    store_be16(sum, checksum(internet_sum(segment.subspan(ip), pseudo_header(segment, ip, udp ? esp::kProtoUdp : kProtoTcp)), udp));
     take(segment);
   }
   return true;
@@ -129,14 +142,16 @@ bool split(const Offload& offload, MutableBytes packet, const std::function<void
 
 void Run::begin(ByteView packet) {
   packets_.assign(1, packet);
-  tcp_ = is_tcp(packet);
-  headers_ = plain_tcp_headers(packet);
+  protocol_ = protocol_of(packet);
+  headers_ = plain_headers(packet, protocol_);
   total_ = packet.size();
-  closed_ = headers_ == 0 || (packet[ip_header_of(packet) + 13] & kPush) != 0;
+  closed_ = headers_ == 0 || pushed(packet);
 }
 
+bool Run::pushed(ByteView packet) const { return protocol_ == kProtoTcp && (packet[ip_header_of(packet) + 13] & kPush) != 0; }
+
 bool Run::same_flow(ByteView packet) const {
-  if (packets_.empty() || !tcp_ || !is_tcp(packet)) return false;
+  if (packets_.empty() || protocol_ == 0 || protocol_of(packet) != protocol_) return false;
   const ByteView first = packets_.front();
   if (packet[0] >> 4 != first[0] >> 4) return false;
   const std::size_t ip = ip_header_of(first);
@@ -155,22 +170,23 @@ bool Run::fits(ByteView packet) const {
   } else if (!same(0, 4) || !same(7, 1)) {
     return false;
   }
-  // Acknowledged, window and options as in the first one, which stands for all.
-  if (!same(ip + 8, 5) || !same(ip + 14, 2) || !same(ip + 20, headers_ - ip - 20)) return false;
-  const std::size_t had = last.size() - headers_;
-  if (load_be32(&packet[ip + 4]) != static_cast<std::uint32_t>(load_be32(&last[ip + 4]) + had)) return false;
+  if (protocol_ == kProtoTcp) {
+    // Acknowledged, window and options as in the first one, which stands for all.
+    if (!same(ip + 8, 5) || !same(ip + 14, 2) || !same(ip + 20, headers_ - ip - 20)) return false;
+    const std::size_t had = last.size() - headers_;
+    if (load_be32(&packet[ip + 4]) != static_cast<std::uint32_t>(load_be32(&last[ip + 4]) + had)) return false;
+  }
   return packet.size() <= first.size() && total_ + packet.size() - headers_ <= kMaxTotal && packets_.size() < kMaxJoined;
 }
 
 bool Run::join(ByteView packet) {
-  if (closed_ || !same_flow(packet) || plain_tcp_headers(packet) != headers_ || !fits(packet)) return false;
-  if (packets_.size() == 1 && !checksums_right(packets_.front())) {
+  if (closed_ || !same_flow(packet) || plain_headers(packet, protocol_) != headers_ || !fits(packet)) return false;
+  if (packets_.size() == 1 && !checksums_right(packets_.front(), protocol_)) {
     closed_ = true;
     return false;
   }
-  if (!checksums_right(packet)) return false;
-  const bool push = (packet[ip_header_of(packet) + 13] & kPush) != 0;
-  closed_ = push || packet.size() < packets_.front().size();
+  if (!checksums_right(packet, protocol_)) return false;
+  closed_ = pushed(packet) || packet.size() < packets_.front().size();
   packets_.push_back(packet);
   total_ += packet.size() - headers_;
   return true;
@@ -185,19 +201,21 @@ const std::vector<iovec>& Run::take() {
     parts_.push_back(part(first));
   } else {
     const std::size_t ip = ip_header_of(first);
+    const bool udp = protocol_ == esp::kProtoUdp;
     std::ranges::copy(first.first(headers_), head_.begin());
-    head_[ip + 13] |= packets_.back()[ip + 13];  // PSH
-    set_length(MutableBytes(head_).first(headers_), total_);
+    if (!udp) head_[ip + 13] |= packets_.back()[ip + 13];  // PSH
+    set_length(MutableBytes(head_).first(headers_), total_, udp ? ip : 0);
     // The kernel goes on from the sum of the pseudo header, as if it came from a device that does checksums.
     const std::size_t len = total_ - ip;
-    const std::uint32_t pseudo = pseudo_header(ByteView(head_).first(headers_), headers_, kProtoTcp) + static_cast<std::uint32_t>(len);
-    store_be16(&head_[ip + kTcpChecksum], internet_sum({}, pseudo));
+    const std::uint32_t pseudo = pseudo_header(ByteView(head_).first(headers_), headers_, protocol_) + static_cast<std::uint32_t>(len);
+    const std::size_t sum_at = udp ? kUdpChecksum : kTcpChecksum;
+    store_be16(&head_[ip + sum_at], internet_sum({}, pseudo));
     offload_.flags = Offload::kNeedsChecksum;
-    offload_.gso_type = ip == 20 ? Offload::kTcp4 : Offload::kTcp6;
+    offload_.gso_type = udp ? Offload::kUdp : ip == 20 ? Offload::kTcp4 : Offload::kTcp6;
     offload_.hdr_len = static_cast<std::uint16_t>(headers_);
     offload_.gso_size = static_cast<std::uint16_t>(first.size() - headers_);
     offload_.csum_start = static_cast<std::uint16_t>(ip);
-    offload_.csum_offset = kTcpChecksum;
+    offload_.csum_offset = static_cast<std::uint16_t>(sum_at);
     parts_.push_back(part(ByteView(head_).first(headers_)));
     for (const ByteView packet : packets_) parts_.push_back(part(packet.subspan(headers_)));
   }

@@ -1,5 +1,5 @@
-// TCP in large packets, between espd and the kernel (virtual I/O device 1.2, s5.1.6): one that the kernel hands out is split into those
-// that go on the wire, and those that came are put together to one that the kernel takes, so that not every segment
+// TCP and UDP in large packets, between espd and the kernel (virtual I/O device 1.2, s5.1.6): one that the kernel hands out is split into
+// those that go on the wire, and those that came are put together to one that the kernel takes, so that not every segment or datagram
 // costs a way through the TUN device and the kernel. What others see is the same as without.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/base/bytes.h"
+#include "common/esp/ip.h"
 
 namespace esplanade::espd {
 
@@ -17,10 +18,10 @@ namespace esplanade::espd {
 /// byte order.
 struct Offload {
   static constexpr std::uint8_t kNeedsChecksum = 1;             // of flags
-  static constexpr std::uint8_t kNone = 0, kTcp4 = 1, kTcp6 = 4;  // of gso_type
+  static constexpr std::uint8_t kNone = 0, kTcp4 = 1, kTcp6 = 4, kUdp = 5;  // of gso_type
   std::uint8_t flags = 0;
   std::uint8_t gso_type = kNone;
-  std::uint16_t hdr_len = 0;      // octets of IP and TCP headers
+  std::uint16_t hdr_len = 0;      // octets of IP and TCP or UDP headers
   std::uint16_t gso_size = 0;     // octets of data a segment
   std::uint16_t csum_start = 0;   // from where on the checksum counts
   std::uint16_t csum_offset = 0;  // and where it stands, from there
@@ -31,32 +32,34 @@ static_assert(sizeof(Offload) == 10);
 /// counts as the high one of a word.
 std::uint16_t internet_sum(ByteView octets, std::uint32_t start = 0);
 
-/// Hands the packets that `packet` stands for to `take`, in order: TCP segments with their checksums, or the packet with the
-/// checksum that the kernel left to us. Each is valid until `take` returns; `packet` is used up. False: what the
+/// Hands the packets that `packet` stands for to `take`, in order: TCP segments or UDP datagrams with their checksums, or the packet with
+/// the checksum that the kernel left to us. Each is valid until `take` returns; `packet` is used up. False: what the
 /// kernel says does not fit the packet.
 bool split(const Offload& offload, MutableBytes packet, const std::function<void(ByteView)>& take);
 
-/// TCP segments of one flow that follow each other, or one packet of any kind.
+/// TCP segments or UDP datagrams of one flow that follow each other, or one packet of any kind.
 class Run {
  public:
   /// Begins anew with a packet, which must stay, as those that join(), until the run is written.
   void begin(ByteView packet);
   bool empty() const { return packets_.empty(); }
   std::size_t size() const { return packets_.size(); }
-  /// Whether the packet is of the same connection and direction.
+  bool is_udp() const { return protocol_ == esp::kProtoUdp; }
+  /// Whether the packet is of the same TCP connection or pair of UDP ports, and direction.
   bool same_flow(ByteView packet) const;
   /// Takes the packet in where it goes on where the last one ended, with all else as in the first one, and all of them have right
-  /// checksums, for nobody looks at those later. False: it does not.
+  /// checksums, for nobody looks at those later; none of UDP is larger than the first, and all but the last are as large. False: it does not.
   bool join(ByteView packet);
   /// What to write to the TUN device, valid until the next begin(). Empties the run.
   const std::vector<iovec>& take();
 
  private:
   bool fits(ByteView packet) const;
+  bool pushed(ByteView packet) const;
 
   std::vector<ByteView> packets_;
-  bool tcp_ = false;         // of a connection: no fragment
-  std::size_t headers_ = 0;  // octets of IP and TCP headers; 0: it cannot be joined
+  std::uint8_t protocol_ = 0;  // TCP or UDP, whole; 0: anything else
+  std::size_t headers_ = 0;    // octets of IP and TCP or UDP headers; 0: it cannot be joined
   std::size_t total_ = 0;
   bool closed_ = false;  // the last one was short or pushed
   Offload offload_{};

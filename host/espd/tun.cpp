@@ -47,27 +47,35 @@ Status bring_up(const std::string& name, int mtu) {
 
 }  // namespace
 
-Result<Tun> Tun::create(const std::string& name, int mtu) {
-  pfkey::Fd fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
-  if (!fd && errno == ENOENT) {
-    return Error{Errc::kIo,
-                 "/dev/net/tun is missing: load the kernel module `tun`, or give the container this device"};
+Result<Tun> Tun::create(const std::string& name, int mtu, std::size_t queues) {
+  std::vector<pfkey::Fd> fds;
+  for (std::size_t i = 0; i < queues; ++i) {
+    pfkey::Fd fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    if (!fd && errno == ENOENT) {
+      return Error{Errc::kIo,
+                   "/dev/net/tun is missing: load the kernel module `tun`, or give the container this device"};
+    }
+    if (!fd) return os_error("cannot open /dev/net/tun");
+    ifreq request = request_for(name);
+    request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (queues > 1 ? IFF_MULTI_QUEUE : 0) | (i == 0 ? IFF_TUN_EXCL : 0));
+    if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) return os_error(i == 0 ? "cannot make the TUN device " + name : fmt::format("cannot open queue {} of the TUN device {}", i + 1, name));
+    fds.push_back(std::move(fd));
   }
-  if (!fd) return os_error("cannot open /dev/net/tun");
-  ifreq request = request_for(name);
-  request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | static_cast<short>(IFF_TUN_EXCL);
-  if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) return os_error("cannot make the TUN device " + name);
-  if (::ioctl(fd.get(), TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) != 0)
+  constexpr unsigned kTcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6, kUdp = 0x20 | 0x40;  // TUN_F_USO4, TUN_F_USO6: Linux 6.2
+  const bool joins_udp = ::ioctl(fds[0].get(), TUNSETOFFLOAD, kTcp | kUdp) == 0;
+  if (!joins_udp && ::ioctl(fds[0].get(), TUNSETOFFLOAD, kTcp) != 0)
     return os_error("cannot have TCP in large packets from " + name);
   // No address of its own: the kernel's router solicitations would only fill the drop counters.
   const std::string path = "/proc/sys/net/ipv6/conf/" + name + "/addr_gen_mode";
   const pfkey::Fd setting(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   [[maybe_unused]] const auto written = setting ? ::write(setting.get(), "1", 1) : 0;
   ESPLANADE_CHECK(bring_up(name, mtu));
-  return Tun(std::move(fd), ::if_nametoindex(name.c_str()));
+  std::vector<TunQueue> out;
+  for (pfkey::Fd& fd : fds) out.emplace_back(std::move(fd), joins_udp);
+  return Tun(std::move(out), ::if_nametoindex(name.c_str()));
 }
 
-Result<bool> Tun::read(const std::function<void(ByteView)>& take) {
+Result<bool> TunQueue::read(const std::function<void(ByteView)>& take) {
   Offload offload;
   iovec parts[2] = {{&offload, sizeof offload}, {room_.data(), room_.size()}};
   const ssize_t got = ::readv(fd_.get(), parts, 2);
@@ -79,10 +87,10 @@ Result<bool> Tun::read(const std::function<void(ByteView)>& take) {
   return true;
 }
 
-void Tun::write(ByteView packet) {
+void TunQueue::write(ByteView packet) {
   for (Run& run : runs_) {
     if (!run.same_flow(packet)) continue;
-    if (run.join(packet)) return;
+    if ((joins_udp_ || !run.is_udp()) && run.join(packet)) return;
     write(run);
     return run.begin(packet);
   }
@@ -91,7 +99,7 @@ void Tun::write(ByteView packet) {
   run.begin(packet);
 }
 
-void Tun::write(Run& run) {
+void TunQueue::write(Run& run) {
   const std::size_t count = run.size();
   const std::vector<iovec>& parts = run.take();
   std::size_t size = 0;
@@ -100,7 +108,7 @@ void Tun::write(Run& run) {
   (taken ? written_.packets : written_.failed) += count;
 }
 
-Tun::Written Tun::flush() {
+TunQueue::Written TunQueue::flush() {
   for (std::size_t i = 0; i < runs_.size(); ++i) {
     Run& run = runs_[(oldest_ + i) % runs_.size()];
     if (!run.empty()) write(run);

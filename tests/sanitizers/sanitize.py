@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The host's programs under sanitizers: builds the preset (asan: AddressSanitizer and UBSan; tsan: ThreadSanitizer), runs the unit tests of espd, its cards and the driver, and lets espd and keyd work as they do in
-the field: two espd with the reference engine; two simulated cards that share SAs, one of which dies again and again; keyd with strongSwan. The simulated card itself is that of the preset dev, without a sanitizer, for
+the field: two espd with the reference engine, with and without I/O threads; two simulated cards that share SAs, one of which dies again and again; keyd with strongSwan. The simulated card itself is that of the preset dev, without a sanitizer, for
 it is a process of its own. Any report of a sanitizer fails. Usage: sanitize.py PRESET --dev BUILD_DIR_OF_DEV. The flows need root; without, only the unit tests run, exit 77."""
 import argparse
 import os
@@ -15,6 +15,8 @@ UNITS, NOT_UNITS = r"^unit\.(host|driver)\.", "espd_example|tools|vectors"  # th
 INTEROP = ROOT / "tests/interop/espd"
 FLOWS = [
     [INTEROP / "two_hosts.py", "--udp", "--size", "200000"],
+    [INTEROP / "two_hosts.py", "--size", "200000", "--threads", "2"],
+    [INTEROP / "threads_test.py"],
     [INTEROP / "shared_cards_test.py"],
     [INTEROP / "soak_test.py", "--seconds", "15", "--cards", '["soft"]', "--life-kbytes", "500", "--only", "link,reset,espd_stop,keyd_stop"],
     [INTEROP / "soak_test.py", "--seconds", "15", "--life-kbytes", "500", "--only", "link,reset,reset_one,drain,card_dies"],

@@ -30,6 +30,7 @@ run_dir = "{run_dir}"
 log_level = "debug"
 [tun]
 name = "espltest0"
+threads = {threads}
 [[policy]]
 name = "test"
 reqid = 7
@@ -50,13 +51,13 @@ def check(what, good, told=""):
 class Gateway:
     """A host with espd and a key-socket to it."""
 
-    def __init__(self, build, folder, name, card, udp, outer, peer, inner, local_ts, remote_ts, top=""):
+    def __init__(self, build, folder, name, card, udp, outer, peer, inner, local_ts, remote_ts, top="", threads=0):
         self.build, self.outer, self.peer, self.inner, self.udp = build, outer, peer, inner, udp
         self.host = Host(name, folder)
         self.config = folder / "espd.toml"
         self.run_dir = folder / "run"
         self.config.write_text(top + CONFIG.format(card=json.dumps(card), run_dir=self.run_dir, local_ts=local_ts, remote_ts=remote_ts, local=outer,
-                                             peer=peer, udp_encap="always" if udp else "never"))
+                                             peer=peer, udp_encap="always" if udp else "never", threads=threads))
 
     def start(self, env=None, espd=None):
         self.host.sh("ip", "addr", "add", f"{self.inner}/{128 if ':' in self.inner else 32}", "dev", "lo")
@@ -252,10 +253,10 @@ def together(*makers):
 
 @contextlib.contextmanager
 def pair(build, folder, tag, card, card_b="soft", udp=True, top="", outer=("192.0.2.1", "192.0.2.2"), inner=("10.1.0.1", "10.2.0.1"),
-         nets=("10.1.0.0/16", "10.2.0.0/24"), far_nets=("10.2.0.0/24", "10.1.0.0/24")):
+         nets=("10.1.0.0/16", "10.2.0.0/24"), far_nets=("10.2.0.0/24", "10.1.0.0/24"), threads=0):
     """The gateways A and B, joined and not started: their cards, addresses outside and inside, and networks, each end's own and the far one as it sees that."""
     tag = f"{tag}{os.getpid() % 100000}"
-    makers = [lambda i=i, name=name, engine=engine: Gateway(build, folder / f"{tag}{name}", f"{tag}{name}", engine, udp, outer[i], outer[1 - i], inner[i], nets[i], far_nets[i], top)
+    makers = [lambda i=i, name=name, engine=engine: Gateway(build, folder / f"{tag}{name}", f"{tag}{name}", engine, udp, outer[i], outer[1 - i], inner[i], nets[i], far_nets[i], top, threads)
               for i, (name, engine) in enumerate((("a", card), ("b", card_b)))]
     with together(*makers) as (a, b):
         bits = 64 if ":" in outer[0] else 24
@@ -320,8 +321,8 @@ def run_cases(doc, cases, scenario):
     print("all passed")
 
 
-def scenario(build, card, udp, size, folder):
-    with pair(build, folder, "u" if udp else "r", card, card, udp) as (a, b):
+def scenario(build, card, udp, size, threads, folder):
+    with pair(build, folder, "u" if udp else "r", card, card, udp, threads=threads) as (a, b):
         gateways = (a, b)
         for gateway in gateways:
             gateway.start()
@@ -356,13 +357,14 @@ def main():
     parser.add_argument("--card", default="soft")
     parser.add_argument("--udp", action="store_true", help="ESP in UDP; without, plain ESP")
     parser.add_argument("--size", type=int, default=1_000_000, help="bytes of the file")
+    parser.add_argument("--threads", type=int, default=0, help="of espd, for I/O")
     options = parser.parse_args()
     if os.geteuid() != 0:
         print("skipped: network namespaces need root")
         sys.exit(77)
     with tempfile.TemporaryDirectory(prefix="espd-test-") as folder:
         try:
-            scenario(options.build.resolve(), options.card, options.udp, options.size, Path(folder))
+            scenario(options.build.resolve(), options.card, options.udp, options.size, options.threads, Path(folder))
         except (HostError, OSError, subprocess.SubprocessError) as error:
             sys.exit(f"FAILED: {error}")
     print("all passed")

@@ -137,6 +137,7 @@ TEST_CASE("espd/config: a wrong one is refused with line, column and reason") {
       {"\"protect\"", "\"protect\"\nipsec = \"ah\"", "f.toml:14:13: udp_encap", "AH has no form in UDP"},
       {"\"protect\"", "\"protect\"\nipsec = \"esp+ah\"", "f.toml:17:9: ipsec", "esp, ah, ah+esp"},
       {"mtu = 1300", "table = 255", "f.toml:6:9: table", "256 to 32765"},
+      {"mtu = 1300", "threads = 17", "f.toml:6:11: threads", "0 to 16"},
       {"run_dir", "guard = \"on\"\nrun_dir", "f.toml:2:9: guard", "true nor false"},
       {"run_dir", "on_stop = \"pray\"\nrun_dir", "f.toml:2:11: on_stop", "block, open"},
   };
@@ -174,6 +175,7 @@ TEST_CASE("espd/config: exceptions, transport mode, AH") {
 guard = false
 [tun]
 table = 300
+threads = 2
 [[policy]]
 name = "ssh"
 action = "bypass"
@@ -198,6 +200,7 @@ peer = "192.0.2.1"
   CHECK_FALSE(c->block_on_stop);
   CHECK_FALSE(c->guard);
   CHECK(c->table == 300);
+  CHECK(c->tun_threads == 2);
   REQUIRE(c->policies.size() == 3);
   CHECK(c->policies[0].action == Action::kBypass);
   CHECK(c->policies[1].action == Action::kDiscard);

@@ -1,4 +1,4 @@
-// TCP in large packets: what is split and put together again is the same stream, and nothing is put together that a receiver could tell apart.
+// TCP and UDP in large packets: what is split and put together again is the same stream, and nothing is put together that a receiver could tell apart.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -34,10 +34,14 @@ void finish(Bytes& p) {
   } else {
     store_be16(&p[4], static_cast<std::uint16_t>(p.size() - 40));
   }
-  store_be16(&p[ip + 16], 0);
+  const std::uint8_t protocol = v4 ? p[9] : p[6];
+  const std::size_t sum_at = ip + (protocol == 17 ? 6 : 16);
+  if (protocol == 17) store_be16(&p[ip + 4], static_cast<std::uint16_t>(p.size() - ip));
+  store_be16(&p[sum_at], 0);
   const ByteView addresses = v4 ? ByteView(p).subspan(12, 8) : ByteView(p).subspan(8, 32);
-  const std::uint64_t pseudo = slow_sum(addresses, 6 + p.size() - ip);
-  store_be16(&p[ip + 16], static_cast<std::uint16_t>(~slow_sum(ByteView(p).subspan(ip), pseudo)));
+  const std::uint64_t pseudo = slow_sum(addresses, protocol + p.size() - ip);
+  const auto sum = static_cast<std::uint16_t>(~slow_sum(ByteView(p).subspan(ip), pseudo));
+  store_be16(&p[sum_at], protocol == 17 && sum == 0 ? 0xffff : sum);
 }
 
 struct Stream {
@@ -47,6 +51,15 @@ struct Stream {
   std::uint16_t id = 0xfffe;
   std::size_t options = 12;
 
+  Bytes next_datagram(Random& random, std::size_t len) {
+    Bytes p = next(random, 0);
+    (v4 ? p[9] : p[6]) = 17;
+    p.resize(ip_len(p));
+    put(p, *from_hex("04d2003500000000"));
+    for (std::size_t i = 0; i < len; ++i) p.push_back(static_cast<Byte>(random()));
+    finish(p);
+    return p;
+  }
   Bytes next(Random& random, std::size_t len, Byte flags = 0x10) {
     Bytes p = *from_hex(v4 ? "4502000000000000400600000a0100010a020001" : "600000000000064020010db800010000000000000000000120010db8000200000000000000000001");
     if (v4) {
@@ -175,6 +188,95 @@ TEST_CASE("espd/segments: what differs in anything but its place in the stream i
   CHECK_FALSE(run.join(second));
 }
 
+TEST_CASE("espd/segments: datagrams that are put together come apart as they were, a shorter one is the last") {
+  Random random(testing::seed());
+  for (int round = 0; round < 200; ++round) {
+    Stream stream{random() % 2 == 0, random() % 2 == 0};
+    const std::size_t size = 1 + random() % 1400, count = 2 + random() % 40;
+    std::vector<Bytes> packets;
+    for (std::size_t i = 0; i < count; ++i) packets.push_back(stream.next_datagram(random, i + 1 == count ? 1 + random() % size : size));
+    Run run;
+    run.begin(packets[0]);
+    REQUIRE(run.is_udp());
+    for (std::size_t i = 1; i < count; ++i) REQUIRE(run.join(packets[i]));
+    const bool shorter = packets.back().size() < packets.front().size();
+    const bool goes_on = run.join(stream.next_datagram(random, size));
+    CHECK(goes_on != shorter);
+    if (!shorter) continue;
+    REQUIRE(run.size() == count);
+    REQUIRE(through_kernel(run) == packets);
+  }
+}
+
+TEST_CASE("espd/segments: datagrams that differ in more than their data, or have no checksum, are not put together") {
+  Random random(testing::seed());
+  for (const bool v4 : {true, false}) {
+    CAPTURE(v4);
+    const std::size_t ip = v4 ? 20 : 40;
+    for (std::size_t at = 0; at < ip + 4; ++at) {
+      CAPTURE(at);
+      if (v4 ? (at >= 2 && at <= 5) || at == 10 || at == 11 : at == 4 || at == 5) continue;  // what finish() sets, and the identification
+      Stream stream{v4};
+      const Bytes first = stream.next_datagram(random, 100);
+      Bytes second = stream.next_datagram(random, 100);
+      second[at] ^= 1;
+      if (second[0] == first[0] && (v4 ? second[9] : second[6]) == 17) finish(second);
+      Run run;
+      run.begin(first);
+      CHECK_FALSE(run.join(second));
+      CHECK(through_kernel(run) == std::vector<Bytes>{first});
+    }
+    const auto joins = [&](auto change) {
+      Stream stream{v4};
+      std::vector<Bytes> two{stream.next_datagram(random, 100), stream.next_datagram(random, 100)};
+      change(two);
+      Run run;
+      run.begin(two[0]);
+      return run.join(two[1]);
+    };
+    CHECK(joins([](auto&) {}));
+    CHECK_FALSE(joins([](auto& two) { two[1].back() ^= 1; }));                            // a wrong checksum
+    CHECK_FALSE(joins([](auto& two) { two[0].back() ^= 1; }));                            // in the first one
+    CHECK_FALSE(joins([](auto& two) { store_be16(&two[1][ip_len(two[1]) + 6], 0); }));    // none
+    CHECK_FALSE(joins([](auto& two) { store_be16(&two[0][ip_len(two[0]) + 6], 0); }));    // in the first one
+    CHECK_FALSE(joins([](auto& two) { two[1].push_back(0), finish(two[1]); }));           // longer than the first
+    CHECK_FALSE(joins([](auto& two) { two[1].push_back(0); }));                           // longer than it says
+    CHECK_FALSE(joins([](auto& two) { two[0].resize(ip_len(two[0]) + 8), finish(two[0]); }));  // no data
+    CHECK_FALSE(joins([](auto& two) { two[1].resize(ip_len(two[1]) + 8), finish(two[1]); }));
+  }
+}
+
+TEST_CASE("espd/segments: a large datagram of the kernel becomes datagrams, none with the checksum 0") {
+  Random random(testing::seed());
+  for (const bool v4 : {true, false}) {
+    const std::size_t ip = v4 ? 20 : 40;
+    for (int round = 0; round < 3; ++round) {
+      Stream stream{v4};
+      Bytes large = stream.next_datagram(random, 2500);
+      // The second one's sum comes out as 0, which is sent as 0xffff: its last two octets are chosen so.
+      Bytes second(large.begin(), large.begin() + static_cast<std::ptrdiff_t>(ip + 8));
+      put(second, ByteView(large).subspan(ip + 8 + 1000, 1000));
+      store_be16(&second[second.size() - 2], 0);
+      finish(second);
+      const std::uint16_t last = load_be16(&second[ip + 6]);
+      store_be16(&large[ip + 8 + 1998], last);
+      std::vector<Bytes> out;
+      REQUIRE(split({Offload::kNeedsChecksum, Offload::kUdp, 0, 1000, static_cast<std::uint16_t>(ip), 6}, large,
+                    [&](ByteView p) { out.emplace_back(p.begin(), p.end()); }));
+      REQUIRE(out.size() == 3);
+      for (std::size_t i = 0; i < 3; ++i) {
+        CAPTURE(i);
+        Bytes again = out[i];
+        finish(again);
+        CHECK(again == out[i]);
+        CHECK(out[i].size() == ip + 8 + (i == 2 ? 500 : 1000));
+        if (v4) CHECK(load_be16(&out[i][4]) == static_cast<std::uint16_t>(0xfffe + i));
+      }
+      CHECK(load_be16(&out[1][ip + 6]) == 0xffff);
+    }
+  }
+}
+
 TEST_CASE("espd/segments: packets of a connection are known, others are not") {
   Random random(testing::seed());
   Stream stream;
@@ -229,7 +331,9 @@ TEST_CASE("espd/segments: nothing in a packet or its header leads out of it") {
   Random random(testing::seed());
   for (int round = 0; round < 20000; ++round) {
     Stream stream{random() % 2 == 0};
-    Bytes first = stream.next(random, 1 + random() % 60), second = stream.next(random, random() % 60);
+    const bool udp = random() % 3 == 0;
+    Bytes first = udp ? stream.next_datagram(random, 1 + random() % 60) : stream.next(random, 1 + random() % 60);
+    Bytes second = udp ? stream.next_datagram(random, random() % 60) : stream.next(random, random() % 60);
     for (Bytes* p : {&first, &second}) {
       for (std::size_t n = random() % 4; n > 0; --n) (*p)[random() % std::min<std::size_t>(p->size(), 60)] = static_cast<Byte>(random());
       if (random() % 4 == 0) p->resize(random() % p->size());
@@ -241,7 +345,7 @@ TEST_CASE("espd/segments: nothing in a packet or its header leads out of it") {
     const auto parts = gathered(run.take());
     REQUIRE(parts.size() >= sizeof(Offload) + first.size());
     if (!joined) REQUIRE(std::ranges::equal(ByteView(parts).subspan(sizeof(Offload)), first));
-    Offload offload{static_cast<std::uint8_t>(random()), static_cast<std::uint8_t>(random() % 6), 0, static_cast<std::uint16_t>(random() % 40),
+    Offload offload{static_cast<std::uint8_t>(random()), static_cast<std::uint8_t>(random() % 7), 0, static_cast<std::uint16_t>(random() % 40),
                     static_cast<std::uint16_t>(random() % 60), static_cast<std::uint16_t>(random() % 20)};
     std::size_t total = 0;
     (void)split(offload, first, [&](ByteView p) { total += p.size(); });

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""espd with a thread for each queue of its TUN device: flows spread over the queues, the packets of an SA and of a TCP connection keep their order, UDP in large
+packets comes apart as it was, nothing in clear; it stops under load, and ends when its TUN device is taken away. Needs root: exit 77 without."""
+import collections
+import json
+import re
+from pathlib import Path
+
+from two_hosts import MARKED, Capture, check, connect_with_sas, pair, ping, run_cases, stopped, wait_for
+
+THREADS = 3
+
+
+def iperf(source, sink, *load, seconds=1):
+    server = sink.host.start("iperf3", "iperf3", "-s", "-1", "-B", sink.inner)
+    wait_for("iperf3", lambda: sink.host.sh("ss", "-Hltn", "sport", "=", ":5201"), 10, [server])
+    text = source.host.sh("iperf3", "-c", sink.inner, "-B", source.inner, "-t", seconds, "-J", *load, timeout=seconds + 60)
+    server.wait(20)
+    return json.loads(text)["end"]
+
+
+def processor_ticks(gateway):
+    """Of each thread of espd, by its name."""
+    out = collections.Counter()
+    for task in Path(f"/proc/{gateway.espd.pid}/task").iterdir():
+        fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+        out[(task / "comm").read_text().strip()] += int(fields[11]) + int(fields[12])
+    return out
+
+
+def in_order(capture):
+    """Every ESP packet has a higher number than the one before it of its SA."""
+    last, packets = {}, 0
+    for source, spi, number in capture.esp():
+        number = int(number, 0)
+        check_order = last.get((source, spi), 0)
+        if number <= check_order:
+            check(f"SA {spi} of {source}: number {number} after {check_order}", False)
+        last[source, spi] = number
+        packets += 1
+    check(f"{packets} ESP packets of {len(last)} SAs, each SA's in order", packets > 1000 and len(last) >= 2)
+
+
+def scenario(build, folder, way, udp, outer):
+    with pair(build, folder, "th", "soft", "soft", udp, outer=outer, threads=THREADS) as (a, b):
+        for gateway in (a, b):
+            gateway.start()
+        queues = a.host.sh("ls", "/sys/class/net/espltest0/queues").split()
+        check("queues of the TUN device", sorted(q for q in queues if q.startswith("rx")) == [f"rx-{i}" for i in range(THREADS)], queues)
+        connect_with_sas(a, b)
+        connect_with_sas(a, b)
+        capture = Capture(a.host, folder)
+        ping(a, b, extra=MARKED)
+        ping(b, a, extra=MARKED)
+        before = processor_ticks(a)
+        for source, sink in ((a, b), (b, a)):
+            tcp = iperf(source, sink, "-P", "8")
+            check("TCP, 8 connections", tcp["sum_received"]["bytes"] > 50_000, tcp["sum_received"])
+            datagrams = iperf(source, sink, "-u", "-b", "20M", "-l", "1000")["streams"][0]["udp"]
+            check(f"UDP, {datagrams['packets']} datagrams in order", datagrams["out_of_order"] == 0 and datagrams["packets"] > 1000, datagrams)
+        busy = processor_ticks(a) - before
+        check(f"all threads work: {dict(busy)}", all(busy[f"espd-io{i + 1}"] > 0 for i in range(THREADS)), busy)
+        statistics = b.stats()
+        check("nothing lost in espd", not statistics["drops"].get("tun-write") and not statistics["drops"].get("outside-send"), statistics["drops"])
+        capture.end()
+        in_order(capture)
+        capture.stop()
+        load = a.host.start("load", "iperf3", "-c", b.inner, "-B", a.inner, "-t", "60", "-u", "-b", "50M")
+        stopped(a)  # under load, if anything listens or not
+        load.terminate()
+        b.host.sh("ip", "link", "del", "espltest0")
+        wait_for("espd to end without its TUN device", lambda: b.espd.poll() is not None, 10)
+        log = b.espd.log.read_text()
+        check("it says why", b.espd.returncode == 1 and re.search(r"TUN device", log.splitlines()[-1]), (b.espd.returncode, log[-300:]))
+
+
+run_cases(__doc__, [("raw", False, ("192.0.2.1", "192.0.2.2")), ("UDP over IPv6", True, ("2001:db8:ffff::1", "2001:db8:ffff::2"))], scenario)
