@@ -37,6 +37,14 @@ std::uint8_t protocol_from(std::string_view text) {
   return read_number(text, number) ? number : 0;
 }
 
+std::size_t hash_of(const Flow& flow) {
+  std::uint64_t hash = std::uint64_t{flow.protocol} << 32 | (flow.ports ? std::uint64_t{flow.ports->src} << 16 | flow.ports->dst : 0);
+  for (const ByteView octets : {flow.src.bytes(), flow.dst.bytes()}) {
+    for (std::size_t at = 0; at < octets.size(); at += 4) hash = (hash ^ load_be32(&octets[at])) * 0x9e3779b97f4a7c15 + (hash >> 29);
+  }
+  return static_cast<std::size_t>(hash >> 40);
+}
+
 // Does one end fit? Protocol and ports only where the selector asks for them.
 enum class Fit : std::uint8_t { kNo, kYes, kUnclear };
 Fit fit(const TrafficSelector& ts, const esp::IpAddress& address, const Flow& flow, std::uint16_t Flow::Ports::*port) {
@@ -145,12 +153,21 @@ const char* ipsec_name(Ipsec ipsec) {
 void PolicyTable::replace(std::vector<Policy> policies) {
   policies_ = std::move(policies);
   by_reqid_.clear();
+  Remembered nothing;
+  nothing.flow.src.version = 0;  // no packet's
+  remembered_.assign(kRemembered, nothing);
   for (std::size_t i = 0; i < policies_.size(); ++i) {
     if (policies_[i].action == Action::kProtect) by_reqid_.emplace(policies_[i].reqid, i);
   }
 }
 
 PolicyTable::Match PolicyTable::match(const Flow& outbound) const {
+  Remembered& place = remembered_[hash_of(outbound) % kRemembered];
+  if (place.flow != outbound) place = {outbound, search(outbound)};
+  return place.match;
+}
+
+PolicyTable::Match PolicyTable::search(const Flow& outbound) const {
   for (const Policy& p : policies_) {
     const Fit local = fit(p.local_ts, outbound.src, outbound, &Flow::Ports::src);
     if (local == Fit::kNo) continue;

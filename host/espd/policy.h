@@ -96,10 +96,12 @@ struct Flow {
   std::uint8_t protocol = 0;
   struct Ports {
     std::uint16_t src = 0, dst = 0;
+    bool operator==(const Ports&) const = default;
   };
   std::optional<Ports> ports;
   bool unclear = false;
   Flow reversed() const { return {dst, src, protocol, ports ? std::optional(Ports{ports->dst, ports->src}) : std::nullopt, unclear}; }
+  bool operator==(const Flow&) const = default;
 };
 
 class PolicyTable {
@@ -113,15 +115,24 @@ class PolicyTable {
     const Policy* policy = nullptr;  // none fits
     bool unclear = false;            // it depends on ports that the packet does not show
   };
-  /// The policy of a packet that leaves. For one that came, look for its flow reversed.
+  /// The policy of a packet that leaves. For one that came, look for its flow reversed. Recent answers are remembered, so that the
+  /// packets of a flow are not compared with every policy; not for several threads.
   Match match(const Flow& outbound) const;
   const Policy* by_reqid(std::uint32_t reqid) const;
   /// Whether a packet that came out of an SA of `policy` may pass (RFC 4301 s5.2 step 4): no other policy claims it.
   bool inbound_allowed(const Policy& policy, const Flow& inbound) const;
 
  private:
+  Match search(const Flow& outbound) const;
+
   std::vector<Policy> policies_;
   std::unordered_map<std::uint32_t, std::size_t> by_reqid_;
+  struct Remembered {
+    Flow flow;
+    Match match;
+  };
+  static constexpr std::size_t kRemembered = 4096;
+  mutable std::vector<Remembered> remembered_;  // each flow has one place
 };
 
 /// Whether every packet that fits `b` fits `a`.

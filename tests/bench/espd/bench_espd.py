@@ -25,8 +25,9 @@ from hosts import HostError, join, wait_for  # noqa: E402
 
 OUTER = {4: ("192.0.2.1", "192.0.2.2"), 6: ("2001:db8:ffff::1", "2001:db8:ffff::2")}
 INNER = ("10.1.0.1", "10.1.0.0/24"), ("10.2.0.1", "10.2.0.0/24")
-# Name, outer IP version, ESP in UDP, I/O threads.
-PATHS = [("ESP", 4, False, 0), ("ESP in UDP", 4, True, 0), ("ESP over IPv6", 6, False, 0), ("ESP, 1 I/O thread", 4, False, 1), ("ESP, 2 I/O threads", 4, False, 2)]
+# Name, outer IP version, ESP in UDP, I/O threads, policies before the one that fits.
+PATHS = [("ESP", 4, False, 0, 0), ("ESP in UDP", 4, True, 0, 0), ("ESP over IPv6", 6, False, 0, 0), ("ESP, 1 I/O thread", 4, False, 1, 0),
+         ("ESP, 2 I/O threads", 4, False, 2, 0), ("ESP, 1,000 policies", 4, False, 0, 999)]
 LOADS = {"TCP": (), "UDP of 1,372": ("-u", "-b", "0", "-l", "1372"), "UDP of 64": ("-u", "-b", "0", "-l", "64")}
 
 
@@ -82,7 +83,7 @@ def calls(gateway, folder, run):
     return table, count
 
 
-def measure(options, name, version, udp, threads, rows):
+def measure(options, name, version, udp, threads, others, rows):
     tag = f"bes{os.getpid() % 100000}"
     gateways = []
     with tempfile.TemporaryDirectory(prefix="bench-espd-") as folder:
@@ -91,7 +92,8 @@ def measure(options, name, version, udp, threads, rows):
             for side, outer, inner in (("a", OUTER[version], INNER), ("b", OUTER[version][::-1], INNER[::-1])):
                 gateways.append(Gateway(options.build, folder / side, tag + side, "soft", udp, *outer, inner[0][0], inner[0][1], inner[1][1], threads=threads))
                 config = gateways[-1].config
-                config.write_text(config.read_text().replace('"debug"', '"warn"').replace("[tun]", f"[tun]\nmtu = {options.mtu}"))
+                before = "".join(f'[[policy]]\nname = "other {i}"\naction = "discard"\nlocal_ts = "0.0.0.0/0"\nremote_ts = "10.3.{i // 256}.{i % 256}[tcp/80]"\n' for i in range(others))
+                config.write_text(config.read_text().replace('"debug"', '"warn"').replace("[tun]", f"[tun]\nmtu = {options.mtu}").replace("[[policy]]", f"{before}[[policy]]"))
             a, b = gateways
             length = 24 if version == 4 else 64
             join(a.host, f"{a.outer}/{length}", b.host, f"{b.outer}/{length}")

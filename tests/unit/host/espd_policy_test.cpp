@@ -70,6 +70,46 @@ TEST_CASE("espd/policy: the first policy that fits counts, in its direction only
   CHECK(table.by_reqid(3) == nullptr);
 }
 
+TEST_CASE("espd/policy: more flows than are remembered find their policies, the first time and again, also after a change") {
+  std::mt19937_64 rng(testing::seed());
+  const auto address = [](std::uint32_t value) {
+    esp::IpAddress out;
+    store_be32(out.octets.data(), value);
+    return out;
+  };
+  // Policy i: from anywhere to 10.0.0.i, UDP port 1000 and above; before them all, port 53 bypasses to 10.0.0.0/25.
+  std::vector<Policy> policies(1);
+  policies[0].action = Action::kBypass;
+  policies[0].remote_ts = *parse_selector("10.0.0.0/25[udp/53]");
+  policies[0].local_ts = *parse_selector("0.0.0.0/0");
+  for (std::uint32_t i = 0; i < 200; ++i) {
+    Policy p = policies[0];
+    p.action = Action::kProtect;
+    p.reqid = i + 1;
+    p.remote_ts = {{address(0x0a000000 + i), 32}, 17, {1000, 65535}};
+    policies.push_back(p);
+  }
+  PolicyTable table(policies);
+  std::vector<Flow> flows{{}};  // of the address 0.0.0.0 and protocol 0
+  for (int i = 0; i < 10000; ++i) {
+    flows.push_back({address(static_cast<std::uint32_t>(rng())), address(0x0a000000 + static_cast<std::uint32_t>(rng() % 256)), 17,
+                     Ports{static_cast<std::uint16_t>(rng()), rng() % 2 == 0 ? std::uint16_t{53} : static_cast<std::uint16_t>(rng())}, false});
+  }
+  for (int round = 0; round < 3; ++round) {
+    if (round == 2) {  // the same without the first
+      policies.erase(policies.begin());
+      table.replace(policies);
+    }
+    for (const Flow& f : flows) {
+      const std::uint32_t host = load_be32(f.dst.octets.data()) - 0x0a000000;
+      const std::uint16_t port = f.ports ? f.ports->dst : 0;
+      const std::size_t first = round == 2 ? 0 : 1;
+      const Policy* expected = round < 2 && host < 128 && port == 53 ? &table.all()[0] : host < 200 && port >= 1000 ? &table.all()[host + first] : nullptr;
+      REQUIRE(table.match(f).policy == expected);
+    }
+  }
+}
+
 TEST_CASE("espd/policy: selectors in strongSwan's words, and back") {
   for (const char* text : {"10.1.0.0/24", "192.0.2.1/32", "10.1.0.0/24[icmp]", "10.1.0.0/24[tcp/443]", "2001:db8::/32[udp/5000-5999]", "10.0.0.0/8[50]", "::/0[ipv6-icmp]", "0.0.0.0/0[sctp/0-9]"})
     CHECK(to_string(*parse_selector(text)) == text);
