@@ -74,6 +74,7 @@ int to_errno(Errc code) {
 Status PfkeyServer::listen(Poller& poller, const std::string& path) {
   PacketServer::Handlers handlers{[this](ClientId c, ByteView octets) { on_message(c, octets); },
                                   [this](ClientId c) {
+                                    sad_.orphan(c, Clock::now());
                                     if (registered_.erase(c) != 0)
                                       log_warn("the IKE daemon is gone; its SAs stay");
                                   }};

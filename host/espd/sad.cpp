@@ -187,6 +187,24 @@ std::size_t Sad::flush(ClientId owner) {
   return mine.size() + release_larval([&](const Larval& larval) { return larval.owner == owner; });
 }
 
+void Sad::orphan(ClientId owner, Clock::time_point now) {
+  for (auto& [handle, sa] : sas_) {
+    if (sa.owner != owner) continue;
+    sa.orphaned = true;
+    sa.idle_packets = sa.packets;
+    sa.idle_since = now;
+  }
+}
+
+bool Sad::is_superseded(const Sa& sa) const {
+  const Use use{sa.reqid, sa.id.protocol};
+  const auto of_ours = outbound_.find(use);
+  const auto of_peers = inbound_.find(use);
+  const Sa* newest = sa.outbound ? (of_ours == outbound_.end() || of_ours->second.empty() ? nullptr : find(of_ours->second.back()))
+                                 : (of_peers == inbound_.end() ? nullptr : find(of_peers->second));
+  return newest != nullptr && !newest->orphaned;
+}
+
 std::vector<host::SaHandle> Sad::give_up(std::uint32_t reqid) {
   release_larval([&](const Larval& larval) { return larval.reqid == reqid; });
   std::vector<host::SaHandle> out;
@@ -278,6 +296,11 @@ void Sad::tick(Clock::time_point now, std::vector<Expiry>& out) {
     } else if (reached(sa.soft, sa, now)) {
       if (tell(handle, false)) out.push_back({handle, false});
     }
+  }
+  for (auto& [handle, sa] : sas_) {
+    if (!sa.orphaned) continue;
+    if (std::exchange(sa.idle_packets, sa.packets) != sa.packets) sa.idle_since = now;
+    if (now - sa.idle_since >= kOrphanIdle && is_superseded(sa) && tell(handle, true)) out.push_back({handle, true});
   }
 }
 

@@ -53,6 +53,9 @@ struct Sa {
   // Inbound: a packet came. Outbound: one came on the inbound SA that was installed with it, so the peer has both.
   bool proven = false;
   host::SaHandle sibling{};  // outbound: that inbound SA
+  bool orphaned = false;     // who made it is gone
+  std::uint64_t idle_packets = 0;  // of an orphan: what it had carried
+  Clock::time_point idle_since;    // then
 };
 
 struct Larval {
@@ -90,6 +93,10 @@ class Sad {
               const esp::IpAddress& dst, const esp::Natt& natt);
   /// Removes all SAs and larval SPIs that `owner` made; returns how many.
   std::size_t flush(ClientId owner);
+  /// Who made these is gone. Its SAs stay, but tick() gives those as expired that carry nothing for kOrphanIdle while the policy has newer
+  /// ones of somebody who is there.
+  void orphan(ClientId owner, Clock::time_point now);
+  static constexpr std::chrono::seconds kOrphanIdle{60};
   /// The SAs of a policy; its larval SPIs are given back.
   std::vector<host::SaHandle> give_up(std::uint32_t reqid);
   void remove_all();
@@ -118,6 +125,7 @@ class Sad {
   void tick(Clock::time_point now, std::vector<Expiry>& out);
 
  private:
+  bool is_superseded(const Sa& sa) const;
   /// What an SA must have in common with its policy, its larval SPI already.
   Status check_ends(std::uint32_t reqid, esp::Protocol protocol, const esp::IpAddress& local, const esp::IpAddress& peer) const;
   Status check_form(std::uint32_t reqid, bool outbound, esp::Protocol protocol, esp::Mode mode, const std::optional<esp::Natt>& natt) const;

@@ -288,7 +288,8 @@ def scenario(options, folder, seed):
     rng = random.Random(seed)
     cards = json.loads(options.cards)
     shared = len(cards) > 1
-    t = Tunnels(options.build.resolve(), folder, f"so{os.getpid() % 100000}", POLICIES, f"card = {options.cards}\ncards_in_use = {len(cards)}\n", life_kbytes=options.life_kbytes,
+    threads = rng.choice((0, 2))
+    t = Tunnels(options.build.resolve(), folder, f"so{os.getpid() % 100000}", POLICIES, f"card = {options.cards}\ncards_in_use = {len(cards)}\n[tun]\nthreads = {threads}\n", life_kbytes=options.life_kbytes,
                 env={"ESPLANADE_SIM_MODEL": options.model})
     started = time.time()
     try:
@@ -317,7 +318,7 @@ def scenario(options, folder, seed):
         outside.stop()
         grown = health.summary()
         slowest = max(soak.back)
-        summary = {"seed": seed, "seconds": round(time.time() - started), "misfortunes": dict(sorted(soak.counts.items())), "packets_outside": outside.packets, "esp_packets": outside.esp,
+        summary = {"seed": seed, "io_threads": threads, "seconds": round(time.time() - started), "misfortunes": dict(sorted(soak.counts.items())), "packets_outside": outside.packets, "esp_packets": outside.esp,
                    "octets_captured": outside.octets, "sas": len(outside.highest), "back_s_mean": round(sum(b for b, _ in soak.back) / len(soak.back), 2), "back_s_max": slowest[0],
                    "slowest": slowest[1], **grown}
         print(json.dumps(summary), flush=True)

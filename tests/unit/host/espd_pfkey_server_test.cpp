@@ -313,6 +313,37 @@ TEST_CASE("espd/pfkey: an SPI that is not used in time is given back") {
   CHECK(w.install(Type::kUpdate, w.params(spi, false)) == ESRCH);
 }
 
+TEST_CASE("espd/pfkey: SAs of an IKE daemon that is gone end when newer ones stand for them and nothing comes on them") {
+  World w;
+  const auto install_pair = [&](std::uint32_t out_spi, ClientId client) {
+    const std::uint32_t in_spi = w.get_spi(client);
+    REQUIRE(w.install(Type::kUpdate, w.params(in_spi, false), 7, client) == 0);
+    REQUIRE(w.install(Type::kAdd, w.params(out_spi, true), 7, client) == 0);
+    return in_spi;
+  };
+  install_pair(1001, kMe);
+  const auto now = Clock::now();
+  w.sad->orphan(kMe, now);
+  const auto expired = [&](Clock::duration after) {
+    std::vector<Expiry> out;
+    w.sad->tick(now + after, out);
+    return out.size();
+  };
+  using std::chrono::seconds;
+  CHECK(expired(seconds(1000)) == 0);  // nothing stands for them
+  const std::uint32_t old_in = w.sad->all()[0]->id.spi;
+  w.sad->orphan(kMe, now);
+  const std::uint32_t in_spi = install_pair(1002, kOther);
+  const host::SaHandle old = w.sad->find({esp::Protocol::kEsp, old_in, w.local})->handle;
+  CHECK(expired(Sad::kOrphanIdle - seconds(1)) == 0);
+  w.sad->count(old, 100);
+  CHECK(expired(Sad::kOrphanIdle) == 1);  // the outbound one; the other still carries
+  CHECK(expired(2 * Sad::kOrphanIdle - seconds(1)) == 0);
+  CHECK(expired(2 * Sad::kOrphanIdle) == 1);
+  CHECK(expired(10 * Sad::kOrphanIdle) == 0);  // the new ones stay
+  CHECK(w.sad->find({esp::Protocol::kEsp, in_spi, w.local}) != nullptr);
+}
+
 TEST_CASE("espd/pfkey: limits are told once each, whoever saw them first") {
   World w;
   auto sa = w.params(0x1000, true);
