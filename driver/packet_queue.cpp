@@ -268,7 +268,16 @@ Status PacketQueue::fetch_results(std::uint64_t from, std::size_t count) {
     first = std::min(first, slot);
     last = std::max(last, slot + 1);
   }
-  return first < last ? memory_->sync_from_card(dst_at_ + first * slot_bytes_, (last - first) * slot_bytes_) : ok();
+  if (first >= last) return ok();
+  ESPLANADE_CHECK(memory_->sync_from_card(dst_at_ + first * slot_bytes_, (last - first) * slot_bytes_));
+  // A card that was lost between the completion and its result: the result reads all ones, which no IP packet begins with.
+  for (std::size_t i = 0; i < count; ++i) {
+    ESPLANADE_TRY(c, check(memory_->data().subspan(cq_at_ + slot_of(from + i) * card::kCompletionBytes, card::kCompletionBytes)));
+    if (c.packet.empty() || c.packet.front() != 0xff) continue;
+    ESPLANADE_CHECK(device_->read32(reg::kId.at()));
+    break;
+  }
+  return ok();
 }
 
 // Memory alone cannot tell: the octets of a lost card are all ones, which on every other lap is what an entry not yet

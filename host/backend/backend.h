@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/bytes.h"
@@ -29,6 +30,31 @@ struct Outcome {
   std::uint8_t next_header;
   Bytes packet;
   std::uint64_t number = 0;  // of the packet in the card's queue, for note_sent()
+};
+
+/// The outcomes of a poll. clear() keeps them, so that the memory of their packets serves those of the next poll.
+class Outcomes {
+ public:
+  using value_type = Outcome;
+  /// One more, with what an earlier one left in it.
+  Outcome& add() {
+    if (count_ == all_.size()) all_.emplace_back();
+    return all_[count_++];
+  }
+  void push_back(Outcome outcome) { add() = std::move(outcome); }
+  void clear() { count_ = 0; }
+  std::size_t size() const { return count_; }
+  bool empty() const { return count_ == 0; }
+  Outcome& operator[](std::size_t i) { return all_[i]; }
+  const Outcome& operator[](std::size_t i) const { return all_[i]; }
+  Outcome* begin() { return all_.data(); }
+  Outcome* end() { return all_.data() + count_; }
+  const Outcome* begin() const { return all_.data(); }
+  const Outcome* end() const { return all_.data() + count_; }
+
+ private:
+  std::vector<Outcome> all_;
+  std::size_t count_ = 0;
 };
 
 /// Something that the SA's owner must know: lifetimes, sequence numbers.
@@ -94,7 +120,7 @@ class Backend {
   virtual std::size_t in_flight() const = 0;
   /// Appends finished packets, per SA in order of submission. Waits up to `wait` for the first. kDeviceLost when
   /// the card is gone: then nothing more will come.
-  virtual Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) = 0;
+  virtual Status poll(Outcomes& out, std::chrono::milliseconds wait) = 0;
   virtual Status poll_events(std::vector<SaEvent>& out) = 0;
 
   /// Whether the card's driver records (ESPLANADE_RECORD), so that the two below are worth a look at the clock: when the packet that is submitted next came,

@@ -91,13 +91,13 @@ class CardBackend final : public Backend {
   }
   std::size_t in_flight() const override { return queue_.in_flight(); }
 
-  Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) override {
+  Status poll(Outcomes& out, std::chrono::milliseconds wait) override {
     ESPLANADE_CHECK(queue_.flush());
     const std::size_t before = out.size();
     const auto end = Steady::now() + wait;
     // Looks grow apart from 20 us to 1 ms: a packet alone takes some microseconds on a card, milliseconds simulated.
     for (std::chrono::microseconds pause{20};; pause = std::min(pause * 2, std::chrono::microseconds(1000))) {
-      ESPLANADE_CHECK(queue_.reap([this, &out](const Completed& c) { out.push_back(outcome(c)); }));
+      ESPLANADE_CHECK(queue_.reap([this, &out](const Completed& c) { fill(out.add(), c); }));
       if (out.size() != before || queue_.in_flight() == 0 || Steady::now() >= end) return ok();
       std::this_thread::sleep_for(pause);
     }
@@ -131,10 +131,11 @@ class CardBackend final : public Backend {
     } told;
   };
 
-  Outcome outcome(const Completed& c) const {
-    Outcome out{c.cookie, c.op, c.status, std::nullopt, c.spi, c.seq, c.next_header, Bytes(c.packet.begin(), c.packet.end()), c.number};
+  void fill(Outcome& out, const Completed& c) const {
+    Bytes packet = std::move(out.packet);  // its memory
+    packet.assign(c.packet.begin(), c.packet.end());
+    out = {c.cookie, c.op, c.status, std::nullopt, c.spi, c.seq, c.next_header, std::move(packet), c.number};
     if (sas_.contains(SaHandle{c.sa_index})) out.sa = SaHandle{c.sa_index};
-    return out;
   }
 
   void watch_seconds(std::vector<SaEvent>& out) {

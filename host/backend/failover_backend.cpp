@@ -212,7 +212,7 @@ class FailoverBackend final : public Backend {
     if (held != held_.end() && held->second.place != nullptr) held->second.place->inner->note_sent(outcome);
   }
 
-  Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) override {
+  Status poll(Outcomes& out, std::chrono::milliseconds wait) override {
     const std::size_t before = out.size();
     const auto end = Steady::now() + wait;
     give_ready(out);
@@ -401,7 +401,7 @@ class FailoverBackend final : public Backend {
     return Error{Errc::kRingFull, "the card was replaced: once more"};
   }
 
-  Status poll_place(Place& place, std::vector<Outcome>& out, std::chrono::milliseconds wait) {
+  Status poll_place(Place& place, Outcomes& out, std::chrono::milliseconds wait) {
     const std::size_t before = out.size();
     const Status polled = place.inner->poll(out, wait);
     for (std::size_t i = before; i < out.size(); ++i) note(place, out[i]);
@@ -429,7 +429,7 @@ class FailoverBackend final : public Backend {
     if (outcome.op == card::Op::kDecap && outcome.status == card::Status::kOk) held_.at(own->second).sa.accepted(outcome.seq, outcome.packet.size());
   }
 
-  void give_ready(std::vector<Outcome>& out) {
+  void give_ready(Outcomes& out) {
     std::ranges::move(ready_, std::back_inserter(out));
     ready_.clear();
   }
@@ -627,7 +627,7 @@ class FailoverBackend final : public Backend {
   std::map<SaHandle, Held> held_;
   std::unordered_map<std::uint64_t, SaHandle> inbound_;  // by protocol and SPI
   std::unordered_set<std::uint32_t> larval_;             // SPIs that were allotted and not installed yet
-  std::vector<Outcome> ready_;                           // of packets that end here or were taken early
+  Outcomes ready_;                           // of packets that end here or were taken early
   std::vector<SaEvent> events_;
 };
 

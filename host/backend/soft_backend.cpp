@@ -152,7 +152,7 @@ class SoftBackend final : public Backend {
   std::size_t in_flight() const override { return done_.size(); }
 
   // Everything is finished when it is handed in: there is nothing to wait for.
-  Status poll(std::vector<Outcome>& out, std::chrono::milliseconds) override {
+  Status poll(Outcomes& out, std::chrono::milliseconds) override {
     for (Outcome& o : done_) out.push_back(std::move(o));
     done_.clear();
     return ok();

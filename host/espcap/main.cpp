@@ -64,7 +64,7 @@ std::optional<host::SaHandle> match(const Work& work, ByteView packet) {
 }
 
 Status finish_batch(Work& work, const std::vector<Stamp>& stamps, pcap::Writer& out) {
-  std::vector<host::Outcome> done;
+  host::Outcomes done;
   auto end = std::chrono::steady_clock::now() + kPatience;
   while (work.backend->in_flight() > 0) {
     const std::size_t before = done.size();

@@ -397,7 +397,7 @@ void DataPlane::finish_encap(host::Outcome& outcome) {
   if (outcome.packet.size() > mtu) ++counters_.outer_fragmented;
   const std::uint16_t udp_port = sa != nullptr && sa->natt ? sa->natt->dst_port : std::uint16_t{0};
   // The packets of an SA keep their order.
-  if (!threads_.empty()) return threads_[outcome.spi % threads_.size()]->send(std::move(outcome), mtu, udp_port);
+  if (!threads_.empty()) return threads_[outcome.spi % threads_.size()]->send(outcome, mtu, udp_port);
   sender_.send(outcome.packet, mtu, udp_port);
   passes(outcome);
 }
@@ -447,7 +447,7 @@ void DataPlane::finish_decap(host::Outcome& outcome) {
   }
   const auto flow = inbound_flows_.of(outcome.packet, Clock::now());
   if (!flow || !policies_.inbound_allowed(*policy, *flow)) return counters_.drop(flow && flow->unclear ? Drop::kFragment : Drop::kSelector);
-  if (!threads_.empty()) return threads_[flow_hash(outcome.packet) % threads_.size()]->write(std::move(outcome));
+  if (!threads_.empty()) return threads_[flow_hash(outcome.packet) % threads_.size()]->write(outcome);
   tun_.queues().front().write(outcome.packet);
   passes(outcome);
 }

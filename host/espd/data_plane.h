@@ -119,7 +119,7 @@ class DataPlane {
   std::size_t may_tell_;  // ICMP messages to senders until the next tick
   std::unordered_map<std::uint32_t, Waiting> waiting_;  // by reqid
   std::deque<std::pair<Job, Bytes>> backlog_;
-  std::vector<host::Outcome> outcomes_;
+  host::Outcomes outcomes_;
   std::vector<const host::Outcome*> passed_;  // of them, on their way; where they are recorded
   std::vector<std::unique_ptr<IoThread>> threads_;
 };

@@ -54,7 +54,7 @@ Result<bool> IoThread::receive(const std::function<void(ByteView packet, Clock::
   return true;
 }
 
-void IoThread::pass(host::Outcome outcome, bool to_tun, std::size_t mtu, std::uint16_t udp_port) {
+void IoThread::pass(host::Outcome& outcome, bool to_tun, std::size_t mtu, std::uint16_t udp_port) {
   if (spare_.empty()) take_back();
   while (spare_.empty()) {
     bell_.ring();
@@ -63,7 +63,10 @@ void IoThread::pass(host::Outcome outcome, bool to_tun, std::size_t mtu, std::ui
   }
   Outgoing* const next = spare_.back();
   spare_.pop_back();
-  *next = {std::move(outcome), to_tun, mtu, udp_port, {}};
+  std::swap(next->outcome, outcome);
+  next->to_tun = to_tun;
+  next->mtu = mtu;
+  next->udp_port = udp_port;
   to_pass_.push(next);
   gave_ = true;
 }

@@ -30,9 +30,10 @@ class IoThread {
   Result<bool> receive(const std::function<void(ByteView packet, Clock::time_point came)>& take);
   bool has_received() const { return !received_.empty() || broken_.load(std::memory_order_acquire); }
 
-  /// Passes a packet on, in order: to the host, or to the network as OutsideSender::send. Waits while kMost of them are under way.
-  void write(host::Outcome outcome) { pass(std::move(outcome), true, 0, 0); }
-  void send(host::Outcome outcome, std::size_t mtu, std::uint16_t udp_port) { pass(std::move(outcome), false, mtu, udp_port); }
+  /// Passes a packet on, in order: to the host, or to the network as OutsideSender::send. Waits while kMost of them are under way. What
+  /// is left in `outcome` is an earlier one, for its memory.
+  void write(host::Outcome& outcome) { pass(outcome, true, 0, 0); }
+  void send(host::Outcome& outcome, std::size_t mtu, std::uint16_t udp_port) { pass(outcome, false, mtu, udp_port); }
   /// Wakes the thread; for after a batch of receive(), write() and send().
   void ring();
 
@@ -57,7 +58,7 @@ class IoThread {
     Clock::time_point gone;
   };
   IoThread(TunQueue& queue, const Outside& outside, Doorbell& data_plane, Doorbell bell, Gone gone);
-  void pass(host::Outcome outcome, bool to_tun, std::size_t mtu, std::uint16_t udp_port);
+  void pass(host::Outcome& outcome, bool to_tun, std::size_t mtu, std::uint16_t udp_port);
   void take_back();
 
   // These run in the thread.

@@ -28,7 +28,7 @@ void Runner::compare(const Pending& pending, const Outcome& outcome) {
   }
 }
 
-Status Runner::drain(std::vector<Outcome>& out) {
+Status Runner::drain(Outcomes& out) {
   auto end = std::chrono::steady_clock::now() + kPatience;
   while (backend_.in_flight() > 0) {
     const std::size_t before = out.size();
@@ -42,7 +42,7 @@ Status Runner::drain(std::vector<Outcome>& out) {
 }
 
 Status Runner::finish() {
-  std::vector<Outcome> done;
+  Outcomes done;
   ESPLANADE_CHECK(drain(done));
   for (const Outcome& outcome : done) {
     const auto found = pending_.find(outcome.cookie);
@@ -126,11 +126,11 @@ Result<std::optional<Outcome>> Runner::once(esp::SaParams sa, ByteView packet, s
   if (!handle) return std::optional<Outcome>();
   ESPLANADE_CHECK(outbound ? backend_.submit_encap(*handle, packet, next_cookie_, iv) : backend_.submit_decap(packet, next_cookie_));
   ++next_cookie_;
-  std::vector<Outcome> done;
+  Outcomes done;
   ESPLANADE_CHECK(drain(done));
   ESPLANADE_CHECK(backend_.remove(*handle));
   if (done.size() != 1) return Error{Errc::kTimeout, "the packet was not completed"};
-  return std::optional(std::move(done.front()));
+  return std::optional(std::move(done[0]));
 }
 
 }  // namespace esplanade::host

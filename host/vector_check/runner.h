@@ -31,7 +31,7 @@ class Runner {
   /// Outcomes of `packets` through one inbound SA, one at a time, so that each meets the window that those before it
   /// left, and its state afterwards; nothing else may be in flight. No value where the backend lacks the SA (a skip, reported).
   struct Sequence {
-    std::vector<Outcome> outcomes;
+    Outcomes outcomes;
     SaView view;
   };
   Result<std::optional<Sequence>> decap_sequence(esp::SaParams sa, const std::vector<Bytes>& packets);
@@ -49,7 +49,7 @@ class Runner {
   Result<std::optional<SaHandle>> install(esp::SaParams sa);
   Status submit(const std::string& id, esp::SaParams sa, ByteView packet, std::optional<std::array<Byte, 8>> iv, Expected expected);
   void compare(const Pending& pending, const Outcome& outcome);
-  Status drain(std::vector<Outcome>& out);
+  Status drain(Outcomes& out);
 
   Backend& backend_;
   Report& report_;

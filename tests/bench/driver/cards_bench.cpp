@@ -53,7 +53,7 @@ Result<nlohmann::ordered_json> rate(const std::string& engine, std::size_t cards
     sas.push_back(handle);
   }
   const Bytes p = packet();
-  std::vector<Outcome> out;
+  Outcomes out;
   std::uint64_t done = 0, wrong = 0, refused = 0, next = 0;
   const auto began = Steady::now();
   const double cpu_began = cpu_seconds();

@@ -9,6 +9,7 @@ from pathlib import Path
 from two_hosts import MARKED, Capture, check, connect_with_sas, pair, ping, run_cases, stopped, wait_for
 
 THREADS = 3
+CONNECTIONS = 32  # by chance all of them would miss a queue once in 100,000 times
 
 
 def iperf(source, sink, *load, seconds=1):
@@ -19,12 +20,11 @@ def iperf(source, sink, *load, seconds=1):
     return json.loads(text)["end"]
 
 
-def processor_ticks(gateway):
-    """Of each thread of espd, by its name."""
+def awoken(gateway):
+    """How often each thread of espd has slept and was woken, by its name."""
     out = collections.Counter()
     for task in Path(f"/proc/{gateway.espd.pid}/task").iterdir():
-        fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
-        out[(task / "comm").read_text().strip()] += int(fields[11]) + int(fields[12])
+        out[(task / "comm").read_text().strip()] += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text(), re.M)[1])
     return out
 
 
@@ -52,14 +52,14 @@ def scenario(build, folder, way, udp, outer):
         capture = Capture(a.host, folder)
         ping(a, b, extra=MARKED)
         ping(b, a, extra=MARKED)
-        before = processor_ticks(a)
+        before = awoken(a)
         for source, sink in ((a, b), (b, a)):
-            tcp = iperf(source, sink, "-P", "8")
-            check("TCP, 8 connections", tcp["sum_received"]["bytes"] > 50_000, tcp["sum_received"])
+            tcp = iperf(source, sink, "-P", CONNECTIONS)
+            check(f"TCP, {CONNECTIONS} connections", tcp["sum_received"]["bytes"] > 50_000, tcp["sum_received"])
             datagrams = iperf(source, sink, "-u", "-b", "20M", "-l", "1000")["streams"][0]["udp"]
             check(f"UDP, {datagrams['packets']} datagrams in order", datagrams["out_of_order"] == 0 and datagrams["packets"] > 1000, datagrams)
-        busy = processor_ticks(a) - before
-        check(f"all threads work: {dict(busy)}", all(busy[f"espd-io{i + 1}"] > 0 for i in range(THREADS)), busy)
+        busy = awoken(a) - before
+        check(f"all threads work: {dict(busy)}", all(busy[f"espd-io{i + 1}"] > 10 for i in range(THREADS)), busy)
         statistics = b.stats()
         check("nothing lost in espd", not statistics["drops"].get("tun-write") and not statistics["drops"].get("outside-send"), statistics["drops"])
         capture.end()

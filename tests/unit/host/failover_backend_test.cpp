@@ -106,7 +106,7 @@ TEST_CASE("failover: every call survives a loss, and every kind of loss counts")
       b.fate.how = how;
       const SaHandle sa = b.backend->install(sa_params(true, 0x5000)).value();
       b.kill("a");
-      std::vector<Outcome> out;
+      Outcomes out;
       std::vector<SaEvent> events;
       switch (turn) {
         case 0: CHECK(b.backend->install(sa_params(true, 0x5001))); break;
@@ -133,7 +133,7 @@ TEST_CASE("failover: the same card first; one that keeps failing is left alone; 
     b.kill("a", false);
     b.fate.calls_left.erase("b");
     const Status polled = [&] {
-      std::vector<Outcome> out;
+      Outcomes out;
       return b.backend->poll(out, std::chrono::milliseconds(0));
     }();
     CHECK(polled);

@@ -85,7 +85,7 @@ class MortalBackend final : public Backend {
   }
   Status submit_decap(ByteView p, std::uint64_t cookie) override { return dies() ? Status(death()) : inner_->submit_decap(p, cookie); }
   std::size_t in_flight() const override { return inner_->in_flight(); }
-  Status poll(std::vector<Outcome>& out, std::chrono::milliseconds wait) override {
+  Status poll(Outcomes& out, std::chrono::milliseconds wait) override {
     if (dies()) return death();
     return fate_.swallow.contains(name_) ? ok() : inner_->poll(out, wait);
   }
@@ -127,9 +127,9 @@ struct Bench {
     if (for_good) fate.broken.insert(name);
   }
   std::vector<Outcome> poll() {
-    std::vector<Outcome> out;
+    Outcomes out;
     CHECK(backend->poll(out, std::chrono::milliseconds(0)));
-    return out;
+    return {out.begin(), out.end()};
   }
 };
 

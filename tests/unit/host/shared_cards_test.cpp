@@ -278,7 +278,7 @@ TEST_CASE("shared cards: whatever happens in whatever order, no number twice, no
     std::size_t submitted = 0, ended = 0;
     std::vector<std::pair<std::uint32_t, Bytes>> seen;  // what an attacker may send again
     const auto take = [&] {
-      std::vector<Outcome> out;
+      Outcomes out;
       static_cast<void>(b.backend->poll(out, kNow));  // an error: no card is left, which is seen to below
       for (const Outcome& o : out) {
         ++ended;

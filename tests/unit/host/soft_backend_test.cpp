@@ -24,11 +24,11 @@ Bytes packet() {
 }
 
 Outcome only(Backend& backend) {
-  std::vector<Outcome> out;
+  Outcomes out;
   REQUIRE(backend.poll(out, std::chrono::milliseconds(0)));
   REQUIRE(out.size() == 1);
   CHECK(backend.in_flight() == 0);
-  return std::move(out.front());
+  return std::move(out[0]);
 }
 
 std::unique_ptr<Backend> open(bool test_mode = false) { return open_backend({"soft", test_mode}).value(); }
@@ -158,7 +158,7 @@ TEST_CASE("[R113] soft backend: a reached limit is told once, with its SA, and a
   sa.soft.packets = 1;
   sa.hard.packets = 2;
   const SaHandle out = backend->install(std::move(sa)).value();
-  std::vector<Outcome> done;
+  Outcomes done;
   for (std::uint64_t i = 0; i < 4; ++i) REQUIRE(backend->submit_encap(out, packet(), i));
   REQUIRE(backend->poll(done, std::chrono::milliseconds(0)));
   REQUIRE(done.size() == 4);
@@ -180,7 +180,7 @@ TEST_CASE("soft backend: who does not poll is told to, and nothing is lost") {
   std::size_t taken = 0;
   while (backend->submit_encap(out, packet(), taken)) ++taken;
   CHECK(backend->submit_decap(packet(), 0).error().code == Errc::kRingFull);
-  std::vector<Outcome> done;
+  Outcomes done;
   REQUIRE(backend->poll(done, std::chrono::milliseconds(0)));
   CHECK(done.size() == taken);
   for (std::size_t i = 0; i < done.size(); ++i) CHECK(done[i].cookie == i);
