@@ -144,6 +144,17 @@ class Emulation(unittest.TestCase):
             self.assertIn(f"vadd: {3000 + n} words, 5 runs, 2 devices, 0 wrong", text)
             self.assertTrue(self.gone_folder(program.pid))
 
+    def test_a_recording_of_two_compute_units_repeats(self):
+        recording = self.log.parent / "field.rec"
+        done = subprocess.run(command("vadd_native", 3000, 10), env=os.environ | {"ESPLANADE_SIM_RECORD": str(recording)}, capture_output=True, text=True, timeout=PATIENCE_S)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.repeats(recording)
+
+    def repeats(self, recording):
+        replay = subprocess.run([BIN / "vadd-sim", "--replay", recording], capture_output=True, text=True, timeout=PATIENCE_S)
+        self.assertEqual(replay.returncode, 0, replay.stdout + replay.stderr)
+        self.assertRegex(replay.stdout, r"(\d+) of \1 frames")
+
     def test_each_device_of_a_program_has_files_of_its_own(self):
         folder = self.log.parent / "v1.0"  # a point in the folder's name is no ending of the file's
         folder.mkdir()
@@ -167,9 +178,7 @@ class Emulation(unittest.TestCase):
         self.assertEqual({f.name for f in folder.iterdir()}, waves | {"stats.json", "stats.json@2", "stats.json@3", "field.rec", "field.rec.key", "field.rec@2", "field.rec@2.key",
                                                                       "field.rec@3", "field.rec@3.key"})
         for name in ("field.rec", "field.rec@2", "field.rec@3"):
-            replay = subprocess.run([BIN / "vadd-sim", "--replay", folder / name], capture_output=True, text=True, timeout=PATIENCE_S)
-            self.assertEqual(replay.returncode, 0, replay.stdout + replay.stderr)
-            self.assertRegex(replay.stdout, r"(\d+) of \1 frames")
+            self.repeats(folder / name)
 
     def test_hosts_that_are_killed_leave_nothing(self):
         hosts = [self.host(devices) for devices in (1, 2, 1)]
