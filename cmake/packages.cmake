@@ -8,7 +8,7 @@ install(FILES packaging/systemd/keyd.sysusers.conf DESTINATION lib/sysusers.d RE
 install(FILES packaging/completion/espctl.bash DESTINATION share/bash-completion/completions RENAME espctl COMPONENT gateway)
 install(FILES packaging/completion/espctl.bash DESTINATION share/bash-completion/completions RENAME espscope COMPONENT gateway)
 install(FILES packaging/completion/_espctl packaging/completion/_espscope DESTINATION share/zsh/vendor-completions COMPONENT gateway)
-install(FILES docs/man/espctl.1 docs/man/espscope.1 DESTINATION share/man/man1 COMPONENT gateway)
+install(FILES docs/man/espctl.1 docs/man/espscope.1 docs/man/esp-replay.1 DESTINATION share/man/man1 COMPONENT gateway)
 install(FILES docs/man/espd.8 docs/man/espweb.8 DESTINATION share/man/man8 COMPONENT gateway)
 install(FILES docs/man/espctl-ike.1 DESTINATION share/man/man1 COMPONENT keyd)
 install(FILES docs/man/keyd.8 DESTINATION share/man/man8 COMPONENT keyd)

@@ -227,6 +227,7 @@ struct esplanade_queue {
   std::shared_ptr<Shared> shared;
   PacketQueue queue;
   bool polling = false;
+  Steady::time_point arrived{};  // the packet that is submitted next; none: not told
 };
 
 namespace esplanade {
@@ -244,7 +245,11 @@ namespace {
 
 int submit(esplanade_queue* queue, card::Op op, std::uint32_t sa_index, const void* packet, std::size_t len, std::uint64_t cookie) noexcept {
   if (queue == nullptr || packet == nullptr) return bad_argument("queue or packet is NULL");
-  return guarded([&] { return queue->queue.submit({op, sa_index, ByteView(static_cast<const Byte*>(packet), len), cookie}); });
+  return guarded([&]() -> Status {
+    ESPLANADE_CHECK(queue->queue.submit({.op = op, .sa_index = sa_index, .packet = ByteView(static_cast<const Byte*>(packet), len), .cookie = cookie, .arrived = queue->arrived}));
+    queue->arrived = {};
+    return ok();
+  });
 }
 
 esplanade_completion completion_of(const Completed& c) {
@@ -259,6 +264,7 @@ esplanade_completion completion_of(const Completed& c) {
   std::ranges::copy(c.cycles, out.cycles);
   out.packet = c.packet.empty() ? nullptr : c.packet.data();
   out.packet_len = c.packet.size();
+  out.number = c.number;
   return out;
 }
 
@@ -506,6 +512,24 @@ int esplanade_queue_poll(esplanade_queue* queue, void (*done)(void* context, con
   });
   queue->polling = false;
   return result;
+}
+
+int esplanade_card_recording(const esplanade_card* card) { return card != nullptr && card->shared->device->recording() ? 1 : 0; }
+
+int esplanade_queue_note_arrived(esplanade_queue* queue, uint64_t monotonic_ns) {
+  if (queue == nullptr) return bad_argument("queue is NULL");
+  if (monotonic_ns > INT64_MAX) return bad_argument("a time of more than 2^63 - 1 nanoseconds");
+  if (!queue->shared->device->recording()) return ESPLANADE_OK;
+  queue->arrived = monotonic_ns == 0 ? Steady::now() : Steady::time_point(std::chrono::nanoseconds(monotonic_ns));
+  return ESPLANADE_OK;
+}
+
+int esplanade_queue_note_sent(esplanade_queue* queue, uint64_t number) {
+  if (queue == nullptr) return bad_argument("queue is NULL");
+  return guarded([&] {
+    queue->queue.note_sent(number);
+    return ok();
+  });
 }
 
 size_t esplanade_queue_in_flight(const esplanade_queue* queue) { return queue == nullptr ? 0 : queue->queue.in_flight(); }

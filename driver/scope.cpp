@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
@@ -26,6 +27,7 @@
 #include "common/base/log.h"
 #include "common/base/unix_listener.h"
 #include "common/esp/ip.h"
+#include "driver/record_coder.h"
 
 namespace esplanade {
 
@@ -35,17 +37,18 @@ namespace reg = card::reg;
 using Steady = std::chrono::steady_clock;
 using Json = nlohmann::json;
 
-constexpr std::string_view kMagic = "ESPDRV1\n";
-constexpr std::size_t kRecordBytes = 40;        // and a payload
+using Kind = RecordKind;
+
+constexpr std::string_view kMagic = "ESPDRV2\n";
+constexpr std::size_t kSaRecordBytes = 160;      // at most
 constexpr std::size_t kPayloadMax = 32 * 1024;  // octets of rings in one record
 constexpr std::size_t kClientsMax = 4, kQuestionMax = 8 * 1024, kRegistersMax = 1024, kMemoryMax = 64 * 1024;
-constexpr std::uint64_t kRecordBytesMin = 1 << 20;
+constexpr std::uint64_t kRecordBytesMin = 128 << 10;
 constexpr std::size_t kWaitingMax = 4 << 20;  // octets that the disk may be behind
 constexpr std::size_t kHeaderMax = 64 * 1024;
 constexpr std::size_t kAtOnceMax = 16, kFormerMax = 4;
 constexpr std::chrono::seconds kFlushEvery{1};
 
-enum class Kind : std::uint8_t { kRead = 1, kWrite, kAllocate, kFree, kToCard, kFromCard, kRing, kError, kSubmitted, kDelivered, kSa, kShape, kArrived, kSent, kQueue };
 constexpr std::uint8_t kRedacted = 1;
 constexpr std::uint8_t kBefore = 0;  // flags of an SA or queue that was there when this file began
 constexpr Kind kind_of(Device::Moment moment) {
@@ -84,7 +87,7 @@ bool is_secret(std::uint32_t offset) {
 
 /// What of a packet's headers decides how the card treats it: lengths, IP version, protocol, whether it is a fragment; of one to be decapsulated SPI and
 /// number, which its completion has, too. Nothing else of a packet goes into a recording. No packet: all zero.
-constexpr std::size_t kShapeBytes = 16;
+constexpr std::size_t kShapeBytes = RecordCoder::kShapeBytes;
 void put_shape(ByteView packet, bool decap, Byte* out) {
   constexpr Byte kSound = 1, kFragment = 2;
   if (packet.empty()) return;
@@ -191,11 +194,12 @@ constexpr const char* name_of(Ring::Kind kind) {
 }
 
 /// The recording: a file of half the limit, and the one before it with ".1" behind its name. Each says in its header how many records of this recording came
-/// before it. A thread of its own writes it, so that who drives the card copies a record and goes on; it waits only when it is far ahead of the disk.
+/// before it. A thread of its own writes it, so that who drives the card codes a record and goes on; it waits only when it is far ahead of the disk. Its lock is
+/// that of the ScopeDevice, which a transaction takes once whatever it puts; who puts, cuts or counts has it.
 class Recorder {
  public:
-  static Result<std::unique_ptr<Recorder>> create(const ScopeOptions& options, const DeviceInfo& info) {
-    std::unique_ptr<Recorder> made(new Recorder(options, info));
+  static Result<std::unique_ptr<Recorder>> create(const ScopeOptions& options, const DeviceInfo& info, std::mutex& mutex) {
+    std::unique_ptr<Recorder> made(new Recorder(options, info, mutex));
     ESPLANADE_CHECK(made->choose_path());
     ESPLANADE_CHECK(made->begin(0));
     made->writer_ = std::thread([r = made.get()] { r->write_all(); });
@@ -211,53 +215,42 @@ class Recorder {
     writer_.join();
   }
 
-  /// True: the file is full, and what follows should go into the next.
-  bool put(Kind kind, std::uint8_t flags, Steady::time_point began, std::uint64_t address, std::uint64_t value, ByteView payload = {}) {
-    const bool is_moment = kind >= Kind::kSubmitted || kind == Kind::kRing;  // has no length
-    const auto took = is_moment ? Steady::duration::zero() : Steady::now() - began;
-    std::array<Byte, kRecordBytes> head{};
-    store_le64(&head[0], static_cast<std::uint64_t>(std::max(Steady::duration::zero(), began - start_).count()));
-    store_le64(&head[8], address);
-    store_le64(&head[16], value);
-    store_le32(&head[24], static_cast<std::uint32_t>(std::min<std::uint64_t>(static_cast<std::uint64_t>(took.count()), 0xffff'ffff)));
-    store_le32(&head[28], thread_number());
-    head[32] = static_cast<Byte>(kind);
-    head[33] = flags;
-    store_le16(&head[34], static_cast<std::uint16_t>(payload.size()));
-    std::unique_lock lock(mutex_);
+  /// Returns when the disk is not far behind. Not between records that belong together: others' could come between them.
+  void wait_for_disk(std::unique_lock<std::mutex>& lock) {
     less_.wait(lock, [this] { return !file_ || filling_.size() < most_waiting_; });
-    if (!file_) return false;
-    part_bytes_ += head.size() + payload.size();
-    filling_.insert(filling_.end(), head.begin(), head.end());
-    filling_.insert(filling_.end(), payload.begin(), payload.end());
-    ++records_;
-    if (filling_.size() - head.size() - payload.size() < worth_writing_ && filling_.size() >= worth_writing_) more_.notify_one();
-    return part_bytes_ >= part_max();
   }
+  void put(Kind kind, std::uint8_t flags, Steady::time_point began, std::uint64_t address, std::uint64_t value, ByteView payload = {}) {
+    if (!file_) return;
+    const auto since = [](Steady::duration d) { return static_cast<std::uint64_t>(std::max(Steady::duration::zero(), d).count()); };
+    const std::uint64_t took = takes_time(kind) ? std::min<std::uint64_t>(since(Steady::now() - began), 0xffff'ffff) : 0;
+    const std::size_t before = filling_.size();
+    coder_.put(filling_, {kind, flags, thread_number(), since(began - start_), address, value, static_cast<std::uint32_t>(took), payload});
+    part_bytes_ += filling_.size() - before;
+    ++records_;
+    if (before < worth_writing_ && filling_.size() >= worth_writing_) more_.notify_one();
+  }
+  /// The file is full, and what follows should go into the next.
+  bool is_full() const { return part_bytes_ >= part_max(); }
   /// Octets that one file takes.
   std::uint64_t part_max() const { return options_.record_bytes / 2; }
   /// What is put from here on goes into the next file.
   void cut() {
-    const std::lock_guard lock(mutex_);
     cuts_.push_back({filling_.size(), records_});
     part_bytes_ = 0;
+    coder_.restart();
   }
   /// All that was put is in the file.
-  void flush() {
-    std::unique_lock lock(mutex_);
+  void flush(std::unique_lock<std::mutex>& lock) {
     flush_ = true;
     more_.notify_one();
     less_.wait(lock, [this] { return !file_ || (filling_.empty() && !writing_); });
   }
-  std::uint64_t records() {
-    const std::lock_guard lock(mutex_);
-    return records_;
-  }
+  std::uint64_t records() const { return records_; }
   const std::string& path() const { return path_; }
 
  private:
-  Recorder(ScopeOptions options, const DeviceInfo& info)
-      : options_(std::move(options)), info_(info), most_waiting_(std::min<std::size_t>(kWaitingMax, options_.record_bytes / 8)), worth_writing_(most_waiting_ / 8) {}
+  Recorder(ScopeOptions options, const DeviceInfo& info, std::mutex& mutex)
+      : options_(std::move(options)), info_(info), most_waiting_(std::min<std::size_t>(kWaitingMax, options_.record_bytes / 8)), worth_writing_(most_waiting_ / 8), mutex_(mutex), coder_(info.queues) {}
 
   struct Cut {
     std::size_t at;         // in filling_
@@ -374,9 +367,10 @@ class Recorder {
   std::string path_;
   std::uint64_t recording_ = 1;  // under this name
   std::thread writer_;
-  std::mutex mutex_;  // of all below
+  std::mutex& mutex_;  // of all below
   std::condition_variable more_, less_;
   Fd file_;  // none: it could not be written
+  RecordCoder coder_;
   Bytes filling_;
   std::vector<Cut> cuts_;        // of filling_
   std::uint64_t part_bytes_ = 0;  // put since the last
@@ -405,7 +399,7 @@ class ScopeBuffer final : public Device::Buffer {
 
 class ScopeDevice final : public Device {
  public:
-  ScopeDevice(std::unique_ptr<Device> device, std::unique_ptr<Recorder> recorder) : device_(std::move(device)), recorder_(std::move(recorder)) {}
+  explicit ScopeDevice(std::unique_ptr<Device> device) : device_(std::move(device)) {}
   ~ScopeDevice() override {
     if (!server_.joinable()) return;
     const std::uint64_t one = 1;
@@ -413,6 +407,11 @@ class ScopeDevice final : public Device {
     server_.join();
   }
 
+  Status record(const ScopeOptions& options) {
+    ESPLANADE_TRY(made, Recorder::create(options, info(), mutex_));
+    recorder_ = std::move(made);
+    return ok();
+  }
   Status serve(const std::string& path);
 
   const DeviceInfo& info() const override { return device_->info(); }
@@ -420,7 +419,7 @@ class ScopeDevice final : public Device {
   Result<std::uint32_t> read32(std::uint32_t offset) override {
     const auto began = Steady::now();
     auto value = device_->read32(offset);
-    const std::lock_guard lock(mutex_);
+    const auto lock = enter();
     if (!value) {
       failed(began, offset, value.error());
     } else {
@@ -433,7 +432,7 @@ class ScopeDevice final : public Device {
   Status write32(std::uint32_t offset, std::uint32_t value) override {
     const auto began = Steady::now();
     const Status done = device_->write32(offset, value);
-    const std::lock_guard lock(mutex_);
+    const auto lock = enter();
     if (!done) {
       failed(began, offset, done.error());
       return done;
@@ -452,7 +451,7 @@ class ScopeDevice final : public Device {
   Result<std::unique_ptr<Buffer>> allocate(std::size_t bytes) override {
     const auto began = Steady::now();
     auto buffer = device_->allocate(bytes);
-    const std::lock_guard lock(mutex_);
+    const auto lock = enter();
     if (!buffer) {
       failed(began, bytes, buffer.error());
       return buffer.error();
@@ -466,13 +465,13 @@ class ScopeDevice final : public Device {
   void note(Moment moment, std::uint32_t queue, std::uint64_t first, std::uint32_t count, Steady::time_point when) override {
     if (!recorder_) return;
     if (when == Steady::time_point()) when = Steady::now();
-    const std::lock_guard lock(mutex_);
+    const auto lock = enter();
     recorder_->put(kind_of(moment), 0, when, first, std::uint64_t{count} << 32 | queue);
   }
   bool recording() const override { return recorder_ != nullptr; }
 
   void freed(std::uint64_t address) {
-    const std::lock_guard lock(mutex_);
+    const auto lock = enter();
     const auto at = buffers_.find(address);
     if (at == buffers_.end()) return;
     std::erase_if(rings_, [&](const Ring& r) { return r.address >= address && r.address - address < at->second.size(); });
@@ -481,7 +480,7 @@ class ScopeDevice final : public Device {
   }
 
   void moved(Kind kind, Steady::time_point began, std::uint64_t address, ByteView octets, const Status& done) {
-    const std::lock_guard lock(mutex_);
+    const auto lock = enter();
     if (!done) return failed(began, address, done.error());
     put(kind, 0, began, address, octets.size());
     if (!recorder_) return;
@@ -492,10 +491,18 @@ class ScopeDevice final : public Device {
   }
 
  private:
+  /// The lock, for one transaction and all records of it.
+  std::unique_lock<std::mutex> enter() {
+    std::unique_lock lock(mutex_);
+    if (recorder_) {
+      recorder_->wait_for_disk(lock);
+      if (recorder_->is_full()) next_part();
+    }
+    return lock;
+  }
   void put(Kind kind, std::uint8_t flags, Steady::time_point began, std::uint64_t address, std::uint64_t value) {
     ++transactions_;
-    if (!recorder_) return;
-    if (recorder_->put(kind, flags, began, address, value)) next_part();
+    if (recorder_) recorder_->put(kind, flags, began, address, value);
   }
 
   /// A file must be understood without those before it, which may be gone: it begins with the queues and SAs that are there, but for more SAs than a quarter of it holds.
@@ -506,7 +513,7 @@ class ScopeDevice final : public Device {
       const Register r = register_at(offset);
       if (r.of->offset == reg::kQControl.offset && reg::kQControlEnable.get(value) != 0) recorder_->put(Kind::kQueue, kBefore, now, r.n, value);
     }
-    if (sas_.size() * (kRecordBytes + SaShadow::kKeyless) > recorder_->part_max() / 4) return;
+    if (sas_.size() * kSaRecordBytes > recorder_->part_max() / 4) return;
     sas_.each([&](std::uint32_t index, ByteView image) { recorder_->put(Kind::kSa, kBefore, now, index, 0, image); });
   }
   void failed(Steady::time_point began, std::uint64_t address, const Error& error) {
@@ -597,8 +604,8 @@ class ScopeDevice final : public Device {
   }
 
   void flush() {
-    const std::lock_guard lock(mutex_);
-    if (recorder_) recorder_->flush();
+    std::unique_lock lock(mutex_);
+    if (recorder_) recorder_->flush(lock);
   }
   void server();
   Json answer(const std::string& question);
@@ -607,7 +614,7 @@ class ScopeDevice final : public Device {
 
   const std::unique_ptr<Device> device_;
   std::mutex mutex_;  // of all below
-  const std::unique_ptr<Recorder> recorder_;
+  std::unique_ptr<Recorder> recorder_;
   SaShadow sas_;
   std::map<std::uint32_t, std::uint32_t> last_;          // register offset -> last value written
   std::map<std::uint64_t, MutableBytes> buffers_;        // by card address
@@ -762,6 +769,16 @@ Status ScopeDevice::serve(const std::string& path) {
 
 }  // namespace
 
+namespace {
+/// A number of MiB, as 256 or 0.5, in octets; 0: none that makes sense.
+std::uint64_t bytes_of_mib(const std::string& text) {
+  constexpr double kMost = 1 << 24;
+  double mib = 0;
+  const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), mib, std::chars_format::fixed);
+  return wrong == std::errc() && end == text.data() + text.size() && mib > 0 && mib <= kMost ? static_cast<std::uint64_t>(mib * (1 << 20)) : 0;
+}
+}  // namespace
+
 ScopeOptions scope_options_from_environment() {
   ScopeOptions out;
   const auto text = [](const char* name) {
@@ -770,19 +787,17 @@ ScopeOptions scope_options_from_environment() {
   };
   out.record = text("ESPLANADE_RECORD");
   out.socket = text("ESPLANADE_SCOPE");
-  if (const std::string mib = text("ESPLANADE_RECORD_MIB"); !mib.empty()) out.record_bytes = std::strtoull(mib.c_str(), nullptr, 10) << 20;
+  if (const std::string mib = text("ESPLANADE_RECORD_MIB"); !mib.empty()) out.record_bytes = bytes_of_mib(mib);
   return out;
 }
 
 Result<std::unique_ptr<Device>> watch(std::unique_ptr<Device> device, const ScopeOptions& options) {
   if (options.record.empty() && options.socket.empty()) return device;
-  std::unique_ptr<Recorder> recorder;
+  auto scope = std::make_unique<ScopeDevice>(std::move(device));
   if (!options.record.empty()) {
-    if (options.record_bytes < kRecordBytesMin) return Error{Errc::kBadConfig, "ESPLANADE_RECORD_MIB must be a number of MiB, at least 1"};
-    ESPLANADE_TRY(made, Recorder::create(options, device->info()));
-    recorder = std::move(made);
+    if (options.record_bytes < kRecordBytesMin) return Error{Errc::kBadConfig, "ESPLANADE_RECORD_MIB must be a number of MiB, at least 0.125"};
+    ESPLANADE_CHECK(scope->record(options));
   }
-  auto scope = std::make_unique<ScopeDevice>(std::move(device), std::move(recorder));
   if (!options.socket.empty()) ESPLANADE_CHECK(scope->serve(options.socket));
   return std::unique_ptr<Device>(std::move(scope));
 }

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -47,7 +48,8 @@ Environment: ESPLANADE_SIM_LOG log file; ESPLANADE_SIM_STATS statistics file (JS
 file.fst[:from[:to]] or
 file.fst:trigger[:cycles] waves; ESPLANADE_SIM_FAULTS TOML file of faults to inject;
 ESPLANADE_SIM_RECORD file for a recording; ESPLANADE_SIM_CONFIG TOML file with a [sim] table; ESPLANADE_SIM_TIMEOUT seconds that the
-model may take to answer (10; 0 for ever); ESPLANADE_SIM_MODEL rtl (the default) or functional.
+model may take to answer (10; 0 for ever); ESPLANADE_SIM_MODEL rtl (the default) or functional. The second card
+of a program has FILE@2 (waves FILE@2.fst) for each of _STATS, _WAVE, _RECORD and _CONTROL, and so on.
 )";
 
 std::string usage() { return fmt::format(kUsage, program_invocation_short_name); }
@@ -63,6 +65,31 @@ std::string model_name() {
 std::string env(const char* name, const std::string& otherwise = {}) {
   const char* value = std::getenv(name);
   return value != nullptr && *value != '\0' ? value : otherwise;
+}
+
+/// Which of its program's cards this is, from 1 on. XRT counts them from 0 in EMULATION_SOCKETID, deviceN_M_PID.
+unsigned card_number() {
+  constexpr std::string_view kHead = "device";
+  const std::string id = env("EMULATION_SOCKETID");
+  unsigned n = 0;
+  if (id.starts_with(kHead)) std::from_chars(id.data() + kHead.size(), id.data() + id.size(), n);
+  return n + 1;
+}
+
+/// The file or socket that the variable `name` names: the second card of a program has PATH@2, the third PATH@3, as the driver's recordings have it. None: empty.
+std::string own_path(const char* name) {
+  const std::string path = env(name);
+  return path.empty() || card_number() == 1 ? path : fmt::format("{}@{}", path, card_number());
+}
+
+/// The same of ESPLANADE_SIM_WAVE, where the name goes on with what to show, and must end as it does, for viewers go by that: FILE@2.fst:FROM:TO.
+std::string own_wave() {
+  std::string wave = env("ESPLANADE_SIM_WAVE");
+  if (wave.empty() || card_number() == 1) return wave;
+  const std::size_t end = std::min(wave.find(':'), wave.size()), dot = wave.substr(0, end).rfind('.');
+  const std::size_t folder = wave.substr(0, end).rfind('/');
+  const bool has_ending = dot != std::string::npos && (folder == std::string::npos || dot > folder);
+  return wave.insert(has_ending ? dot : end, fmt::format("@{}", card_number()));
 }
 
 /// Standard output and error go to the log file from here on: XRT gives us /dev/null.
@@ -108,7 +135,7 @@ std::unique_ptr<ModelCard> start_model(const std::string& platform_file) {
   if (!text) return dead(text.error().detail);
   auto platform = parse_platform(*text);
   if (!platform) return dead(platform.error().detail);
-  auto wave = parse_wave(env("ESPLANADE_SIM_WAVE"));
+  auto wave = parse_wave(own_wave());
   if (!wave) return dead(wave.error().detail);
   long patience_s = 10;
   if (const std::string seconds = env("ESPLANADE_SIM_TIMEOUT"); !seconds.empty()) {
@@ -120,7 +147,7 @@ std::unique_ptr<ModelCard> start_model(const std::string& platform_file) {
   if (model_kind != "rtl" && model_kind != "functional") {
     return dead(fmt::format("ESPLANADE_SIM_MODEL is \"{}\": it must be rtl or functional", printable(model_kind, 40)));
   }
-  ModelOptions options{*wave, env("ESPLANADE_SIM_STATS"), model_kind == "functional", {}, !env("ESPLANADE_SIM_CONTROL").empty()};
+  ModelOptions options{*wave, own_path("ESPLANADE_SIM_STATS"), model_kind == "functional", {}, !env("ESPLANADE_SIM_CONTROL").empty()};
   if (const std::string plan = env("ESPLANADE_SIM_FAULTS"); !plan.empty()) {
     auto faults = read_faults(plan);
     if (!faults) return dead(faults.error().detail);
@@ -136,7 +163,7 @@ std::unique_ptr<ModelCard> start_model(const std::string& platform_file) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::prctl(PR_SET_NAME, model_name().c_str());
     if (::getppid() != front) std::_Exit(1);  // the front died before prctl
-    if (const std::string record = env("ESPLANADE_SIM_RECORD"); !record.empty()) {
+    if (const std::string record = own_path("ESPLANADE_SIM_RECORD"); !record.empty()) {
       auto link = RecordLink::create(ends[1], record, {text->description, text->overrides, model_kind, {}, false}, *platform);
       if (!link) {
         log_error("no recording, so no card: {}", link.error().detail);
@@ -248,7 +275,7 @@ int run(const std::string& platform_file) {
   }
   XrtServer xrt(*fd);
   std::optional<ControlSocket> control;
-  if (const std::string path = env("ESPLANADE_SIM_CONTROL"); !path.empty()) {
+  if (const std::string path = own_path("ESPLANADE_SIM_CONTROL"); !path.empty()) {
     auto made = ControlSocket::create(path);
     if (made) {
       control.emplace(std::move(*made));

@@ -18,7 +18,7 @@ static const uint8_t inner[39] = {0x45, 0x00, 0x00, 0x27, 0x00, 0x01, 0x00, 0x00
 struct result {
   int done;
   unsigned status;
-  uint64_t seq;
+  uint64_t seq, number;
   size_t len;
   uint8_t octets[2048];
 };
@@ -34,6 +34,7 @@ static void keep(void *context, const struct esplanade_completion *c) {
   out->done = 1;
   out->status = c->status;
   out->seq = c->seq;
+  out->number = c->number;
   out->len = c->packet_len <= sizeof out->octets ? c->packet_len : 0;
   if (out->len > 0) memcpy(out->octets, c->packet, out->len);
 }
@@ -84,9 +85,11 @@ int main(int argc, char **argv) {
   esplanade_queue *queue;
   check(esplanade_queue_open(card, 0, NULL, &queue), "queue");
   print("packet", inner, sizeof inner);
+  check(esplanade_queue_note_arrived(queue, 0), "mark"); /* with ESPLANADE_RECORD=FILE a recording has this moment, and that below */
   check(esplanade_queue_encap(queue, outbound, inner, sizeof inner, 1), "encap");
   const struct result outer = finish(queue);
   print("protected", outer.octets, outer.len);
+  check(esplanade_queue_note_sent(queue, outer.number), "mark");
   check(esplanade_queue_decap(queue, outer.octets, outer.len, 2), "decap");
   const struct result back = finish(queue);
   print("unprotected", back.octets, back.len);

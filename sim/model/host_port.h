@@ -36,6 +36,7 @@ class HostPort : public sc_core::sc_module {
   void take_message(tlm::tlm_generic_payload& message, sc_core::sc_time& delay);
   bool awake() const;
   std::uint64_t cycle() const;
+  std::uint64_t moment() const;
   bool access(bool write, bool to_registers, LinkFrame& call);
 
   const Platform& platform_;

@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -142,6 +143,42 @@ class Emulation(unittest.TestCase):
             self.assertEqual(program.returncode, 0, text)
             self.assertIn(f"vadd: {3000 + n} words, 5 runs, 2 devices, 0 wrong", text)
             self.assertTrue(self.gone_folder(program.pid))
+
+    def test_a_recording_of_two_compute_units_repeats(self):
+        recording = self.log.parent / "field.rec"
+        done = subprocess.run(command("vadd_native", 3000, 10), env=os.environ | {"ESPLANADE_SIM_RECORD": str(recording)}, capture_output=True, text=True, timeout=PATIENCE_S)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.repeats(recording)
+
+    def repeats(self, recording):
+        replay = subprocess.run([BIN / "vadd-sim", "--replay", recording], capture_output=True, text=True, timeout=PATIENCE_S)
+        self.assertEqual(replay.returncode, 0, replay.stdout + replay.stderr)
+        self.assertRegex(replay.stdout, r"(\d+) of \1 frames")
+
+    def test_each_device_of_a_program_has_files_of_its_own(self):
+        folder = self.log.parent / "v1.0"  # a point in the folder's name is no ending of the file's
+        folder.mkdir()
+        variables = {"STATS": folder / "stats.json", "RECORD": folder / "field.rec", "WAVE": f"{folder}/w.fst:0:2000", "CONTROL": folder / "control"}
+        with subprocess.Popen(command("vadd_native", 3000, 1_000_000, 3, options=["--devices", "3"]), stdout=subprocess.PIPE, text=True,
+                              env=os.environ | {f"ESPLANADE_SIM_{name}": str(value) for name, value in variables.items()}) as program:
+            try:
+                self.assertTrue(any(line == "ready\n" for line in program.stdout))
+                for name in ("control", "control@2", "control@3"):
+                    with socket.socket(socket.AF_UNIX) as control:
+                        control.settimeout(PATIENCE_S)
+                        control.connect(str(folder / name))
+                        control.sendall(b"nonsense\0")
+                        self.assertIn(b"plan:1: ", control.recv(4096))
+            finally:
+                program.terminate()
+        end = time.monotonic() + DEATH_S
+        while time.monotonic() < end and (len(list(folder.glob("stats.json*"))) < 3 or list(folder.glob("control*"))):
+            time.sleep(0.02)
+        waves = {f"w{card}.fst{unit}" for card in ("", "@2", "@3") for unit in ("", ".1")}  # the kernel has two compute units
+        self.assertEqual({f.name for f in folder.iterdir()}, waves | {"stats.json", "stats.json@2", "stats.json@3", "field.rec", "field.rec.key", "field.rec@2", "field.rec@2.key",
+                                                                      "field.rec@3", "field.rec@3.key"})
+        for name in ("field.rec", "field.rec@2", "field.rec@3"):
+            self.repeats(folder / name)
 
     def test_hosts_that_are_killed_leave_nothing(self):
         hosts = [self.host(devices) for devices in (1, 2, 1)]

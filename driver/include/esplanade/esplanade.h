@@ -224,7 +224,8 @@ struct esplanade_completion {
   uint32_t reserved1;
   const uint8_t *packet;   /* a whole IP packet, valid inside the callback only; NULL unless status is ESPLANADE_STATUS_OK */
   size_t packet_len;       /* octets */
-  uint64_t reserved[2];
+  uint64_t number;         /* of the packet in its queue, from 0; for esplanade_queue_note_sent */
+  uint64_t reserved;
 };
 
 struct esplanade_event {
@@ -309,6 +310,13 @@ ESPLANADE_API int esplanade_queue_flush(esplanade_queue *queue);
    the queue is of no more use: ESPLANADE_E_DEVICE_LOST, _STATE (the card stopped the queue), _MALFORMED, _TIMEOUT (the card hangs). */
 ESPLANADE_API int esplanade_queue_poll(esplanade_queue *queue, void (*done)(void *context, const struct esplanade_completion *completion), void *context,
                                        uint32_t timeout_ms);
+/* 1 where the driver records this card (ESPLANADE_RECORD, docs/espscope.md), else 0, as for NULL. The two below put into such a recording what the program does around
+   the card; without one they do nothing, so nobody need look at the clock for them. */
+ESPLANADE_API int esplanade_card_recording(const esplanade_card *card);
+/* The packet that is submitted next to this queue came to the program then: nanoseconds of CLOCK_MONOTONIC, 0 for now. ESPLANADE_E_ARGUMENT: above 2^63 - 1. */
+ESPLANADE_API int esplanade_queue_note_arrived(esplanade_queue *queue, uint64_t monotonic_ns);
+/* The result of packet `number` of this queue (of its completion) has just gone to where the program sends it. */
+ESPLANADE_API int esplanade_queue_note_sent(esplanade_queue *queue, uint64_t number);
 /* Packets submitted and not yet polled, and how many of them a queue takes; 0 for NULL. */
 ESPLANADE_API size_t esplanade_queue_in_flight(const esplanade_queue *queue);
 ESPLANADE_API size_t esplanade_queue_capacity(const esplanade_queue *queue);

@@ -426,7 +426,7 @@ def parser():
     p.add_argument("--count", type=int, default=0, help="samples (0: until interrupted)")
     p = add("record", record, "runs a program and records what its driver and the card say to each other", live=False, as_json=False)
     p.add_argument("-o", "--output", required=True, metavar="FILE")
-    p.add_argument("--mib", type=int, default=256, help="keep the newest so many MiB (256)")
+    p.add_argument("--mib", type=float, default=256, help="keep the newest so many MiB (256)")
     p.add_argument("program", nargs=argparse.REMAINDER)
     p = add("show", show, "a recording, line by line", "recording", live=False)
     p.add_argument("--kind", action="append", choices=sorted(rec.KINDS.values()))

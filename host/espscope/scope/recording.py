@@ -1,7 +1,6 @@
 """Recordings that a program's driver makes (ESPLANADE_RECORD=FILE): read as hostile input, one record after the other, decoded and compared.
 
-File: the magic, a line of JSON, records. A record, little-endian: u64 nanoseconds since the card was opened, u64 address, u64 value, u32 duration in
-nanoseconds, u32 thread, u8 kind, u8 flags, u16 length of the payload behind it, u32 0."""
+File: the magic, a line of JSON, records, each told by what differs from what those before it let expect: docs/espscope.md."""
 import collections
 import json
 import struct
@@ -9,20 +8,26 @@ from pathlib import Path
 
 from scope.cardmap import RINGS, ScopeError
 
-MAGIC = b"ESPDRV1\n"
-HEAD = struct.Struct("<QQQIIBBHI")
+FAMILY, VERSION = b"ESPDRV", b"2"
+MAGIC = FAMILY + VERSION + b"\n"
 KINDS = {1: "read", 2: "write", 3: "allocate", 4: "free", 5: "to-card", 6: "from-card", 7: "ring", 8: "error", 9: "submitted", 10: "delivered",
          11: "sa", 12: "shape", 13: "arrived", 14: "sent", 15: "queue"}
 MOMENTS = ("submitted", "delivered", "arrived", "sent")
+TAKE_TIME = ("read", "write", "allocate", "free", "to-card", "from-card", "error")
 SA_KEYLESS = 128  # octets of an SA entry before its keys
 BEFORE = 0  # flags of an SA or a queue that was there when its file began
 SHAPE = struct.Struct("<BBBxHHII")
 KEPT = 5  # recordings under one name
 RUN_MAX = 1 << 16  # packets of one moment
+ENTRIES_MAX = 512  # of one record
+TEXT_MAX = 400
+RECORD_MAX = 64 + ENTRIES_MAX * (3 + 16 * 5)  # octets
+BLOCK = 1 << 20  # octets that are read at a time
+LOW = 0xffffffff
+WIDE = (1 << 64) - 1
 HEAD_MAX = 64 * 1024
 SIZES = {"lanes": range(64), "queues": range(64), "clock_hz": range(1_000_000, 1 << 32), "max_packet": range(1 << 16), "sa_entries": range(1 << 20),
-         "slots": range(1 << 16), "unix_ns": range(1 << 64)}
-MARKS = {"records_before": range(1 << 63), "recording": range(1, 1 << 63)}  # of a driver that says what is lost, and records what a replay needs
+         "slots": range(1 << 16), "unix_ns": range(1 << 64), "records_before": range(1 << 63), "recording": range(1, 1 << 63)}
 APART_MAX = 1 << 18  # what one run may have done and the other not yet, while they are compared
 VOLATILE = ("CYCLES", "BUSY_CYCLES", "SECONDS", "BASE", "SA_STATUS", "CQ_TAIL", "EVENT_TAIL", "SQ_HEAD", "BUILD", "Q_STATUS")
 
@@ -68,13 +73,90 @@ class Shape(collections.namedtuple("Shape", "version flags protocol header_bytes
                 + (f", SPI 0x{self.spi:x} seq {self.seq}" if self.spi else ""))
 
 
-def parse(file, name, number=0):
-    """(header, iterator over the records, the first of which has this number, or the one that the header says); ScopeError names file, offset and what is wrong. A file that ends
+class Cut(Exception):
+    """The file ends inside a record."""
+
+
+class Octets:
+    """A file as numbers, a block at a time."""
+
+    def __init__(self, file, at):
+        self._file, self._block, self._next, self._base = file, b"", 0, at
+        self._whole = False  # its end is in the block
+
+    @property
+    def at(self):
+        return self._base + self._next
+
+    def more(self):
+        """Whether a record may begin here; it lies in the block then, as far as it is in the file."""
+        if not self._whole and len(self._block) - self._next < RECORD_MAX:
+            new = self._file.read(BLOCK)
+            self._base += self._next
+            self._block, self._next, self._whole = self._block[self._next:] + new, 0, len(new) < BLOCK
+        return self._next < len(self._block)
+
+    def take(self, count):
+        self._next += count
+        if self._next > len(self._block):
+            raise Cut
+        return self._block[self._next - count:self._next]
+
+    def varint(self):
+        """7 bits an octet, the lowest first; bit 7: more follow. None: more than 64 bits."""
+        number = shift = 0
+        for place in range(self._next, len(self._block)):
+            octet = self._block[place]
+            number |= (octet & 127) << shift
+            shift += 7
+            if octet < 128:
+                self._next = place + 1
+                return number if number <= WIDE else None
+            if shift >= 70:
+                return None
+        raise Cut
+
+    def difference(self):
+        """0, 1, 2, 3 are 0, -1, 1, -2 and so on."""
+        number = self.varint()
+        return None if number is None else number >> 1 ^ -(number & 1)
+
+
+class Series:
+    """Entries of one ring, or shapes of one queue's packets, as words of 32 bits: each is expected to go on as it did from the one before to the last."""
+
+    def __init__(self, size):
+        self._words = struct.Struct(f"<{size // 4}I")
+        self._last = self._step = [0] * (size // 4)
+
+    def take(self, octets):
+        """The next entry; None: its octets make no sense."""
+        other = octets.varint()
+        if other is None or other >> len(self._last):
+            return None
+        last = self._last
+        words = [(word + step) & LOW for word, step in zip(last, self._step)]
+        while other:
+            place = (other & -other).bit_length() - 1
+            if (off := octets.difference()) is None:
+                return None
+            words[place] = (words[place] + off) & LOW
+            other &= other - 1
+        self._step = [word - before for word, before in zip(words, last)]
+        self._last = words
+        return self._words.pack(*words)
+
+
+def parse(file, name):
+    """(header, iterator over the records, the first of which has the number that the header says); ScopeError names file, offset and what is wrong. A file that ends
     inside a record is one whose program was killed: what is whole counts."""
     def bad(at, what):
         return ScopeError(f"{name}: octet {at}: {what}")
 
-    if file.read(len(MAGIC)) != MAGIC:
+    magic = file.read(len(MAGIC))
+    if magic.startswith(FAMILY) and magic.endswith(b"\n") and magic != MAGIC:
+        raise bad(0, f"a recording in format {printable(magic[len(FAMILY):-1])}; this release reads format {VERSION.decode()}: use the espscope of the release that made it")
+    if magic != MAGIC:
         raise bad(0, "no recording of a driver (those of the simulator begin with ESPREC1; esp-card-sim --replay reads them)")
     line = file.readline(HEAD_MAX)
     if not line.endswith(b"\n"):
@@ -83,38 +165,72 @@ def parse(file, name, number=0):
         header = dict(json.loads(line))
     except (ValueError, TypeError, RecursionError) as error:
         raise bad(len(MAGIC), f"the header is no JSON object: {error}") from error
-    for key, allowed in (SIZES | {key: allowed for key, allowed in MARKS.items() if key in header}).items():
+    for key, allowed in SIZES.items():
         if type(value := header.get(key)) is not int or value not in allowed:
             raise bad(len(MAGIC), f"{key} is {value!r:.80}, not a number from {allowed.start} to {allowed[-1]}")
+    return header, _records(Octets(file, len(MAGIC) + len(line)), bad, header["records_before"])
 
-    def records(at, number):
-        while len(head := file.read(HEAD.size)) == HEAD.size:
-            ns, address, value, duration, thread, kind, flags, length, zero = HEAD.unpack(head)
-            if kind not in KINDS or zero:
-                raise bad(at, f"record {number} has kind {kind}")
-            kind = KINDS[kind]
-            if kind == "ring":
-                if flags >= len(RINGS):
-                    raise bad(at, f"record {number} is of a ring of kind {flags}")
-                if length % (32 if flags == 2 else 64) or not length:
-                    raise bad(at, f"record {number} has {length} octets of a {RINGS[flags][0]} ring")
-            elif kind in MOMENTS and not 0 < value >> 32 <= RUN_MAX:
-                raise bad(at, f"record {number} is of {value >> 32} packets")
-            elif kind == "sa" and (length != SA_KEYLESS or address not in SIZES["sa_entries"] or flags not in (BEFORE, 1, 5)):
-                raise bad(at, f"record {number} is of an SA {address}, with {length} octets after command {flags}")
+
+def _records(octets, bad, number):
+    """The records; see docs/espscope.md."""
+    former = {kind: (0, 0) for kind in KINDS.values()}  # address and value
+    series = {}  # (ring or shape, queue) -> Series
+    ns = thread = 0
+    while octets.more():
+        at = octets.at
+
+        def wrong(what):
+            return bad(at, f"record {number} {what}")
+
+        def known(value, what):
+            if value is None:
+                raise wrong(f"has {what} of more than 64 bits")
+            return value
+
+        try:
+            first, = octets.take(1)
+            kind, flags = KINDS.get(first & 15), first >> 4 & 7
+            if kind is None:
+                raise wrong(f"has kind {first & 15}")
+            if first & 128:
+                thread = known(octets.varint(), "a thread")
+            ns = ns + known(octets.difference(), "a time") & WIDE
+            address = former[kind][0] + known(octets.difference(), "an address") & WIDE
+            value = former[kind][1] + known(octets.difference(), "a value") & WIDE
+            former[kind] = address, value
+            if kind in MOMENTS:
+                value = value >> 32 | (value & LOW) << 32
+                if not 0 < value >> 32 <= RUN_MAX:
+                    raise wrong(f"is of {value >> 32} packets")
+            duration = known(octets.varint(), "a duration") if kind in TAKE_TIME else 0
+            payload = b""
+            if kind in ("ring", "shape"):
+                if kind == "ring" and flags >= len(RINGS):
+                    raise wrong(f"is of a ring of kind {flags}")
+                if value not in SIZES["queues"]:
+                    raise wrong(f"is of queue {value}")
+                if not 0 < (count := known(octets.varint(), "a count")) <= ENTRIES_MAX:
+                    raise wrong(f"has {count} entries")
+                key = (flags if kind == "ring" else kind, value)
+                of = series.get(key) or series.setdefault(key, Series(SHAPE.size if kind == "shape" else 32 if flags == 2 else 64))
+                taken = [of.take(octets) for _ in range(count)]
+                if None in taken:
+                    raise wrong("has an entry that makes no sense")
+                payload = b"".join(taken)
+            elif kind == "error":
+                if (length := known(octets.varint(), "a length")) > TEXT_MAX:
+                    raise wrong(f"has a text of {length} octets")
+                payload = octets.take(length)
+            elif kind == "sa":
+                if address not in SIZES["sa_entries"] or flags not in (BEFORE, 1, 5):
+                    raise wrong(f"is of an SA {address}, after command {flags}")
+                payload = octets.take(SA_KEYLESS)
             elif kind == "queue" and address not in SIZES["queues"]:
-                raise bad(at, f"record {number} is of queue {address}")
-            elif kind == "shape" and (length % SHAPE.size or not length):
-                raise bad(at, f"record {number} has {length} octets of packets' shapes")
-            elif length and kind not in ("error", "sa", "shape"):
-                raise bad(at, f"record {number} is a {kind} with {length} octets")
-            payload = file.read(length)
-            if len(payload) < length:
-                return
-            yield Record(number, ns, address, value, duration, thread, kind, flags, payload)
-            number += 1
-            at += HEAD.size + length
-    return header, records(len(MAGIC) + len(line), header.get("records_before", number))
+                raise wrong(f"is of queue {address}")
+        except Cut:
+            return
+        yield Record(number, ns, address, value, duration, thread, kind, flags, payload)
+        number += 1
 
 
 class Recording:
@@ -125,14 +241,13 @@ class Recording:
         if not self.path.is_file():
             raise ScopeError(f"{path}: no such file")
         self.header, self._files = self._head(path), [self.path]
-        before = self.header.get("records_before")
-        if former.exists():
+        self.lost = self.header["records_before"]  # records that it began with and that are gone
+        if former.exists() and self.lost:
             head = self._head(former)
-            if before is None or before and all(head.get(k) == self.header[k] for k in ("unix_ns", "recording")) and head.get("records_before", before) < before:
+            if all(head[k] == self.header[k] for k in ("unix_ns", "recording")) and head["records_before"] < self.lost:
                 self._files.insert(0, former)
-                self.header, before = head, head.get("records_before")
-        self.lost = before  # records that it began with and that are gone; None: its driver did not say
-        self.truncated = len(self._files) > 1 if before is None else before > 0  # packets were submitted before it begins
+                self.header, self.lost = head, head["records_before"]
+        self.truncated = self.lost > 0  # packets were submitted before it begins
 
     @staticmethod
     def _head(path):
@@ -143,20 +258,16 @@ class Recording:
         """What a reader must know of what is not in it, in lines."""
         if self.lost:
             yield f"the first {self.lost} records of this recording are lost: it grew beyond ESPLANADE_RECORD_MIB"
-        elif self.lost is None and self.truncated:
-            yield "records before these may be lost: the driver that made this recording did not say"
-        if (number := self.header.get("recording", 1)) > KEPT:
+        if (number := self.header["recording"]) > KEPT:
             yield f"recording {number} under its name, which keeps {KEPT}: what was recorded before those is gone"
 
     @property
     def records(self):
-        number = 0
         for n, file in enumerate(self._files):
             with open(file, "rb") as opened:
-                for record in parse(opened, file, number)[1]:
+                for record in parse(opened, file)[1]:
                     if n == 0 or not record.before:  # what it tells is known
                         yield record
-                    number = record.number + 1
 
 
 def entries(card, record):

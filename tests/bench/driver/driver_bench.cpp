@@ -1,6 +1,6 @@
 // What a packet costs in the driver: submit, flush, reap over rings that a stub consumes at once in the same thread, so the stub's work is in
-// the figure. JSON {"rows": [{name, mops, ns_per_op}]}: mops by the clock on the wall, ns_per_op of the driving thread's CPU time; with a recording they differ, for
-// another thread writes it and the disk bounds the rate. Usage: driver_bench OUTPUT [SECONDS]
+// the figure. JSON {"rows": [{name, mops, ns_per_op}]}: mops by the clock on the wall, ns_per_op of CPU time, of the driving thread and of the one that writes a
+// recording. Usage: driver_bench OUTPUT [SECONDS]
 #include <fmt/format.h>
 
 #include <time.h>
@@ -76,6 +76,11 @@ class StubDevice final : public Device {
       std::memcpy(c, &first, 4);
       std::memcpy(c + 4, d + 4, 12);
       std::memcpy(c + 16, d + 32, 4);
+      // Sequence number and cycle stamps, which are never quite the same steps: a recording has to tell them.
+      store_le32(c + 24, ++seq_);
+      noise_ = noise_ * 1664525 + 1013904223;
+      cycle_ += 150 + (noise_ >> 28);
+      for (std::uint32_t stamp = 0; stamp < 5; ++stamp) store_le32(c + 32 + 4 * stamp, cycle_ + 100 * stamp + (noise_ >> (4 * stamp) & 15));
     }
   }
 
@@ -83,7 +88,7 @@ class StubDevice final : public Device {
   MutableBytes memory_;
   std::map<std::uint32_t, std::uint32_t> registers_;
   std::size_t sq_ = 0, cq_ = 0;
-  std::uint32_t mask_ = 0, head_ = 0;
+  std::uint32_t mask_ = 0, head_ = 0, seq_ = 0, cycle_ = 0, noise_ = 1;
 };
 
 struct Rate {
@@ -92,12 +97,13 @@ struct Rate {
 
 double cpu_seconds() {
   timespec t{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
-/// Packets a second, and CPU time of this thread for each, with `batch` of `size` octets at a time; by copy, or standing in the caller's buffer; with a recording in the file `record`.
-Result<Rate> rate(std::size_t size, std::size_t batch, bool by_copy, const std::string& record, double seconds) {
+/// Packets a second, and CPU time of all threads for each, with `batch` of `size` octets at a time; by copy, or standing in the caller's buffer; with a recording in the file `record`,
+/// and there, as espd does, when each packet came and when its result was sent.
+Result<Rate> rate(std::size_t size, std::size_t batch, bool by_copy, const std::string& record, bool marks, double seconds) {
   ESPLANADE_TRY(device, watch(std::make_unique<StubDevice>(), {.record = record, .socket = {}}));
   ESPLANADE_TRY(queue, PacketQueue::create(*device, 0, {.log2_size = 10, .in_order = true, .slot_bytes = 2048}));
   StubBuffer own(std::size_t{1} << 21, std::uint64_t{0x5000000000});
@@ -113,7 +119,7 @@ Result<Rate> rate(std::size_t size, std::size_t batch, bool by_copy, const std::
     for (int turn = 0; turn < 100; ++turn) {
       for (std::size_t i = 0; i < batch; ++i) {
         const Segment from[] = {{&own, i * 2048, static_cast<std::uint32_t>(size)}}, to[] = {{&own, (batch + i) * 2048, 2048}};
-        const Status taken = by_copy ? queue.submit({card::Op::kEncap, 1, packet, i})
+        const Status taken = by_copy ? queue.submit({.op = card::Op::kEncap, .sa_index = 1, .packet = packet, .cookie = i, .arrived = marks ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point()})
                                      : queue.submit({.op = card::Op::kEncap, .sa_index = 1, .packet = {}, .cookie = i, .source = from, .destination = to});
         ESPLANADE_CHECK(taken);
       }
@@ -121,6 +127,7 @@ Result<Rate> rate(std::size_t size, std::size_t batch, bool by_copy, const std::
       ESPLANADE_CHECK(queue.reap([&](const Completed& c) {
         ++done;
         wrong += c.status != card::Status::kOk || c.len != size;
+        if (marks) queue.note_sent(c.number);
       }));
     }
     took = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -138,19 +145,19 @@ int main(int argc, char** argv) {
   const std::string record = std::string(argv[1]) + ".recording";
   struct Case {
     std::size_t size, batch;
-    bool by_copy, recorded = false;
+    bool by_copy, recorded = false, marks = false;
   };
   for (const Case& c : {Case{64, 32, false}, {64, 256, false}, {1500, 256, false}, {64, 1, true}, {64, 32, true}, {64, 256, true}, {1500, 256, true}, {64, 1, true, true},
-                        {64, 32, true, true}, {64, 256, true, true}, {1500, 256, true, true}}) {
-    const auto got = rate(c.size, c.batch, c.by_copy, c.recorded ? record : "", seconds);
+                        {64, 32, true, true}, {64, 256, true, true}, {1500, 256, true, true}, {64, 32, true, true, true}}) {
+    const auto got = rate(c.size, c.batch, c.by_copy, c.recorded ? record : "", c.marks, seconds);
     for (const char* part : {"", ".1"}) std::remove((record + part).c_str());
     if (!got) {
       fmt::print(stderr, "driver_bench: {}\n", got.error().detail);
       return 1;
     }
-    const std::string name = fmt::format("{} bytes, batches of {}, {}{}", c.size, c.batch, c.by_copy ? "copied" : "in place", c.recorded ? ", recorded" : "");
+    const std::string name = fmt::format("{} bytes, batches of {}, {}{}{}", c.size, c.batch, c.by_copy ? "copied" : "in place", c.recorded ? ", recorded" : "", c.marks ? ", with times of arrival and sending" : "");
     rows.push_back({{"name", name}, {"mops", got->per_second / 1e6}, {"ns_per_op", got->cpu_ns}});
-    fmt::print("{:<45} {:8.2f} Mops {:8.1f} ns\n", name, got->per_second / 1e6, got->cpu_ns);
+    fmt::print("{:<80} {:8.2f} Mops {:8.1f} ns\n", name, got->per_second / 1e6, got->cpu_ns);
   }
   std::ofstream(argv[1]) << nlohmann::json{{"rows", rows}}.dump(1) << "\n";
 }

@@ -356,6 +356,52 @@ TEST_CASE("C API: packets go in and completions come out") {
   esplanade_queue_close(queue);
 }
 
+TEST_CASE("C API: a recording learns when a packet came and when its result was sent; without one nobody looks at the clock") {
+  using Moment = Device::Moment;
+  Card card;
+  esplanade_queue* queue = open_queue(card);
+  const Bytes packet(60, 0x45);
+  const auto of = [&card](Moment moment) {
+    std::vector<StubDevice::Noted> out;
+    for (const auto& noted : card.device->noted) {
+      if (noted.moment == moment) out.push_back(noted);
+    }
+    return out;
+  };
+  CHECK(esplanade_card_recording(nullptr) == 0);
+  CHECK(esplanade_card_recording(card.handle) == 0);
+  CHECK(esplanade_queue_note_arrived(nullptr, 1) == ESPLANADE_E_ARGUMENT);
+  CHECK(esplanade_queue_note_arrived(queue, std::uint64_t{1} << 63) == ESPLANADE_E_ARGUMENT);
+  CHECK(esplanade_queue_note_sent(nullptr, 0) == ESPLANADE_E_ARGUMENT);
+  CHECK(esplanade_queue_note_arrived(queue, 5000) == ESPLANADE_OK);
+  REQUIRE(esplanade_queue_encap(queue, 3, packet.data(), packet.size(), 0) == ESPLANADE_OK);
+  CHECK(of(Moment::kArrived).empty());
+  card.device->records = true;
+  CHECK(esplanade_card_recording(card.handle) == 1);
+  CHECK(esplanade_queue_note_arrived(queue, 5000) == ESPLANADE_OK);
+  CHECK(esplanade_queue_encap(queue, 3, packet.data(), 0, 1) == ESPLANADE_E_BAD_LENGTH);  // the next one is the next that is taken
+  for (int i = 0; i < 2; ++i) REQUIRE(esplanade_queue_encap(queue, 3, packet.data(), packet.size(), 1) == ESPLANADE_OK);
+  const auto before = std::chrono::steady_clock::now();
+  CHECK(esplanade_queue_note_arrived(queue, 0) == ESPLANADE_OK);
+  REQUIRE(esplanade_queue_decap(queue, packet.data(), packet.size(), 2) == ESPLANADE_OK);
+  const auto arrived = of(Moment::kArrived);
+  REQUIRE(arrived.size() == 2);
+  CHECK((arrived[0].first == 1 && arrived[0].queue == 0 && arrived[0].count == 1));
+  CHECK(arrived[0].when.time_since_epoch() == std::chrono::nanoseconds(5000));
+  CHECK((arrived[1].first == 3 && arrived[1].when >= before));
+  REQUIRE(esplanade_queue_flush(queue) == ESPLANADE_OK);
+  complete(*card.device, 0, card::Op::kEncap, card::Status::kOk, 100);
+  complete(*card.device, 1, card::Op::kEncap, card::Status::kOk, 100);
+  const auto pass_on = [](void* context, const esplanade_completion* c) {
+    CHECK(esplanade_queue_note_sent(static_cast<esplanade_queue*>(context), c->number) == ESPLANADE_OK);
+  };
+  REQUIRE(esplanade_queue_poll(queue, pass_on, queue, 0) == ESPLANADE_OK);
+  const auto sent = of(Moment::kSent);
+  REQUIRE(sent.size() == 2);
+  CHECK((sent[0].first == 0 && sent[1].first == 1 && sent[1].queue == 0));
+  esplanade_queue_close(queue);
+}
+
 TEST_CASE("C API: a callback may submit; polling or closing its own queue does no harm, and no exception passes") {
   Card card;
   esplanade_queue* queue = open_queue(card);

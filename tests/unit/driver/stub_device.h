@@ -35,6 +35,11 @@ class StubDevice final : public Device {
     return std::unique_ptr<Buffer>(std::move(buffer));
   }
 
+  void note(Moment moment, std::uint32_t queue, std::uint64_t first, std::uint32_t count, std::chrono::steady_clock::time_point when) override {
+    noted.push_back({moment, queue, first, count, when});
+  }
+  bool recording() const override { return records; }
+
   // Card and host see the same octets: syncs have nothing to do.
   class Memory final : public Buffer {
    public:
@@ -66,6 +71,15 @@ class StubDevice final : public Device {
   std::vector<std::uint32_t> reads;
   std::function<void(std::uint32_t offset)> on_read;  // called before a register is read
   bool lost = false;
+  struct Noted {
+    Moment moment;
+    std::uint32_t queue;
+    std::uint64_t first;
+    std::uint32_t count;
+    std::chrono::steady_clock::time_point when;
+  };
+  std::vector<Noted> noted;
+  bool records = false;
   std::ptrdiff_t reads_of(std::uint32_t offset) const { return std::ranges::count(reads, offset); }
 
  private:
