@@ -124,10 +124,10 @@ class Backend {
   virtual Status poll_events(std::vector<SaEvent>& out) = 0;
 
   /// Whether the card's driver records (ESPLANADE_RECORD), so that the two below are worth a look at the clock: when the packet that is submitted next came,
-  /// and that the result of one has gone to where it goes.
+  /// and when the result of one had gone to where it goes.
   virtual bool recording() const { return false; }
   virtual void note_arrival(std::chrono::steady_clock::time_point /*when*/) {}
-  virtual void note_sent(const Outcome& /*outcome*/) {}
+  virtual void note_sent(const Outcome& /*outcome*/, std::chrono::steady_clock::time_point /*when*/) {}
 
   /// The cards that carry SAs at once, in the order of their numbers, which begin with 1.
   virtual std::vector<CardView> cards() { return {}; }

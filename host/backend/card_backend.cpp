@@ -105,7 +105,7 @@ class CardBackend final : public Backend {
 
   bool recording() const override { return device_->recording(); }
   void note_arrival(Steady::time_point when) override { arrived_ = when; }
-  void note_sent(const Outcome& outcome) override { queue_.note_sent(outcome.number); }
+  void note_sent(const Outcome& outcome, Steady::time_point when) override { queue_.note_sent(outcome.number, when); }
 
   Status poll_events(std::vector<SaEvent>& out) override {
     std::vector<Event> events;

@@ -207,9 +207,9 @@ class FailoverBackend final : public Backend {
       if (p.inner) p.inner->note_arrival(when);
     }
   }
-  void note_sent(const Outcome& outcome) override {
+  void note_sent(const Outcome& outcome, Steady::time_point when) override {
     const auto held = outcome.sa ? held_.find(*outcome.sa) : held_.end();
-    if (held != held_.end() && held->second.place != nullptr) held->second.place->inner->note_sent(outcome);
+    if (held != held_.end() && held->second.place != nullptr) held->second.place->inner->note_sent(outcome, when);
   }
 
   Status poll(Outcomes& out, std::chrono::milliseconds wait) override {

@@ -77,8 +77,8 @@ void DataPlane::read_batch(Receive receive) {
 
 Status DataPlane::start_threads(Doorbell& bell) {
   for (TunQueue& queue : tun_.queues()) {
-    ESPLANADE_TRY(thread, IoThread::start(threads_.size() + 1, queue, outside_, bell, [this](const host::Outcome& outcome, Clock::time_point) {
-                    if (backend_.recording()) backend_.note_sent(outcome);
+    ESPLANADE_TRY(thread, IoThread::start(threads_.size() + 1, queue, outside_, bell, [this](const host::Outcome& outcome, Clock::time_point when) {
+                    if (backend_.recording()) backend_.note_sent(outcome, when);
                   }));
     threads_.push_back(std::move(thread));
   }
@@ -415,7 +415,7 @@ void DataPlane::passes(const host::Outcome& outcome) {
 void DataPlane::pass_on() {
   if (threads_.empty()) {
     count({tun_.queues().front().flush(), sender_.flush()});
-    for (const host::Outcome* outcome : passed_) backend_.note_sent(*outcome);
+    for (const host::Outcome* outcome : passed_) backend_.note_sent(*outcome, Clock::now());
     passed_.clear();
   }
   for (const auto& thread : threads_) thread->ring();

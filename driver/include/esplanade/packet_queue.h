@@ -88,7 +88,7 @@ class PacketQueue {
   /// words when it stopped the queue; kMalformed when a completion got lost; kTimeout when it hangs.
   Status reap(const std::function<void(const Completed&)>& done);
   /// For a recording: the result of packet Completed::number has gone to where the program sends it.
-  void note_sent(std::uint64_t packet) { device_->note(Device::Moment::kSent, number_, packet, 1); }
+  void note_sent(std::uint64_t packet, std::chrono::steady_clock::time_point when = {}) { device_->note(Device::Moment::kSent, number_, packet, 1, when); }
   /// Submitted and not yet reaped.
   std::size_t in_flight() const { return static_cast<std::size_t>(produced_ - consumed_); }
   std::size_t capacity() const { return slots_.size() / 2; }
