@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 #include "common/esp/ip.h"
+#include "host/espd/checksum.h"
 #include "host/espd/oversize.h"
 #include "host/espd/routes.h"
 
@@ -334,14 +335,14 @@ void DataPlane::reap(std::chrono::milliseconds wait) {
     outcomes_.clear();
     arrived_ = {};
     const Status polled = backend_.poll(outcomes_, wait);
-    for (const host::Outcome& outcome : outcomes_) finish(outcome);
+    for (host::Outcome& outcome : outcomes_) finish(outcome);
     pass_on();
     if (!polled) return set_lost(polled.error().detail);
   }
   drain_backlog();
 }
 
-void DataPlane::finish(const host::Outcome& outcome) {
+void DataPlane::finish(host::Outcome& outcome) {
   if (outcome.status == card::Status::kDummy) return;  // RFC 4303 s2.6: discarded, and no error
   if (outcome.status != card::Status::kOk) return counters_.drop(Drop::kCard);
   if (outcome.op == card::Op::kEncap) return finish_encap(outcome);
@@ -385,7 +386,7 @@ void DataPlane::pass_on() {
   passed_.clear();
 }
 
-void DataPlane::finish_decap(const host::Outcome& outcome) {
+void DataPlane::finish_decap(host::Outcome& outcome) {
   const Sa* sa = outcome.sa ? sad_.find(*outcome.sa) : nullptr;
   // The card may use a handle again: what was in flight for its former SA is not the new one's.
   if (sa == nullptr || sa->outbound || sa->id.spi != outcome.spi) return counters_.drop(Drop::kNotOfSa);
@@ -398,6 +399,7 @@ void DataPlane::finish_decap(const host::Outcome& outcome) {
   }
   const auto flow = inbound_flows_.of(outcome.packet, Clock::now());
   if (!flow || !policies_.inbound_allowed(*policy, *flow)) return counters_.drop(flow && flow->unclear ? Drop::kFragment : Drop::kSelector);
+  if (sa->natt && sa->mode == esp::Mode::kTransport) renew_checksum(outcome.packet);
   tun_.write(outcome.packet);
   passes(outcome);
 }

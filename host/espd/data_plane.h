@@ -84,10 +84,10 @@ class DataPlane {
   void submit(Job job, ByteView packet);
   Status try_submit(const Job& job, ByteView packet);
   void drain_backlog();
-  void finish(const host::Outcome& outcome);
+  void finish(host::Outcome& outcome);
   void add_ah(std::uint32_t reqid, ByteView esp_packet);
   void finish_encap(const host::Outcome& outcome);
-  void finish_decap(const host::Outcome& outcome);
+  void finish_decap(host::Outcome& outcome);
   void passes(const host::Outcome& outcome);
   void pass_on();
   void arrives();
