@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/esp/ip.h"
 #include "host/espd/checksum.h"
+#include "host/espd/mss.h"
 #include "host/espd/oversize.h"
 #include "host/espd/routes.h"
 
@@ -142,7 +143,7 @@ void DataPlane::protect_whole(const Policy& policy, ByteView packet) {
 }
 
 std::size_t DataPlane::path_mtu(const Policy& policy, const Sa& sa) {
-  return std::min(path_mtu_.towards(sa.id.dst, Clock::now()), policy.path_mtu);
+  return std::min(path_mtu_.towards(sa.outbound ? sa.id.dst : sa.src, Clock::now()), policy.path_mtu);
 }
 
 /// What is too large for the path is cut before it is protected, so that the peer's host and not its gateway puts it together; in
@@ -156,6 +157,8 @@ void DataPlane::protect(const Policy& policy, ByteView packet, bool cut) {
   if (found == nullptr || (bundle && !sad_.ready(policy))) return without_sa(policy, packet);
   const Sa& sa = *found;
   const std::size_t most = largest_inner(sa, path_mtu(policy, sa) - (bundle ? kAhLen : 0));
+  const auto lowered = may_be_syn(packet) ? with_lower_mss(packet, most) : std::nullopt;
+  if (lowered) packet = *lowered;
   if (packet.size() <= most || cut) return hand_over(policy, sa, packet);
   if (may_fragment(packet) && esp::parse_ip(packet)) {
     if (policy.mode == esp::Mode::kTransport) return hand_over(policy, sa, packet);
@@ -401,6 +404,10 @@ void DataPlane::finish_decap(host::Outcome& outcome) {
   const auto flow = inbound_flows_.of(outcome.packet, Clock::now());
   if (!flow || !policies_.inbound_allowed(*policy, *flow)) return counters_.drop(flow && flow->unclear ? Drop::kFragment : Drop::kSelector);
   if (sa->natt && sa->mode == esp::Mode::kTransport) renew_checksum(outcome.packet);
+  if (may_be_syn(outcome.packet)) {
+    const std::size_t most = largest_inner(*sa, path_mtu(*policy, *sa) - (policy->ipsec == Ipsec::kAhEsp ? kAhLen : 0));
+    if (auto lowered = with_lower_mss(outcome.packet, most)) outcome.packet = std::move(*lowered);
+  }
   tun_.write(outcome.packet);
   passes(outcome);
 }

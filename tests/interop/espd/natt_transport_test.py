@@ -22,7 +22,8 @@ class End(Side):
         self.build, self.side, self.near, self.far = build, name, near, far
         self.host = Host(f"espln{os.getpid() % 100000}{name}", folder / name)
         self.folder = self.host.folder
-        ends = {"local_ts": f"{near}/32", "remote_ts": f"{far}/32"}
+        bits = 128 if ":" in near else 32
+        ends = {"local_ts": f"{near}/{bits}", "remote_ts": f"{far}/{bits}"}
         self.configure(protect("a", more='mode = "transport"\n', local=near, peer=far, **ends))
         child = CHILD.format(reqid=1, more='mode = "transport"', **ends)
         (self.folder / "keyd.toml").write_text(KEYD.format(dir=self.folder, local=near, peer=far, children=child))

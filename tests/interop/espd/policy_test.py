@@ -66,7 +66,7 @@ start_action = "trap"
 SEND = """
 import socket, sys
 to, port, source, size, device, mark = sys.argv[1], *sys.argv[2:]
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s = socket.socket(socket.AF_INET6 if ":" in to else socket.AF_INET, socket.SOCK_DGRAM)
 if device: s.setsockopt(socket.SOL_SOCKET, 25, device.encode() + b"\\0")
 if mark: s.setsockopt(socket.SOL_SOCKET, 36, int(mark))
 s.bind((source, 0))
@@ -74,7 +74,7 @@ s.sendto((b"ESPLANADE-CLEARTEXT-MARKER" * 200)[:int(size)], (to, int(port)))
 """
 LISTEN = """
 import socket, sys, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
 s.bind((sys.argv[1], int(sys.argv[2])))
 print("ready", flush=True)
 while True: print(len(s.recv(65536)), flush=True)
