@@ -283,6 +283,29 @@ bool hide_keyd(const Node&, Bytes& octets) {
 
 }  // namespace
 
+TEST_CASE("transport mode behind NAT: a neighbour that lives does not keep the dead peer's pair, whose place it takes then") {
+  Setup first = with("", "transport"), second = first, right = with("", "transport");
+  first.local = "id = \"first.example\"";
+  second.local = "id = \"second.example\"";
+  right.extra = "dpd_delay = \"5s\"\ndpd_timeout = \"20s\"";
+  World w(36, starting(first), right, {0, 0, 0, 1ms, 1ms, true});
+  w.start();
+  REQUIRE(w.run(5s, [&] { return w.up(); }));
+  const std::uint32_t spi = w.right().engine->children().begin()->first;
+  // The first one is gone without a word. The other asks again and again; meanwhile packets to the first one find no answer.
+  w.left().sas.clear();
+  w.left().engine = std::make_unique<Engine>(std::make_shared<const Config>(make_config(true, trap(second))), *w.left().rng);
+  for (int i = 0; i < 30 && w.left().engine->children().empty(); ++i) {
+    for (auto& [key, held] : w.right().sas) held.packets += key.first ? 1 : 0;
+    w.acquire(w.left());
+    w.run(2s);
+  }
+  CHECK(w.right().engine->counters().dead_peers == 1);
+  CHECK_FALSE(w.right().engine->children().contains(spi));
+  CHECK(w.left().engine->children().size() == 1);
+  CHECK(w.left().engine->counters().main_modes == 1);  // its main mode SA was not the dead one's
+}
+
 TEST_CASE("of many quick modes one runs at a time, with another keyd sixteen, and the others follow without a retransmission") {
   for (const bool keyd : {true, false})
     for (const bool at_start : {true, false}) {
