@@ -124,9 +124,9 @@ def say(text):
     print(f"==> {text}", flush=True)
 
 
-def transfer(source, source_address, sink, sink_address, data):
-    """Moves `data` by TCP; returns seconds. Fails unless length and SHA-256 agree at the far end."""
-    receiver = subprocess.Popen(sink.argv(sys.executable, "-c", RECEIVE, sink_address), stdout=subprocess.PIPE, text=True)
+def transfer(source, source_address, sink, sink_address, data, listen=None):
+    """Moves `data` by TCP; returns seconds. Fails unless length and SHA-256 agree at the far end. `listen`: the sink's own address, where a NAT gives it another."""
+    receiver = subprocess.Popen(sink.argv(sys.executable, "-c", RECEIVE, listen or sink_address), stdout=subprocess.PIPE, text=True)
     try:
         if receiver.stdout.readline().strip() != "ready":
             raise HostError("the receiver did not start")

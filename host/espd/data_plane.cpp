@@ -6,6 +6,8 @@
 
 #include "common/base/log.h"
 #include "common/esp/ip.h"
+#include "host/espd/checksum.h"
+#include "host/espd/mss.h"
 #include "host/espd/oversize.h"
 #include "host/espd/routes.h"
 
@@ -166,31 +168,34 @@ void DataPlane::from_tun(ByteView packet) {
 /// Transport mode takes whole datagrams (RFC 4303 s3.3.4, RFC 4302 s3.3.4), which the kernel cut to the TUN device's size.
 void DataPlane::protect_whole(const Policy& policy, ByteView packet) {
   Bytes whole;
-  if (esp::parse_ip(packet)->fragment) {
-    if (packet[0] >> 4 != 4) return counters_.drop(Drop::kFragment);
+  const bool cut = esp::parse_ip(packet)->fragment;
+  if (cut) {
     auto datagram = reassembly_.take(packet, Clock::now());
     if (!datagram) return;
     whole = std::move(*datagram);
     packet = whole;
   }
-  protect(policy, policy.ipsec == Ipsec::kAh && lacks_number(packet) ? ByteView(numbered(packet)) : packet);
+  protect(policy, policy.ipsec == Ipsec::kAh && lacks_number(packet) ? ByteView(numbered(packet)) : packet, cut);
 }
 
 std::size_t DataPlane::path_mtu(const Policy& policy, const Sa& sa) {
-  return std::min(path_mtu_.towards(sa.id.dst, Clock::now()), policy.path_mtu);
+  return std::min(path_mtu_.towards(sa.outbound ? sa.id.dst : sa.src, Clock::now()), policy.path_mtu);
 }
 
 /// What is too large for the path is cut before it is protected, so that the peer's host and not its gateway puts it together; in
 /// transport mode, which takes whole packets alone (RFC 4303 s3.3.4), after. What may not be cut, its sender is told of. It goes
 /// whole, and the outer packet in fragments, where the policy wants that, and where no less may be asked of an IPv6 sender
 /// (RFC 8200 s5, RFC 2473 s7.1).
-void DataPlane::protect(const Policy& policy, ByteView packet) {
+/// `cut`: the sender cut it already, so its size is no news to it.
+void DataPlane::protect(const Policy& policy, ByteView packet, bool cut) {
   const bool bundle = policy.ipsec == Ipsec::kAhEsp;
   const Sa* found = sad_.outbound(policy.reqid, policy.inner_protocol(), packet.size());
   if (found == nullptr || (bundle && !sad_.ready(policy))) return without_sa(policy, packet);
   const Sa& sa = *found;
   const std::size_t most = largest_inner(sa, path_mtu(policy, sa) - (bundle ? kAhLen : 0));
-  if (packet.size() <= most) return hand_over(policy, sa, packet);
+  const auto lowered = may_be_syn(packet) ? with_lower_mss(packet, most) : std::nullopt;
+  if (lowered) packet = *lowered;
+  if (packet.size() <= most || cut) return hand_over(policy, sa, packet);
   if (may_fragment(packet) && esp::parse_ip(packet)) {
     if (policy.mode == esp::Mode::kTransport) return hand_over(policy, sa, packet);
     ++counters_.fragmented;
@@ -282,7 +287,7 @@ void DataPlane::outbound_ready(std::uint32_t reqid) {
   waiting_.erase(found);
   for (const auto& [since, packet] : packets) {
     arrived_ = since;
-    protect(*policy, packet);
+    protect(*policy, packet, policy->mode == esp::Mode::kTransport);  // the first ones rather in fragments than not at all
   }
 }
 
@@ -447,6 +452,11 @@ void DataPlane::finish_decap(host::Outcome& outcome) {
   }
   const auto flow = inbound_flows_.of(outcome.packet, Clock::now());
   if (!flow || !policies_.inbound_allowed(*policy, *flow)) return counters_.drop(flow && flow->unclear ? Drop::kFragment : Drop::kSelector);
+  if (sa->natt && sa->mode == esp::Mode::kTransport) renew_checksum(outcome.packet);
+  if (may_be_syn(outcome.packet)) {
+    const std::size_t most = largest_inner(*sa, path_mtu(*policy, *sa) - (policy->ipsec == Ipsec::kAhEsp ? kAhLen : 0));
+    if (auto lowered = with_lower_mss(outcome.packet, most)) outcome.packet = std::move(*lowered);
+  }
   if (!threads_.empty()) return threads_[flow_hash(outcome.packet) % threads_.size()]->write(outcome);
   tun_.queues().front().write(outcome.packet);
   passes(outcome);

@@ -80,7 +80,7 @@ class DataPlane {
   void from_tun(ByteView packet);
   void from_udp(MutableBytes packet, const Path& path);
   void from_raw(MutableBytes packet, Outside::Channel channel, const Path& path);
-  void protect(const Policy& policy, ByteView packet);
+  void protect(const Policy& policy, ByteView packet, bool cut = false);
   void protect_whole(const Policy& policy, ByteView packet);
   void hand_over(const Policy& policy, const Sa& sa, ByteView packet);
   std::size_t path_mtu(const Policy& policy, const Sa& sa);

@@ -34,7 +34,7 @@ std::string rules_of(const Policy& p, const TrafficSelector& from, const Traffic
   if (protocol != 0) match += fmt::format("meta l4proto {} ", protocol);
   const std::string ports = port_match(from, "sport") + port_match(to, "dport");
   if (ports.empty()) return match + verdict + "\n";
-  // A later fragment shows no ports: whatever may be of this policy, or of one behind it, is dropped here.
+  // A later fragment that got here alone (IP_NODEFRAG) shows no ports: whatever may be of this policy, or of one behind it, is dropped here.
   return match + (v4 ? "ip frag-off & 0x1fff != 0 " : "exthdr frag exists ") + fmt::format("counter name {} drop\n", counter) + match + ports + verdict + "\n";
 }
 
@@ -47,8 +47,13 @@ std::string guard_rules(const std::vector<Policy>& policies, const IsOpen& open,
       "add counter inet espd clear_out\n"
       "add chain inet espd in { type filter hook prerouting priority raw; policy accept; }\n"
       "add chain inet espd out { type filter hook postrouting priority raw; policy accept; }\n"
+      "add chain inet espd whole\n"
       "flush chain inet espd in\n"
-      "flush chain inet espd out\n";
+      "flush chain inet espd out\n"
+      "flush chain inet espd whole\n"
+      // Nothing ever comes to this rule: with it the kernel puts fragments together before the chains look at ports, in this network
+      // namespace, and cuts again what goes on. It is the one way to have that without connection tracking.
+      "add rule inet espd whole meta l4proto tcp tproxy to :1\n";
   // What IPsec itself needs: ESP, AH and IKE of this host, and the ICMP that tells of the way (RFC 4301 s6.1), neighbours
   // included. All else is the policies'.
   out += fmt::format(

@@ -7,12 +7,41 @@
 namespace esplanade::espd {
 
 namespace {
-constexpr std::uint16_t kMoreFragments = 0x2000, kOffset = 0x1fff;
 
-// RFC 791 s3.2: identification, protocol and both addresses.
-bool same_datagram(ByteView a, ByteView b) {
-  return std::equal(&a[4], &a[6], &b[4]) && a[9] == b[9] && std::equal(&a[12], &a[20], &b[12]);
+constexpr std::uint16_t kMoreFragments = 0x2000, kOffset = 0x1fff;  // RFC 791 s3.1
+constexpr std::size_t kFragmentHeader = 8;                          // RFC 8200 s4.5
+
+struct Piece {
+  Bytes key;         // RFC 791 s3.2: identification, protocol and both addresses; RFC 8200 s4.5: the same without protocol
+  ByteView header;   // what stands in front of each fragment
+  ByteView payload;
+  std::size_t offset = 0;
+  bool more = false;
+};
+
+std::optional<Piece> read(ByteView fragment, const esp::IpPacket& ip) {
+  Piece piece;
+  piece.header = fragment.first(ip.upper_at);
+  piece.payload = fragment.first(ip.total_len).subspan(ip.upper_at);
+  if (ip.version == 4) {
+    put(piece.key, fragment.subspan(4, 2));
+    put(piece.key, fragment.subspan(9, 1));
+    put(piece.key, fragment.subspan(12, 8));
+    const std::uint16_t flags = load_be16(&fragment[6]);
+    piece.offset = static_cast<std::size_t>(flags & kOffset) * 8;
+    piece.more = (flags & kMoreFragments) != 0;
+    return piece;
+  }
+  if (piece.payload.size() < kFragmentHeader) return std::nullopt;
+  put(piece.key, piece.payload.subspan(4, 4));
+  put(piece.key, fragment.subspan(8, 32));
+  const std::uint16_t flags = load_be16(&piece.payload[2]);
+  piece.offset = flags & 0xfff8U;
+  piece.more = (flags & 1) != 0;
+  piece.payload = piece.payload.subspan(kFragmentHeader);
+  return piece;
 }
+
 }  // namespace
 
 void Reassembly::drop(std::deque<Partial>::iterator which) {
@@ -26,33 +55,41 @@ void Reassembly::tick(Time now) {
 
 std::optional<Bytes> Reassembly::take(ByteView fragment, Time now) {
   tick(now);
-  const std::size_t header = std::size_t{fragment[0] & 15U} * 4;
-  const ByteView payload = fragment.first(load_be16(&fragment[2])).subspan(header);
-  const std::uint16_t flags = load_be16(&fragment[6]);
-  const std::size_t offset = static_cast<std::size_t>(flags & kOffset) * 8;
-  auto found = std::ranges::find_if(partial_, [&](const Partial& p) { return same_datagram(p.datagram, fragment); });
-  if (offset == 0) {
+  const auto ip = esp::parse_ip(fragment);
+  const auto piece = ip ? read(fragment, *ip) : std::nullopt;
+  if (!piece) {
+    dropped_(1);
+    return std::nullopt;
+  }
+  auto found = std::ranges::find(partial_, piece->key, &Partial::key);
+  if (piece->offset == 0) {
     if (found != partial_.end()) drop(found);  // begun anew
     if (partial_.size() >= kMost) drop(partial_.begin());
-    partial_.push_back({Bytes(fragment.begin(), fragment.begin() + static_cast<std::ptrdiff_t>(header)), header, 0, now + kLife});
+    partial_.push_back({piece->key, Bytes(piece->header.begin(), piece->header.end()), piece->header.size(), 0, now + kLife});
     found = std::prev(partial_.end());
+    // Of the fragment headers the first one's names what follows.
+    if (ip->version == 6) found->datagram[ip->protocol_at] = fragment[ip->upper_at];
   } else if (found == partial_.end()) {
     dropped_(1);
     return std::nullopt;
   }
   ++found->fragments;
-  if (offset != found->datagram.size() - found->header || found->datagram.size() + payload.size() > kLargest) {
+  if (piece->offset != found->datagram.size() - found->header || found->datagram.size() + piece->payload.size() > kLargest) {
     drop(found);
     return std::nullopt;
   }
-  put(found->datagram, payload);
-  if ((flags & kMoreFragments) != 0) return std::nullopt;
+  put(found->datagram, piece->payload);
+  if (piece->more) return std::nullopt;
   Bytes out = std::move(found->datagram);
-  const std::size_t whole_header = found->header;
+  const std::size_t header = found->header;
   partial_.erase(found);
+  if (ip->version == 6) {
+    store_be16(&out[4], static_cast<std::uint16_t>(out.size() - 40));
+    return out;
+  }
   store_be16(&out[2], static_cast<std::uint16_t>(out.size()));
   store_be16(&out[6], 0);
-  store_be16(&out[10], esp::ipv4_checksum(ByteView(out).first(whole_header)));
+  store_be16(&out[10], esp::ipv4_checksum(ByteView(out).first(header)));
   return out;
 }
 

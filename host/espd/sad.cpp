@@ -79,6 +79,9 @@ Result<host::SaHandle> Sad::install(esp::SaParams params, std::uint32_t reqid, C
   const auto& [near, far] = params.outbound ? std::tie(params.src, params.dst) : std::tie(params.dst, params.src);
   ESPLANADE_CHECK(check_ends(reqid, params.protocol, near, far));
   ESPLANADE_CHECK(check_form(reqid, params.outbound, params.protocol, params.mode, params.natt));
+  // renew_checksum() relies on it.
+  if (params.natt && params.mode == esp::Mode::kTransport && params.auth == esp::Auth::kNone)
+    return Error{Errc::kMalformed, "in UDP and transport mode it needs authentication (RFC 3948 s3.1.2)"};
   Sa record;
   record.natt = params.natt;
   params.natt = natt_of_card(params.protocol, params.src, params.natt);

@@ -18,13 +18,6 @@ constexpr Byte kFin = 1, kPush = 8, kAck = 16, kCwr = 128;
 
 std::size_t ip_header_of(ByteView p) { return p[0] >> 4 == 4 ? std::size_t{p[0] & 15u} * 4 : 40; }
 
-// Of addresses, protocol and length: RFC 9293 s3.1, RFC 8200 s8.1.
-std::uint32_t pseudo_header(ByteView packet, std::size_t ip_header, std::uint8_t protocol) {
-  const ByteView addresses = packet[0] >> 4 == 4 ? packet.subspan(12, 8) : packet.subspan(8, 32);
-  const std::size_t len = packet.size() - ip_header;
-  return std::uint32_t{internet_sum(addresses)} + protocol + static_cast<std::uint32_t>(len >> 16) + static_cast<std::uint32_t>(len & 0xffff);
-}
-
 // Of IP, and of UDP, whose header is at `udp`; 0: it is TCP.
 void set_length(MutableBytes packet, std::size_t len, std::size_t udp) {
   if (udp != 0) store_be16(&packet[udp + 4], static_cast<std::uint16_t>(len - udp));
@@ -93,6 +86,12 @@ std::uint16_t internet_sum(ByteView octets, std::uint32_t start) {
   out += (start & 0xffff) + (start >> 16);
   out = (out & 0xffff) + (out >> 16);
   return static_cast<std::uint16_t>((out & 0xffff) + (out >> 16));
+}
+
+std::uint32_t pseudo_header(ByteView packet, std::size_t ip_header, std::uint8_t protocol) {
+  const ByteView addresses = packet[0] >> 4 == 4 ? packet.subspan(12, 8) : packet.subspan(8, 32);
+  const std::size_t len = packet.size() - ip_header;
+  return std::uint32_t{internet_sum(addresses)} + protocol + static_cast<std::uint32_t>(len >> 16) + static_cast<std::uint32_t>(len & 0xffff);
 }
 
 bool split(const Offload& offload, MutableBytes packet, const std::function<void(ByteView)>& take) {

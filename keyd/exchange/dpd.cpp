@@ -35,7 +35,7 @@ void Dpd::watch(const std::shared_ptr<const Connection>& connection, const esp::
 // The latest of what traffic and authenticated messages have shown.
 Time Dpd::heard(const Peer& p) {
   Time latest = p.heard;
-  for (const MmSa* mm : core_.mms_of(*p.connection, p.remote))
+  for (const MmSa* mm : main_modes(p))
     if (mm->established) latest = std::max(latest, mm->heard);
   return latest;
 }
@@ -44,6 +44,17 @@ std::vector<const ChildSa*> Dpd::pairs(const Peer& p) const {
   std::vector<const ChildSa*> out;
   for (std::uint32_t spi : core_.children_at(*p.connection, p.remote))
     if (const ChildSa& child = core_.children.at(spi); child.connection == p.connection) out.push_back(&child);
+  return out;
+}
+
+// Another peer behind the same NAT, which has no pairs, shows nothing about the one that has them.
+std::vector<MmSa*> Dpd::main_modes(const Peer& p) const {
+  auto out = core_.mms_of(*p.connection, p.remote);
+  const auto known = pairs(p);
+  std::erase_if(out, [&](const MmSa* mm) {
+    return mm->established && mm->remote_behind_nat && !known.empty() &&
+           std::ranges::none_of(known, [&](const ChildSa* c) { return c->peer_id == *mm->peer_id; });
+  });
   return out;
 }
 
@@ -171,8 +182,11 @@ void Dpd::renew(Peer& p) {
 
 // An established SA carries questions also where it serves no more quick modes; else the one in the making.
 MmSa* Dpd::asked_by(const Peer& p) const {
-  MmSa* mm = core_.find_established(*p.connection, p.remote);
-  return mm != nullptr ? mm : core_.find_usable(*p.connection, p.remote);
+  const auto mms = main_modes(p);
+  const auto up = std::find_if(mms.rbegin(), mms.rend(), [](const MmSa* mm) { return mm->established && !mm->remove_when_acked; });
+  if (up != mms.rend()) return *up;
+  const auto known = pairs(p);
+  return core_.find_usable(*p.connection, p.remote, known.empty() ? std::nullopt : std::optional(known.back()->peer_id));
 }
 
 // By an SA with a peer that knows R-U-THERE, or by a main mode to an address that the configuration names.
@@ -240,12 +254,11 @@ void Dpd::bury(std::uint64_t number) {
   }
   std::vector<std::uint32_t> spis;
   for (const ChildSa* c : pairs(p)) spis.push_back(c->spi_in);
+  std::vector<std::uint64_t> mms;
+  for (const MmSa* mm : main_modes(p)) mms.push_back(mm->number);
   for (std::uint32_t spi : spis) core_.remove_child(spi, "the peer is dead");
-  while (true) {
-    const auto mms = core_.mms_of(*p.connection, p.remote);
-    if (mms.empty()) break;
-    core_.remove_mm(*mms.front(), "the peer is dead");
-  }
+  for (const std::uint64_t mm_number : mms)
+    if (MmSa* mm = core_.find_mm(mm_number)) core_.remove_mm(*mm, "the peer is dead");
   for (const Core::ConfiguredChild& c : restart)
     if (c.connection->remote && negotiate) negotiate(c, *c.connection->remote, std::nullopt);
 }

@@ -68,6 +68,7 @@ class Dpd {
   MmSa* asked_by(const Peer& peer) const;
   Time heard(const Peer& peer);
   std::vector<const ChildSa*> pairs(const Peer& peer) const;
+  std::vector<MmSa*> main_modes(const Peer& peer) const;
   void look(std::uint64_t number, Peer& peer);
   void judge(std::uint64_t number, Peer& peer);
   bool can_ask(const Peer& peer) const;

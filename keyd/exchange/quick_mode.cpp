@@ -84,6 +84,26 @@ bool same_traffic(const Selector& wanted, const Selector& named, bool translated
                              wanted.protocol == named.protocol && wanted.port == named.port);
 }
 
+// In transport mode the hosts behind one NAT look alike from here, and the pair made last would take the traffic of the others (RFC
+// 3948 s5.2). So who has it keeps it: the identity of another peer at the address of `mm` that has a pair for this child or
+// negotiates one.
+const Id* neighbour_behind_nat(const Core& core, const MmSa& mm, const ChildConfig& child) {
+  if (!child.transport || !mm.remote_behind_nat) return nullptr;
+  for (const std::uint32_t spi_in : core.children_at(*mm.connection, mm.path.remote.address)) {
+    const ChildSa& pair = core.children.at(spi_in);
+    if (pair.child == &child && pair.peer_id != *mm.peer_id) return &pair.peer_id;
+  }
+  for (const MmSa* other : core.mms_of(*mm.connection, mm.path.remote.address)) {
+    const bool negotiates = std::ranges::any_of(other->exchanges, [&](const auto& e) { return e.second.child == &child && e.second.phase != Phase::kDone; });
+    if (negotiates && *other->peer_id != *mm.peer_id) return &*other->peer_id;
+  }
+  return nullptr;
+}
+
+std::string taken_by(const Id& neighbour) {
+  return fmt::format("{}, behind the same NAT, has this traffic in transport mode (RFC 3948 s5.2)", to_string(neighbour));
+}
+
 // Protocols that an initiator offers, with an SPI each. AH cannot pass NAT.
 std::vector<QmSa> offered_sas(const ChildConfig& child, Encap encap) {
   std::vector<QmSa> sas;
@@ -108,7 +128,7 @@ std::vector<QmSa> copy_spis(const std::vector<QmSa>& in) {
 }
 
 // RFC 3947 s5.2: in transport mode across NAT each end tells the addresses that it knows, the initiator's
-// first: with them the other can put transport checksums right. A peer's are passed over: espd has no transport mode.
+// first: with them the other can put transport checksums right. A peer's are passed over: espd makes those anew.
 void add_natoa(const MmSa& mm, const QmExchange& qm, ChainBuilder& chain) {
   if (!qm.choice.transport || mm.encap() == Encap::kPlain) return;
   const esp::IpAddress& mine = mm.path.local.address;
@@ -173,6 +193,10 @@ bool QuickMode::nat_forbids(const MmSa& mm, const ChildConfig& child) {
 void QuickMode::start(MmSa& mm, const MmSa::Pending& pending) {
   if (nat_forbids(mm, *pending.child)) {
     core_.event(Event::Kind::kFailed, *mm.connection, pending.child, "AH cannot pass the NAT on the path");
+    return core_.negotiation_failed(pending, true);
+  }
+  if (const Id* neighbour = neighbour_behind_nat(core_, mm, *pending.child)) {
+    core_.event(Event::Kind::kFailed, *mm.connection, pending.child, taken_by(*neighbour));
     return core_.negotiation_failed(pending, true);
   }
   ++mm.quick_modes;
@@ -303,8 +327,11 @@ void QuickMode::on_message1(MmSa& mm, const Header& header, const Path& path, By
   qm.iv = opened->next_iv;
   if (auto refusal = read_message1(mm, qm, opened->payloads)) {
     log_warn("{}: quick mode of {} refused: {}", mm.connection->name, to_string(path.remote), refusal->why);
-    const QmPart part = qm.choice.parts.empty() ? QmPart() : qm.choice.parts.front();
-    Informational(core_).send_notify(mm, refusal->notify, part.spi, part.suite.protocol);
+    // An SPI of the offer names this quick mode: the peer may have others under way, which it would end with an unnamed one.
+    const auto offer = parse_sa(find(opened->payloads, PayloadType::kSa)->body);
+    const bool named = offer && !offer->empty() && offer->front().spi.size() == 4;
+    Informational(core_).send_notify(mm, refusal->notify, named ? load_be32(offer->front().spi.data()) : 0,
+                                     named ? offer->front().protocol : ProtocolId::kEsp);
     return;
   }
   ++mm.quick_modes;
@@ -352,6 +379,7 @@ std::optional<QuickMode::Refusal> QuickMode::read_message1(MmSa& mm, QmExchange&
     return Refusal{NotifyType::kInvalidIdInformation,
                    fmt::format("no child for {} <-> {}", to_string(qm.local_ts), to_string(qm.remote_ts))};
   }
+  if (const Id* neighbour = neighbour_behind_nat(core_, mm, *qm.child)) return Refusal{NotifyType::kInvalidIdInformation, taken_by(*neighbour)};
   const ByteView nonce = find(payloads, PayloadType::kNonce)->body;
   if (auto s = check_nonce(nonce); !s) return malformed(s.error());
   if (auto s = check_ke(payloads, qm.choice.group); !s)
@@ -383,7 +411,14 @@ Status QuickMode::got2(MmSa& mm, QmExchange& qm, const Header& header, const Pay
   // RFC 2409 s5.5: without identities the addresses of the two ends are meant.
   const bool implied = ids.empty() && qm.local_ts == host(mm.path.local.address) &&
                        qm.remote_ts == host(mm.path.remote.address);
-  if (!echoed && !implied)
+  // strongSwan answers with the addresses that it sees.
+  const auto seen = [&](ByteView id_b, const Selector& named, bool translated) {
+    const auto answered = selector_of(id_b);
+    return answered && same_traffic(named, *answered, translated);
+  };
+  const bool translated = qm.child->transport && mm.nat() && ids.size() == 2 && seen(ids[0], qm.local_ts, mm.local_behind_nat) &&
+                          seen(ids[1], qm.remote_ts, mm.remote_behind_nat);
+  if (!echoed && !implied && !translated)
     return Error{Errc::kMalformed, "the identities in message 2 are not those of message 1"};
   const ByteView nonce = find(payloads, PayloadType::kNonce)->body;
   ESPLANADE_CHECK(check_nonce(nonce));

@@ -105,12 +105,13 @@ MmSa* Core::find_established(const Connection& connection, const esp::IpAddress&
   return nullptr;
 }
 
-MmSa* Core::find_usable(const Connection& connection, const esp::IpAddress& remote) {
+MmSa* Core::find_usable(const Connection& connection, const esp::IpAddress& remote, const std::optional<Id>& peer) {
   auto it = by_peer_.find(peer_key(connection, remote));
   if (it == by_peer_.end()) return nullptr;
   MmSa* negotiating = nullptr;
   for (auto mm = it->second.rbegin(); mm != it->second.rend(); ++mm) {
-    if ((*mm)->established && !used_up(**mm)) return *mm;
+    const bool another = peer && (*mm)->remote_behind_nat && (*mm)->peer_id != *peer;
+    if ((*mm)->established && !used_up(**mm) && !another) return *mm;
     if (!(*mm)->established && (*mm)->initiator) negotiating = *mm;
   }
   return negotiating;
@@ -247,6 +248,7 @@ void Core::mark_established(MmSa& mm) {
 }
 
 void Core::remove_mm(MmSa& mm, const std::string& why) {
+  const std::vector<MmSa::Pending> pending = std::exchange(mm.pending, {});  // none of them starts when those under way end
   while (!mm.exchanges.empty()) {
     QmExchange& qm = mm.exchanges.begin()->second;
     if (qm.phase == QmExchange::Phase::kDone) {
@@ -262,7 +264,7 @@ void Core::remove_mm(MmSa& mm, const std::string& why) {
   } else if (mm.initiator) {
     event(Event::Kind::kFailed, *mm.connection, nullptr, why);
   }
-  for (const MmSa::Pending& p : mm.pending) negotiation_failed(p, mm.answered);
+  for (const MmSa::Pending& p : pending) negotiation_failed(p, mm.answered || mm.established);
   std::erase_if(tickets, [&](const auto& t) { return t.second.mm_number == mm.number && !t.second.larval; });
   end_gss(mm);
   cancel_mm_timers(timers, mm.number);
@@ -345,10 +347,19 @@ void Core::drop_qm(MmSa& mm, QmExchange& qm, const std::string& why, bool goes_o
   }
   event(Event::Kind::kFailed, *mm.connection, qm.child, why);
   if (qm.initiator && !goes_on) negotiation_failed({qm.child, qm.replaces, false, false}, true);
+  const bool ours = qm.initiator;
   drop_qm_state(mm, qm);
+  if (ours) start_next(mm);
+}
+
+void Core::start_next(MmSa& mm) {
+  if (mm.pending.empty()) return;
+  wanted.push_back({mm.connection, mm.path.remote.address, mm.pending.front()});
+  mm.pending.erase(mm.pending.begin());
 }
 
 void Core::move_quick_modes(MmSa& mm) {
+  for (const MmSa::Pending& p : std::exchange(mm.pending, {})) wanted.push_back({mm.connection, mm.path.remote.address, p});
   for (auto it = mm.exchanges.begin(); it != mm.exchanges.end();) {
     QmExchange& qm = it->second;
     ++it;
@@ -402,12 +413,14 @@ void Core::finish_qm(MmSa& mm, QmExchange& qm) {
     sa.keymat_in = Secret();
     sa.keymat_out = Secret();
   }
+  const bool ours = qm.initiator;
   mm.done_order.push_back(qm.message_id);
   while (mm.done_order.size() > config->limits.quick_modes_done_kept) {
     auto it = mm.exchanges.find(mm.done_order.front());
     mm.done_order.pop_front();
     if (it != mm.exchanges.end()) drop_qm_state(mm, it->second);
   }
+  if (ours) start_next(mm);
 }
 
 void Core::remove_child(std::uint32_t spi_in, const std::string& why) {

@@ -86,8 +86,8 @@ class Core {
   /// The newest established SA of a connection with a peer, used up or not: to tell the peer something.
   MmSa* find_established(const Connection& connection, const esp::IpAddress& remote);
   /// The newest established SA of a connection with a peer that is not used up; else one that we are
-  /// negotiating as initiator.
-  MmSa* find_usable(const Connection& connection, const esp::IpAddress& remote);
+  /// negotiating as initiator. `peer`: behind NAT, where an address is not one host's alone, with this identity.
+  MmSa* find_usable(const Connection& connection, const esp::IpAddress& remote, const std::optional<Id>& peer = std::nullopt);
   /// All main mode SAs of a connection with a peer, oldest first.
   std::vector<MmSa*> mms_of(const Connection& connection, const esp::IpAddress& remote) const;
   /// Whether a datagram by this path may belong to the SA: it comes from the peer's address, or from any where
@@ -135,7 +135,7 @@ class Core {
   /// Ends an unfinished quick mode: its SPIs and SAs go back to espd; then as negotiation_failed, unless the
   /// negotiation `goes_on` under another main mode SA. `qm` is gone afterwards.
   void drop_qm(MmSa& mm, QmExchange& qm, const std::string& why, bool goes_on = false);
-  /// Unfinished quick modes of ours go on under another main mode SA: what comes next removes `mm`.
+  /// Unfinished quick modes of ours, and those that wait, go on under another main mode SA: what comes next removes `mm`.
   void move_quick_modes(MmSa& mm);
   /// Records the installed pair; the exchange stays for a while to answer duplicates.
   void finish_qm(MmSa& mm, QmExchange& qm);
@@ -193,6 +193,8 @@ class Core {
   using PeerKey = std::pair<const Connection*, Bytes>;
   static PeerKey peer_key(const Connection& c, const esp::IpAddress& remote);
   void drop_qm_state(MmSa& mm, QmExchange& qm);
+  /// A quick mode of ours has ended: the next one that waits may start.
+  void start_next(MmSa& mm);
   // Connections by name, which stays over a reload.
   using ProvedKey = std::tuple<std::string, IdType, std::uint8_t, std::uint16_t, Bytes>;
   static ProvedKey proved_key(const Connection& c, const Id& id) { return {c.name, id.type, id.protocol, id.port, id.data}; }

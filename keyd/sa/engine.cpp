@@ -25,7 +25,10 @@ void Engine::start_child(const Core::ConfiguredChild& c, const esp::IpAddress& r
 bool Engine::start(const Core::ConfiguredChild& c, const esp::IpAddress& remote,
                    const MmSa::Pending& pending) {
   if (core_.stopping) return false;
-  MmSa* mm = core_.find_usable(*c.connection, remote);
+  // Several peers may be behind the NAT at one address: a pair is renewed with its own.
+  const auto former = pending.replaces ? core_.children.find(*pending.replaces) : core_.children.end();
+  const std::optional<Id> peer = former == core_.children.end() ? std::nullopt : std::optional(former->second.peer_id);
+  MmSa* mm = core_.find_usable(*c.connection, remote, peer);
   // What main mode finds about NAT stands in payloads that no hash covers: where it forbids all that the child wants,
   // another main mode looks again, now and then.
   if (mm != nullptr && mm->established && c.connection->remote && QuickMode::nat_forbids(*mm, *c.child) &&
@@ -33,17 +36,24 @@ bool Engine::start(const Core::ConfiguredChild& c, const esp::IpAddress& remote,
     core_.move_quick_modes(*mm);
     info_.send_delete_mm(*mm);
     core_.remove_mm(*mm, "the NAT that it found is looked for again");
-    mm = core_.find_usable(*c.connection, remote);
+    mm = core_.find_usable(*c.connection, remote, peer);
   }
+  if (mm != nullptr && std::ranges::find(mm->pending, c.child, &MmSa::Pending::child) != mm->pending.end()) return false;
   if (mm != nullptr && mm->established) {
-    const bool running = std::ranges::any_of(mm->exchanges, [&](const auto& e) {
-      return e.second.initiator && e.second.child == c.child && e.second.phase != QmExchange::Phase::kDone;
-    });
-    if (!running) quick_.start(*mm, pending);
-    return !running;
+    std::uint32_t running = 0;
+    for (const auto& [id, qm] : mm->exchanges) {
+      if (!qm.initiator || qm.phase == QmExchange::Phase::kDone) continue;
+      if (qm.child == c.child) return false;
+      ++running;
+    }
+    const IkeLimits& limits = core_.config->limits;
+    if (running < (mm->peer_keyd ? limits.quick_modes_at_once_keyd : limits.quick_modes_at_once))
+      quick_.start(*mm, pending);
+    else
+      mm->pending.push_back(pending);  // goes on when one of them ends: one of a child, so the list is bounded
+    return true;
   }
   if (mm != nullptr) {
-    if (std::ranges::find(mm->pending, c.child, &MmSa::Pending::child) != mm->pending.end()) return false;
     mm->pending.push_back(pending);
   } else {
     main_.start(c.connection, remote, pending);
@@ -75,14 +85,9 @@ void Engine::on_established(MmSa& mm) {
     core_.remove_mm(*same.front(), "the peer has newer ones");
   }
   if (!mm.initiator && mm.shortened) info_.send_mm_lifetime(mm);
-  for (const MmSa::Pending& p : std::exchange(mm.pending, {})) {
-    if (p.child == nullptr) continue;
-    if (Core::used_up(mm)) {  // R24: the limit is reached, the rest needs another main mode
-      core_.wanted.push_back({mm.connection, mm.path.remote.address, p});
-    } else {
-      quick_.start(mm, p);
-    }
-  }
+  // What a limit of quick modes (R24) leaves over gets another main mode.
+  for (const MmSa::Pending& p : std::exchange(mm.pending, {}))
+    if (p.child != nullptr) core_.wanted.push_back({mm.connection, mm.path.remote.address, p});
 }
 
 void Engine::on_datagram(const Path& path, ByteView octets, Time now) {
@@ -173,6 +178,7 @@ void Engine::on_quick_mode(const Header& header, const Path& path, ByteView octe
     return;
   }
   quick_.on_message(*mm, header, path, octets);
+  start_wanted();
 }
 
 std::pair<MmSa*, QmExchange*> Engine::find(const TicketUse& use) {
@@ -193,7 +199,10 @@ void Engine::on_spi(Ticket ticket, const Result<std::uint32_t>& spi, Time now) {
   auto node = core_.tickets.extract(ticket);
   if (node.empty()) return;
   auto [mm, qm] = find(node.mapped());
-  if (qm != nullptr) return quick_.on_spi(*mm, *qm, spi);
+  if (qm != nullptr) {
+    quick_.on_spi(*mm, *qm, spi);
+    return start_wanted();
+  }
   if (!spi || !node.mapped().larval) return;
   node.mapped().larval->spi = *spi;  // nobody waits for it any more
   core_.out.push_back(*node.mapped().larval);
@@ -203,6 +212,7 @@ void Engine::on_installed(Ticket ticket, const Status& status, Time now) {
   core_.now = now;
   auto [mm, qm] = take_ticket(ticket);
   if (qm != nullptr) quick_.on_installed(*mm, *qm, status);
+  start_wanted();
 }
 
 void Engine::on_credential(Ticket ticket, const Result<Credential>& result, Time now) {
@@ -248,7 +258,7 @@ void Engine::on_expire(std::uint32_t spi, bool hard, Time now) {
   ChildSa* child = core_.find_child(spi);
   if (child == nullptr) {
     if (hard) end_unfinished(spi);
-    return;
+    return start_wanted();
   }
   if (hard) {
     end_child(*child, "lifetime reached");

@@ -176,7 +176,8 @@ struct MmSa {
     bool with_pfs = false;  // whatever the child says
     bool retried = false;   // the second attempt
   };
-  std::vector<Pending> pending;  // quick modes to start when this is established
+  // Quick modes to start: when this is established; then, those beyond what IkeLimits has at once.
+  std::vector<Pending> pending;
 
   /// A delete that the peer has yet to acknowledge (MS-IKEE s3.8), by Message-ID.
   struct ReliableDelete {

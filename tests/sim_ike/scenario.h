@@ -59,7 +59,7 @@ struct Scenario {
     nat = d.chance(0.4);
     any_address = nat && d.chance(0.5);
     wrong_secret = d.chance(0.05);
-    mode = d.chance(0.3) && !nat ? "transport" : "tunnel";
+    mode = d.chance(0.3) && !any_address ? "transport" : "tunnel";
     start[0] = d.pick(kStart);
     start[1] = nat ? "none" : d.pick(kStart);
     if (d.chance(0.3)) child_life = d.range(60, 200);

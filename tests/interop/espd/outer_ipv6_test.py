@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Tunnels over IPv6. Two espd with SAs set by hand: plain ESP and ESP in UDP 4500, IPv4 and IPv6 inside. Then keyd, which negotiates over
-IPv6: with strongSwan (ESP in UDP, its user-space ESP does no other) and with another keyd (plain ESP). Needs root: exit 77 without."""
+IPv6: with strongSwan (ESP in UDP, its user-space ESP does no other) and with another keyd (plain ESP), the latter in transport mode too. Needs root: exit 77 without."""
 import os
 import re
 
+from natt_transport_test import End, both_ways
 from two_hosts import MARKER, Capture, check, first_packet_waits, ike_passes, pair, payload, ping, run_cases, show_logs, transfer
 from hosts import Host, StrongSwan, join, run, wait_for  # two_hosts.py has set the path
 
@@ -147,10 +148,31 @@ def negotiated(build, folder, peer, card):
             host.close()
 
 
+def transport(build, folder):
+    """Between the two hosts themselves, with datagrams that their kernels cut to the TUN device's size."""
+    a, b = ends = [End(build, folder, name, *pair) for name, pair in (("a", OUTER), ("b", OUTER[::-1]))]
+    try:
+        join(a.host, f"{OUTER[0]}/64", b.host, f"{OUTER[1]}/64")
+        for end in ends:
+            end.start()
+        capture = Capture(a.host, folder)
+        both_ways(a, b)
+        capture.stop()
+        for end in ends:
+            stats = end.ask("stats")
+            check(f"{end.side}: nothing was dropped, large ones went in outer fragments", not stats["drops"] and stats["traffic"]["outer_fragmented"] == 1, stats)
+    except BaseException:
+        show_logs([end.host for end in ends], "espd.log", "keyd.log")
+        raise
+    finally:
+        for end in ends:
+            end.host.close()
+
+
 def scenario(build, folder, what, *case):
-    {"by hand": by_hand, "negotiated": negotiated}[what](build, folder, *case)
+    {"by hand": by_hand, "negotiated": negotiated, "transport": transport}[what](build, folder, *case)
 
 
 if __name__ == "__main__":
     run_cases(__doc__, [("by hand", True, 4), ("by hand", False, 6), ("by hand", False, 4), ("by hand", True, 6), ("negotiated", "strongSwan", "sim"),
-                        ("negotiated", "keyd", "soft")], scenario)
+                        ("negotiated", "keyd", "soft"), ("transport",)], scenario)

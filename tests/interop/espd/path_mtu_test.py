@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A path whose middle takes 1,280 octets, and links of 1,500 at both ends: two espd, two routers between them, a host behind one of the two. TCP in both
-directions, with the routers' ICMP errors and without; what senders are told; what a forged error does; fragments of ESP; ICMP errors of the inside.
+directions, with the routers' ICMP errors and without, also where one espd alone is told of the path; what senders are told; what a forged error does; fragments of ESP; ICMP errors of the inside.
 Needs root: exit 77 without."""
 import os
 import re
@@ -88,6 +88,7 @@ def told(a, b, host, outer, udp, inner):
         most = max(most, 1280)  # no less may be asked of an IPv6 sender: the outer packet goes in fragments
     headers = 28 if inner == 4 else 48
     near, far = BEHIND[inner]
+    pings(a.host, a.inner, b.inner, most - headers, "do", 1, 1)  # B's answer may be the first that is too large: TCP's segments fitted from the start
     for sender, source in ((a.host, a.inner), (host, far)):
         text = pings(sender, source, b.inner, 1300, "do", 2, 1)
         check(f"{source} is told of {most}", re.search(rf"mtu *[=:]? *{most}\b", text), text)
@@ -162,7 +163,7 @@ def narrow(build, folder, name, outer, udp, inner, swallow, policy):
         for side, ends, own, own_ts, other_ts in (("a", OUTER[outer], a_inner, a_ts, b_ts), ("b", OUTER[outer][::-1], b_inner, b_ts, a_ts)):
             gateways.append(Gateway(build, folder / side, tag + side, "soft", udp, *ends, own, own_ts, other_ts))
             hosts.append(gateways[-1].host)
-            gateways[-1].config.write_text(gateways[-1].config.read_text() + policy)
+            gateways[-1].config.write_text(gateways[-1].config.read_text() + (policy if side == "a" or name != "one end" else ""))
         a, b = gateways
         routers = path(folder, tag, outer, swallow)
         hosts += routers
@@ -178,6 +179,13 @@ def narrow(build, folder, name, outer, udp, inner, swallow, policy):
         # B may not have had to learn: A's answers to its connections named a smaller segment already.
         lowered = [counter(g, "path_mtu_lowered") for g in gateways]
         check("nobody learned of the path" if swallow else "the path was learned", lowered == [0, 0] if swallow else lowered[0] == 1, lowered)
+        if name == "one end":  # segments fit all the same: A lowers what both ends say that they take, those behind it too
+            data = payload(1, MARKER)[:FILE_BYTES]
+            transfer(host, BEHIND[inner][1], b.host, b.inner, data)
+            transfer(b.host, b.inner, host, BEHIND[inner][1], data)
+            stats = [g.stats() for g in gateways]
+            check("nothing was too big, nor cut", all("too-big" not in s["drops"] and s["traffic"]["outer_fragmented"] == 0 for s in stats), stats)
+            return
         if inner == 6 or 'df = "clear"' in policy:
             done = reassembled(b, outer)
             check("fragments of ESP were put together", done > 50, done)
@@ -230,4 +238,6 @@ if __name__ == "__main__":
                         ("over IPv6", 6, True, 4, False, ""),
                         ("without ICMP", 4, True, 4, True, 'df = "clear"\n'),
                         ("without ICMP", 4, False, 6, True, 'df = "clear"\n'),
-                        ("without ICMP", 6, False, 4, True, f"path_mtu = {MIDDLE}\n")], scenario)
+                        ("without ICMP", 6, False, 4, True, f"path_mtu = {MIDDLE}\n"),
+                        ("one end", 4, True, 4, True, f"path_mtu = {MIDDLE}\n"),
+                        ("one end", 4, False, 6, True, f"path_mtu = {MIDDLE}\n")], scenario)

@@ -15,9 +15,10 @@ PSK = "a pre-shared key for tests only"
 
 
 class Tunnels:
-    """Nothing runs until start_peer(), start_espd(), start_keyd(). `top`: further lines of espd.toml; `life_kbytes`: of a session key; `env`: of espd."""
+    """Nothing runs until start_peer(), start_espd(), start_keyd(). `top`: further lines of espd.toml; `life_kbytes`: of a session key; `env`: of espd;
+    `start_action`: of keyd's children."""
 
-    def __init__(self, build, folder, tag, policies, top, life_kbytes=100000, env=None):
+    def __init__(self, build, folder, tag, policies, top, life_kbytes=100000, env=None, start_action="start"):
         self.build, self.folder, self.policies, self.env = build, folder, policies, env or {}
         self.peer, self.ours = Host(f"{tag}p", folder / "peer"), Host(f"{tag}o", folder / "ours")
         self.strongswan = self.espd = self.keyd = None
@@ -28,9 +29,9 @@ class Tunnels:
         # While a side has no tunnel its traffic has no way out: on ours this is what docs/examples/espd.toml advises.
         self.ours.sh("ip", "route", "add", "blackhole", "10.1.0.0/16", "metric", "4096")
         self.peer.sh("ip", "route", "add", "blackhole", "10.2.0.0/16", "metric", "4096")
-        self.write_configuration(top, life_kbytes)
+        self.write_configuration(top, life_kbytes, start_action)
 
-    def write_configuration(self, top, life_kbytes):
+    def write_configuration(self, top, life_kbytes, start_action):
         folder = self.ours.folder
         self.swanctl = (f"connections {{ card {{\n version = 1\n local_addrs = {PEER}\n remote_addrs = {OURS}\n proposals = 3des-sha1-modp1024\n encap = yes\n"
                         f" dpd_delay = 5s\n local {{ auth = psk\n id = {PEER} }}\n remote {{ auth = psk\n id = {OURS} }}\n children {{\n" +
@@ -44,14 +45,13 @@ class Tunnels:
             f'[connections.peer]\nlocal_addrs = "{OURS}"\nremote_addrs = "{PEER}"\nproposals = ["3des-sha1-modp1024"]\ndpd_delay = "5s"\ndpd_timeout = "10s"\n'
             f'[connections.peer.local]\nauth = "psk"\nid = "{OURS}"\n[connections.peer.remote]\nauth = "psk"\nid = "{PEER}"\n' + "".join(
                 f'[connections.peer.children.net{i}]\nlocal_ts = "10.2.{i}.0/24"\nremote_ts = "10.1.{i}.0/24"\nesp_proposals = ["3des-sha1"]\nreqid = {i}\n'
-                f'start_action = "start"\ndpd_action = "restart"\nlife_kbytes = {life_kbytes}\n' for i in self.policies))
+                f'start_action = "{start_action}"\ndpd_action = "restart"\nlife_kbytes = {life_kbytes}\n' for i in self.policies))
         (folder / "keyd-secrets.toml").write_text(f'[ike.peer]\nid = "{PEER}"\nsecret = "{PSK}"\n')
         os.chmod(folder / "keyd-secrets.toml", 0o600)
 
     def start_peer(self):
         (self.peer.folder / "vici").unlink(missing_ok=True)
-        # Of its own accord strongSwan forgets the first of more than three quick modes at once, and refuses their last messages.
-        self.strongswan = StrongSwan(self.peer, self.swanctl, settings="max_ikev1_exchanges = 64")
+        self.strongswan = StrongSwan(self.peer, self.swanctl)
 
     def start_espd(self):
         for name in ("espd.sock", "pfkey.sock", "natt.sock"):

@@ -230,6 +230,30 @@ TEST_CASE("espd/pfkey: AH and transport mode where the policy says so, and nowhe
   CHECK(w.ask(w.id_request(Type::kGet, 0x2001, true)).sa2->mode == pfkey::kModeTransport);
 }
 
+TEST_CASE("espd/pfkey: in UDP and transport mode an SA needs authentication, for checksums are made anew; in others it does not") {
+  World w;
+  const auto install = [&](esp::Mode mode, bool natt, esp::Auth auth, std::uint32_t spi) {
+    Policy policy = the_policy(UdpEncap::kAuto);
+    policy.mode = mode;
+    w.policies.replace({policy});
+    auto sa = w.params(spi, true);
+    sa.mode = mode;
+    if (natt) sa.natt = esp::Natt{4500, 4500};
+    if (auth == esp::Auth::kNone) {
+      sa.auth = auth;
+      sa.auth_key = Secret();
+      sa.replay_window = 0;
+    }
+    return w.install(Type::kAdd, std::move(sa));
+  };
+  using enum esp::Mode;
+  CHECK(install(kTransport, true, esp::Auth::kNone, 0x2000) == EINVAL);
+  CHECK(w.sad->size() == 0);
+  CHECK(install(kTransport, true, esp::Auth::kHmacSha1_96, 0x2001) == 0);
+  CHECK(install(kTransport, false, esp::Auth::kNone, 0x2002) == 0);
+  CHECK(install(kTunnel, true, esp::Auth::kNone, 0x2003) == 0);
+}
+
 TEST_CASE("espd/pfkey: a bundle is ready when both its SAs are there; its AH is in transport mode") {
   World w;
   Policy policy = the_policy(UdpEncap::kNever);

@@ -180,6 +180,201 @@ TEST_CASE("transport mode behind NAT: identities are the addresses that each end
   CHECK(with_oa == 2);
 }
 
+TEST_CASE("transport mode behind NAT: a responder may answer with the addresses that it sees, and with no others") {
+  // What the responder's identities become, and whether the initiator, which alone is behind NAT, takes that.
+  struct Case {
+    const char* idci;
+    const char* idcr;
+    bool good;
+  } const cases[] = {{"198.51.100.7", "192.0.2.2", true}, {"198.51.100.7", "192.0.2.3", false}, {"198.51.100.0/24", "192.0.2.2", false},
+                     {"198.51.100.7[6]", "192.0.2.2", false}, {"198.51.100.7", "192.0.2.2[6/80]", false}};
+  for (const bool nat : {true, false})
+    for (const Case& c : cases) {
+      CAPTURE(nat);
+      CAPTURE(std::string(c.idci));
+      CAPTURE(std::string(c.idcr));
+      const Setup s = with("", "transport");
+      World w(29, starting(s), s, {0, 0, 0, 1ms, 1ms, nat});
+      w.start();
+      // Right waits for its SPI: message 2 is not made yet.
+      REQUIRE(w.run(5s, [&] {
+        for (const std::uint64_t number : w.right().engine->core().mm_numbers())
+          for (auto& [id, qm] : EngineProbe::core(*w.right().engine).find_mm(number)->exchanges) {
+            qm.idci_b = build_id(id_from_selector(*parse_selector(c.idci)));
+            qm.idcr_b = build_id(id_from_selector(*parse_selector(c.idcr)));
+            return true;
+          }
+        return false;
+      }));
+      CHECK(w.run(5s, [&] { return w.up(); }) == (nat && c.good));
+    }
+}
+
+TEST_CASE("transport mode behind NAT: who has the traffic keeps it from another behind the same NAT, until it is gone (RFC 3948 s5.2)") {
+  Setup first = with("", "transport"), second = first;
+  first.local = "id = \"first.example\"";
+  second.local = "id = \"second.example\"";
+  World w(30, starting(first), trap(with("", "transport")), {0, 0, 0, 1ms, 1ms, true});
+  const auto begin_again = [&](const Setup& s) {
+    w.left().sas.clear();
+    w.left().events.clear();
+    w.left().engine = std::make_unique<Engine>(std::make_shared<const Config>(make_config(true, trap(s))), *w.left().rng);
+    w.acquire(w.left());
+    w.run(1s);
+  };
+  w.start();
+  REQUIRE(w.run(5s, [&] { return w.up(); }));
+  const std::uint32_t spi = w.right().engine->children().begin()->first;
+  begin_again(second);
+  CHECK(has_event(w.left(), Event::Kind::kMainModeUp));
+  CHECK(has_event(w.left(), Event::Kind::kFailed, "INVALID-ID-INFORMATION"));
+  CHECK(w.right().engine->children().size() == 1);
+  CHECK(w.right().engine->children().contains(spi));
+  // Nor is the first one's pair renewed with the second, whose main mode is the newer one.
+  w.expire(w.right(), spi, false);
+  w.run(1s);
+  CHECK(w.left().engine->children().empty());
+  CHECK(w.right().engine->children().contains(spi));
+  // The first one itself, from elsewhere or after it has lost all: no conflict.
+  w.right().events.clear();
+  begin_again(first);
+  CHECK(w.left().engine->children().size() == 1);
+  // When the first one's pairs are gone the second is served.
+  while (!w.right().engine->children().empty()) w.expire(w.right(), w.right().engine->children().begin()->first, true);
+  begin_again(second);
+  CHECK(w.left().engine->children().size() == 1);
+  CHECK(w.right().engine->children().size() == 1);
+  // Without transport mode nothing of this holds: the networks behind are told apart.
+  first.mode = second.mode = "tunnel";
+  World tunnel(31, starting(first), with(""), {0, 0, 0, 1ms, 1ms, true});
+  tunnel.start();
+  REQUIRE(tunnel.run(5s, [&] { return tunnel.up(); }));
+  tunnel.left().sas.clear();
+  tunnel.left().engine = std::make_unique<Engine>(std::make_shared<const Config>(make_config(true, trap(second))), *tunnel.left().rng);
+  tunnel.acquire(tunnel.left());
+  tunnel.run(1s);
+  CHECK(tunnel.left().engine->children().size() == 1);
+}
+
+namespace {
+
+constexpr std::size_t kChildren = 40;
+
+// A connection of so many children, each with traffic of its own.
+Setup with_children(bool left, const char* start) {
+  Setup s = with("");
+  s.start = start;
+  for (std::size_t i = 1; i < kChildren; ++i) {
+    const std::string ts_l = fmt::format("10.3.{}.0/24", i), ts_r = fmt::format("10.4.{}.0/24", i);
+    s.more += fmt::format("[connections.peer.children.c{}]\nlocal_ts = \"{}\"\nremote_ts = \"{}\"\nreqid = {}\nesp_proposals = \"3des-sha1\"\nstart_action = \"{}\"\n", i,
+                          left ? ts_l : ts_r, left ? ts_r : ts_l, 100 + i, start);
+  }
+  return s;
+}
+bool all_up(World& w, std::size_t count = kChildren) {
+  return w.left().engine->children().size() == count && w.right().engine->children().size() == count && w.matched();
+}
+// Neither end knows the other for a keyd.
+bool hide_keyd(const Node&, Bytes& octets) {
+  const auto at = std::ranges::search(octets, vendor_id(Vendor::kEsplanade));
+  if (!at.empty()) at.front() ^= 0xff;
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("transport mode behind NAT: a neighbour that lives does not keep the dead peer's pair, whose place it takes then") {
+  Setup first = with("", "transport"), second = first, right = with("", "transport");
+  first.local = "id = \"first.example\"";
+  second.local = "id = \"second.example\"";
+  right.extra = "dpd_delay = \"5s\"\ndpd_timeout = \"20s\"";
+  World w(36, starting(first), right, {0, 0, 0, 1ms, 1ms, true});
+  w.start();
+  REQUIRE(w.run(5s, [&] { return w.up(); }));
+  const std::uint32_t spi = w.right().engine->children().begin()->first;
+  // The first one is gone without a word. The other asks again and again; meanwhile packets to the first one find no answer.
+  w.left().sas.clear();
+  w.left().engine = std::make_unique<Engine>(std::make_shared<const Config>(make_config(true, trap(second))), *w.left().rng);
+  for (int i = 0; i < 30 && w.left().engine->children().empty(); ++i) {
+    for (auto& [key, held] : w.right().sas) held.packets += key.first ? 1 : 0;
+    w.acquire(w.left());
+    w.run(2s);
+  }
+  CHECK(w.right().engine->counters().dead_peers == 1);
+  CHECK_FALSE(w.right().engine->children().contains(spi));
+  CHECK(w.left().engine->children().size() == 1);
+  CHECK(w.left().engine->counters().main_modes == 1);  // its main mode SA was not the dead one's
+}
+
+TEST_CASE("of many quick modes one runs at a time, with another keyd sixteen, and the others follow without a retransmission") {
+  for (const bool keyd : {true, false})
+    for (const bool at_start : {true, false}) {
+      CAPTURE(keyd);
+      CAPTURE(at_start);
+      World w(32, with_children(true, at_start ? "start" : "trap"), with_children(false, "none"));
+      if (!keyd) w.tap = hide_keyd;
+      const std::size_t at_once = keyd ? 16 : 1;
+      w.start();
+      if (!at_start) {  // traffic of all policies comes at once, when main mode is up
+        w.acquire(w.left());
+        REQUIRE(w.run(5s, [&] { return w.up(); }));
+        w.run(1s);
+        for (int twice = 0; twice < 2; ++twice)  // the second time changes nothing
+          for (std::uint32_t i = 1; i < kChildren; ++i) w.left().engine->on_acquire(100 + i, w.right().address, w.now());
+        CHECK(w.left().engine->sizes().pending == kChildren - 1 - at_once);
+        w.expire(w.left(), 0, false);  // of no SA: has the outputs taken
+      }
+      std::size_t most = 0;
+      REQUIRE(w.run(10s, [&] {
+        for (const std::uint64_t number : w.left().engine->core().mm_numbers())
+          most = std::max(most, static_cast<std::size_t>(std::ranges::count_if(w.left().engine->core().find_mm(number)->exchanges, [](const auto& e) {
+                            return e.second.initiator && e.second.phase != QmExchange::Phase::kDone;
+                          })));
+        return all_up(w);
+      }));
+      CHECK(most == at_once);
+      CHECK(w.left().engine->counters().retransmits == 0);
+      CHECK(w.left().engine->sizes().pending == 0);
+      CHECK(w.left().acquires_failed.empty());
+      CHECK(w.left().engine->num_main_modes() == 1);
+    }
+}
+
+TEST_CASE("quick modes that wait go on under another main mode SA when theirs ends") {
+  World w(33, with_children(true, "start"), with_children(false, "none"));
+  w.start();
+  REQUIRE(w.run(5s, [&] { return !w.left().engine->children().empty(); }));
+  REQUIRE(w.left().engine->sizes().pending > 5);
+  auto& core = EngineProbe::core(*w.right().engine);
+  MmSa& mm = *core.find_mm(core.mm_numbers().front());
+  Informational(core).send_delete_mm(mm);
+  core.remove_mm(mm, "the test");
+  w.expire(w.right(), 0, false);  // has the delete taken
+  w.run(60s);
+  CHECK(all_up(w));
+  CHECK(w.left().engine->sizes().pending == 0);
+}
+
+TEST_CASE("where a main mode SA serves one quick mode alone, each of many gets its own") {
+  Setup l = with_children(true, "start"), r = with_children(false, "none");
+  l.extra = r.extra = "qm_limit = 1";
+  World w(34, l, r);
+  w.start();
+  REQUIRE(w.run(60s, [&] { return all_up(w); }));
+  CHECK(w.left().engine->counters().main_modes == kChildren);
+  CHECK(w.left().engine->sizes().pending == 0);
+}
+
+TEST_CASE("a refused quick mode gives way to the next, and harms none that runs beside it") {
+  Setup r = with_children(false, "none");
+  r.more = r.more.substr(r.more.find("[connections.peer.children.c11]"));  // right lacks c1 to c10
+  World w(35, with_children(true, "start"), r);
+  w.start();
+  REQUIRE(w.run(5s, [&] { return all_up(w, kChildren - 10); }));
+  CHECK(w.left().engine->counters().retransmits == 0);
+  CHECK(w.left().acquires_failed.size() == 10);
+}
+
 TEST_CASE("a peer gets its own traffic exactly: identities that no child has are refused") {
   auto with_child = [](const char* local, const char* remote) {
     Setup s = with("");
@@ -453,7 +648,7 @@ TEST_CASE("[R103] fifty children, each with its own traffic, under one main mode
   };
   World w(18, side(true), side(false));
   w.start();
-  REQUIRE(w.run(10s, [&] { return w.right().engine->children().size() == 50 && w.up(); }));
+  REQUIRE(w.run(10s, [&] { return w.right().engine->children().size() == 50 && w.left().engine->children().size() == 50 && w.up(); }));
   CHECK(w.right().engine->counters().main_modes == 1);
   CHECK(w.left().sas.size() == 100);
   std::set<std::uint32_t> reqids;
