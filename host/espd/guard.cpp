@@ -12,6 +12,9 @@ namespace esplanade::espd {
 namespace {
 
 constexpr const char* kRemove = "add table inet espd\ndelete table inet espd\n";
+// Nothing ever comes to this rule: with it the kernel puts fragments together before the chains look at ports, in this network
+// namespace, and cuts again what goes on. It is the one way to have that without connection tracking.
+constexpr const char* kWhole = "add chain inet espd whole\nadd rule inet espd whole meta l4proto tcp tproxy to :1\n";
 
 // What a selector matches, in nft's words. `end` is "saddr" or "daddr".
 std::string address_match(const Prefix& prefix, const char* end) {
@@ -34,7 +37,7 @@ std::string rules_of(const Policy& p, const TrafficSelector& from, const Traffic
   if (protocol != 0) match += fmt::format("meta l4proto {} ", protocol);
   const std::string ports = port_match(from, "sport") + port_match(to, "dport");
   if (ports.empty()) return match + verdict + "\n";
-  // A later fragment that got here alone (IP_NODEFRAG) shows no ports: whatever may be of this policy, or of one behind it, is dropped here.
+  // A later fragment that got here alone (IP_NODEFRAG, no kWhole) shows no ports: whatever may be of this policy, or of one behind it, is dropped here.
   return match + (v4 ? "ip frag-off & 0x1fff != 0 " : "exthdr frag exists ") + fmt::format("counter name {} drop\n", counter) + match + ports + verdict + "\n";
 }
 
@@ -47,13 +50,8 @@ std::string guard_rules(const std::vector<Policy>& policies, const IsOpen& open,
       "add counter inet espd clear_out\n"
       "add chain inet espd in { type filter hook prerouting priority raw; policy accept; }\n"
       "add chain inet espd out { type filter hook postrouting priority raw; policy accept; }\n"
-      "add chain inet espd whole\n"
       "flush chain inet espd in\n"
-      "flush chain inet espd out\n"
-      "flush chain inet espd whole\n"
-      // Nothing ever comes to this rule: with it the kernel puts fragments together before the chains look at ports, in this network
-      // namespace, and cuts again what goes on. It is the one way to have that without connection tracking.
-      "add rule inet espd whole meta l4proto tcp tproxy to :1\n";
+      "flush chain inet espd out\n";
   // What IPsec itself needs: ESP, AH and IKE of this host, and the ICMP that tells of the way (RFC 4301 s6.1), neighbours
   // included. All else is the policies'.
   out += fmt::format(
@@ -86,13 +84,18 @@ Guard::Guard(std::string tun_name, std::uint32_t mark) : context_(::nft_ctx_new(
   ::nft_ctx_output_set_flags(context_.get(), NFT_CTX_OUTPUT_JSON);
 }
 
+std::string Guard::refusal(const std::string& commands) {
+  if (::nft_run_cmd_from_buffer(context_.get(), commands.c_str()) == 0) return "";
+  return "nftables: " + printable(::nft_ctx_get_error_buffer(context_.get()), 200);
+}
+
 Status Guard::run(const std::string& commands) {
-  if (::nft_run_cmd_from_buffer(context_.get(), commands.c_str()) == 0) return ok();
-  const std::string why = printable(::nft_ctx_get_error_buffer(context_.get()), 200);
+  const std::string why = refusal(commands);
+  if (why.empty()) return ok();
   const bool forbidden = why.find("not permitted") != std::string::npos;
   const bool absent = why.find("not supported") != std::string::npos || why.find("netlink socket") != std::string::npos;
   return Error{forbidden ? Errc::kPermission : absent ? Errc::kUnsupported : Errc::kIo,
-               fmt::format("cannot install the rules against clear traffic (nftables: {}){}", why,
+               fmt::format("cannot install the rules against clear traffic ({}){}", why,
                            forbidden ? "; espd needs root or CAP_NET_ADMIN" : absent ? "; with guard = false espd runs without them" : "")};
 }
 
@@ -100,6 +103,8 @@ Result<Guard> Guard::create(std::string tun_name, std::uint32_t mark, const std:
   Guard out(std::move(tun_name), mark);
   out.keep(true);  // what is there stays until something better is
   ESPLANADE_CHECK(out.run(kRemove + guard_rules(policies, open, out.tun_name_, mark)));
+  if (const std::string why = out.refusal(kWhole); !why.empty())
+    log_warn("fragments in clear are dropped where a policy has ports, for this kernel (without nft_tproxy?) does not put them together: {}", why);
   out.keep(false);
   return out;
 }

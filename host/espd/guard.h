@@ -46,6 +46,8 @@ class Guard {
     void operator()(nft_ctx* context) const;
   };
   Guard(std::string tun_name, std::uint32_t mark);
+  /// Runs them as one transaction. What nftables says against it; empty: nothing.
+  std::string refusal(const std::string& commands);
   Status run(const std::string& commands);
   std::unique_ptr<nft_ctx, Free> context_;
   std::string tun_name_;
