@@ -668,6 +668,7 @@ void QuickMode::on_retransmit(MmSa& mm, QmExchange& qm, bool goes_on) {
   ++core_.counters.retransmits;
   core_.send(mm.path, qm.reliability.last_sent);
   arm_retransmit(mm, qm);
+  if (qm.initiator && qm.reliability.tries == 1) core_.start_next(mm);
 }
 
 void QuickMode::on_expire(MmSa& mm, QmExchange& qm) {

@@ -108,7 +108,7 @@ struct IkeLimits {
   std::uint32_t duplicates_max = 32;          // answers to copies of one message
   std::uint32_t main_modes_per_peer_max = 16;  // established at a time; the oldest gives way
   std::uint32_t quick_modes_per_peer_max = 64;  // begun by the peer and not finished, under one main mode SA
-  // Begun by us and not finished, under one main mode SA; the others wait. strongSwan keeps the state of three, finished ones counted, and
+  // Begun by us and neither finished nor sent again, under one main mode SA; the others wait. strongSwan keeps the state of three, finished ones counted, and
   // looks at messages in any order: it may see the first ones of three new quick modes before the last one of an old, which it then
   // has forgotten. With one at a time it has state to spare. Another keyd takes as many as quick_modes_per_peer_max.
   std::uint32_t quick_modes_at_once = 1;

@@ -137,6 +137,8 @@ class Core {
   void drop_qm(MmSa& mm, QmExchange& qm, const std::string& why, bool goes_on = false);
   /// Unfinished quick modes of ours, and those that wait, go on under another main mode SA: what comes next removes `mm`.
   void move_quick_modes(MmSa& mm);
+  /// A quick mode of ours has ended, or had no answer at once: the next one that waits may start.
+  void start_next(MmSa& mm);
   /// Records the installed pair; the exchange stays for a while to answer duplicates.
   void finish_qm(MmSa& mm, QmExchange& qm);
   /// Removes an installed pair from espd and from the table.
@@ -193,8 +195,6 @@ class Core {
   using PeerKey = std::pair<const Connection*, Bytes>;
   static PeerKey peer_key(const Connection& c, const esp::IpAddress& remote);
   void drop_qm_state(MmSa& mm, QmExchange& qm);
-  /// A quick mode of ours has ended: the next one that waits may start.
-  void start_next(MmSa& mm);
   // Connections by name, which stays over a reload.
   using ProvedKey = std::tuple<std::string, IdType, std::uint8_t, std::uint16_t, Bytes>;
   static ProvedKey proved_key(const Connection& c, const Id& id) { return {c.name, id.type, id.protocol, id.port, id.data}; }

@@ -44,7 +44,8 @@ bool Engine::start(const Core::ConfiguredChild& c, const esp::IpAddress& remote,
     for (const auto& [id, qm] : mm->exchanges) {
       if (!qm.initiator || qm.phase == QmExchange::Phase::kDone) continue;
       if (qm.child == c.child) return false;
-      ++running;
+      // One that the peer leaves unanswered does not hold up the others.
+      if (qm.reliability.tries == 0) ++running;
     }
     const IkeLimits& limits = core_.config->limits;
     if (running < (mm->peer_keyd ? limits.quick_modes_at_once_keyd : limits.quick_modes_at_once))

@@ -340,6 +340,21 @@ TEST_CASE("of many quick modes one runs at a time, with another keyd sixteen, an
     }
 }
 
+TEST_CASE("a quick mode that the peer leaves unanswered holds the others up for one retransmission alone") {
+  World w(37, with_children(true, "start"), with_children(false, "none"));
+  std::optional<std::uint32_t> dropped;  // the first quick mode's message id
+  w.tap = [&](const Node& from, Bytes& octets) {
+    hide_keyd(from, octets);
+    const auto header = parse_header(octets);
+    if (&from != &w.left() || !header || header->exchange != Exchange::kQuickMode) return true;
+    if (!dropped) dropped = header->message_id;
+    return header->message_id != *dropped;
+  };
+  w.start();
+  REQUIRE(w.run(2 * IkeLimits().retransmit_base, [&] { return all_up(w, kChildren - 1); }));
+  CHECK(w.left().engine->num_main_modes() == 1);
+}
+
 TEST_CASE("quick modes that wait go on under another main mode SA when theirs ends") {
   World w(33, with_children(true, "start"), with_children(false, "none"));
   w.start();
