@@ -265,7 +265,7 @@ struct Outside::Room {
   MutableBytes slot(std::size_t i) { return MutableBytes(octets).subspan(i * kSlot, kSlot); }
 };
 
-Outside::Outside(std::unique_ptr<Room> room) : room_(std::move(room)), cutting_(std::make_unique<std::shared_mutex>()) {}
+Outside::Outside() : room_(std::make_unique<Room>()), cutting_(std::make_unique<std::shared_mutex>()) {}
 Outside::Outside(Outside&&) noexcept = default;
 Outside::~Outside() = default;
 
@@ -302,7 +302,7 @@ void write_headers(MutableBytes packet, const Path& path, std::uint8_t protocol)
 }
 
 Result<Outside> Outside::open(std::uint32_t mark) {
-  Outside out(std::make_unique<Room>());
+  Outside out;
   const auto open = [&](Channel channel, int family, const std::vector<Option>& options) -> Status {
     ESPLANADE_TRY(fd, is_udp(channel) ? open_udp(family, mark, options) : open_socket(family, SOCK_RAW, protocol_of(channel), mark, options));
     // Packets with their headers: ESP, ESP in UDP with the DF bit of its own, AH, clear ones, ICMP.

@@ -52,6 +52,8 @@ class Outside {
   /// Opens all sockets; those of IPv6 where the kernel has it. What they send has the firewall mark `mark`, by which it finds
   /// its way past the policies' routes. kPermission says which privilege is missing, kState that the port is taken.
   static Result<Outside> open(std::uint32_t mark);
+  /// Without sockets: nothing comes, and nothing can be sent.
+  Outside();
   Outside(Outside&&) noexcept;
   ~Outside();
   /// -1: without IPv6.
@@ -76,7 +78,6 @@ class Outside {
  private:
   friend class OutsideSender;
   struct Room;  // for what comes in a batch
-  explicit Outside(std::unique_ptr<Room> room);
   bool send_udp(const Path& path, ByteView first, ByteView second);
   void read_errors(Channel channel, const std::function<void(const TooBig&)>& too_big);
 

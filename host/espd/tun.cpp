@@ -81,6 +81,7 @@ Result<bool> TunQueue::read(const std::function<void(ByteView)>& take) {
   const ssize_t got = ::readv(fd_.get(), parts, 2);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (got < 0) return os_error("the TUN device broke");
+  if (got == 0) return Error{Errc::kIo, "the TUN device ended"};
   const auto size = static_cast<std::size_t>(got);
   if (size < sizeof offload || !split(offload, MutableBytes(room_).first(size - sizeof offload), take))
     return Error{Errc::kMalformed, fmt::format("the TUN device gave a packet of {} octets that is not what its header says", size)};
