@@ -24,8 +24,7 @@ std::optional<Piece> read(ByteView fragment, const esp::IpPacket& ip) {
   piece.header = fragment.first(ip.upper_at);
   piece.payload = fragment.first(ip.total_len).subspan(ip.upper_at);
   if (ip.version == 4) {
-    put(piece.key, fragment.subspan(4, 2));
-    put(piece.key, fragment.subspan(9, 1));
+    piece.key = {fragment[4], fragment[5], fragment[9]};
     put(piece.key, fragment.subspan(12, 8));
     const std::uint16_t flags = load_be16(&fragment[6]);
     piece.offset = static_cast<std::size_t>(flags & kOffset) * 8;

@@ -156,22 +156,23 @@ TEST_CASE("espd/policy: a policy that covers another fits whatever that fits") {
     return ts;
   };
   int covered = 0;
-  for (int round = 0; round < 20000; ++round) {
+  for (int round = 0; round < 4000; ++round) {
     Policy a, b;
     a.local_ts = selector(), a.remote_ts = selector(), b.local_ts = selector(), b.remote_ts = selector();
     a.reqid = 1, b.reqid = 2;
+    const PolicyTable only_a({a}), only_b({b});
     bool all = true;
-    for (int packet = 0; packet < 40; ++packet) {
+    for (int packet = 0; packet < 200; ++packet) {
       Flow f = flow("10.0.0.0", "10.0.0.0", rng() % 2 == 0 ? 6 : 17, Ports{static_cast<std::uint16_t>(rng() % 5), static_cast<std::uint16_t>(rng() % 5)});
       f.src.octets[3] = static_cast<Byte>(rng() % 4), f.dst.octets[3] = static_cast<Byte>(rng() % 4);
-      const bool fits_b = PolicyTable({b}).match(f).policy != nullptr;
-      if (fits_b && PolicyTable({a}).match(f).policy == nullptr) all = false;
+      const bool fits_b = only_b.match(f).policy != nullptr;
+      if (fits_b && only_a.match(f).policy == nullptr) all = false;
     }
     if (!covers(a, b)) continue;
     ++covered;
     CHECK(all);
   }
-  CHECK(covered > 100);
+  CHECK(covered > 20);
 }
 
 namespace {
