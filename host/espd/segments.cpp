@@ -110,7 +110,7 @@ bool split(const Offload& offload, MutableBytes packet, const std::function<void
   if ((!v4 && packet[0] >> 4 != 6) || (!udp && offload.gso_type != (v4 ? Offload::kTcp4 : Offload::kTcp6))) return false;
   // csum_start is where TCP or UDP begins, behind options or extension headers too.
   const std::size_t ip = offload.csum_start;
-  if (ip < (v4 ? ip_header_of(packet) : 40) || ip + (udp ? kUdpHeader : 20) > packet.size()) return false;
+  if (ip < (v4 ? std::max<std::size_t>(ip_header_of(packet), 20) : 40) || ip + (udp ? kUdpHeader : 20) > packet.size()) return false;
   const std::size_t headers = ip + (udp ? kUdpHeader : std::size_t{packet[ip + 12]} / 16 * 4);
   if (headers < ip + kUdpHeader || (!udp && headers < ip + 20) || headers > packet.size() || headers > 256) return false;
   std::array<Byte, 256> head;

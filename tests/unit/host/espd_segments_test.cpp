@@ -277,6 +277,20 @@ TEST_CASE("espd/segments: a large datagram of the kernel becomes datagrams, none
   }
 }
 
+TEST_CASE("espd/segments: a large packet whose headers cannot be where the kernel says is refused") {
+  Bytes packet(60, 0);
+  packet[0] = 0x41;  // a header of 4 octets
+  for (std::uint16_t start = 0; start < 20; ++start) {
+    CAPTURE(start);
+    CHECK_FALSE(split({Offload::kNeedsChecksum, Offload::kUdp, 0, 1, start, 6}, packet, [](ByteView) {}));
+  }
+  packet[0] = 0x60;
+  CHECK_FALSE(split({Offload::kNeedsChecksum, Offload::kUdp, 0, 1, 39, 6}, packet, [](ByteView) {}));
+  CHECK_FALSE(split({Offload::kNeedsChecksum, Offload::kUdp, 0, 1, 53, 6}, packet, [](ByteView) {}));
+  CHECK_FALSE(split({Offload::kNeedsChecksum, Offload::kUdp, 0, 0, 40, 6}, packet, [](ByteView) {}));
+  CHECK_FALSE(split({Offload::kNeedsChecksum, 9, 0, 1, 40, 6}, packet, [](ByteView) {}));
+}
+
 TEST_CASE("espd/segments: packets of a connection are known, others are not") {
   Random random(testing::seed());
   Stream stream;
