@@ -261,22 +261,19 @@ Result<Completed> PacketQueue::check(ByteView c) {
 // The results of `count` completions from ring entry `from` on: one transfer over the slots they span.
 Status PacketQueue::fetch_results(std::uint64_t from, std::size_t count) {
   std::size_t first = slots_.size(), last = 0;
+  results_.clear();
   for (std::size_t i = 0; i < count; ++i) {
     ESPLANADE_TRY(c, check(memory_->data().subspan(cq_at_ + slot_of(from + i) * card::kCompletionBytes, card::kCompletionBytes)));
     if (c.packet.empty()) continue;
     const std::size_t slot = (static_cast<std::size_t>(c.packet.data() - memory_->data().data()) - dst_at_) / slot_bytes_;
     first = std::min(first, slot);
     last = std::max(last, slot + 1);
+    results_.push_back(c.packet.data());
   }
   if (first >= last) return ok();
   ESPLANADE_CHECK(memory_->sync_from_card(dst_at_ + first * slot_bytes_, (last - first) * slot_bytes_));
   // A card that was lost between the completion and its result: the result reads all ones, which no IP packet begins with.
-  for (std::size_t i = 0; i < count; ++i) {
-    ESPLANADE_TRY(c, check(memory_->data().subspan(cq_at_ + slot_of(from + i) * card::kCompletionBytes, card::kCompletionBytes)));
-    if (c.packet.empty() || c.packet.front() != 0xff) continue;
-    ESPLANADE_CHECK(device_->read32(reg::kId.at()));
-    break;
-  }
+  if (std::ranges::any_of(results_, [](const Byte* octets) { return *octets == 0xff; })) ESPLANADE_CHECK(device_->read32(reg::kId.at()));
   return ok();
 }
 

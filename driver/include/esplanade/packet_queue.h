@@ -133,6 +133,7 @@ class PacketQueue {
   // Free-running counts.
   std::uint64_t produced_ = 0, flushed_ = 0, consumed_ = 0, told_consumed_ = 0;
   std::size_t look_ahead_;  // completions that the next look fetches
+  std::vector<const Byte*> results_;  // of the completions that were fetched last
   std::chrono::steady_clock::time_point heard_{};  // when the card last gave a sign of life
   struct Silence {
     std::chrono::steady_clock::time_point since;
