@@ -42,7 +42,7 @@ class Report(unittest.TestCase):
         for name, content in (("card", card), ("area", area)):
             if content is not None:
                 (self.at / f"{name}.json").write_text(json.dumps(content))
-        return subprocess.run([sys.executable, TOOL, "--card", self.at / "card.json", "--area", self.at / "area.json", "--ike", self.at / "ike.json", "--sim", self.at / "sim.json", "--driver", self.at / "driver.json", "--doc", self.doc], capture_output=True, text=True)
+        return subprocess.run([sys.executable, TOOL, *(word for name in ("card", "area", "ike", "sim", "driver", "espd") for word in (f"--{name}", self.at / f"{name}.json")), "--doc", self.doc], capture_output=True, text=True)
 
     def test_tables_and_plots_hold_the_measurements(self):
         stacks = {"esp_card (1 lane)": {"rest": 20000, "crypto_lane": 30000}, "esp_card (4 lanes)": {"rest": 50000, "crypto_lane": 120000}}
