@@ -10,7 +10,9 @@ namespace esplanade::esp {
 
 inline constexpr std::uint8_t kProtoHopByHop = 0;     // RFC 8200 s4.3
 inline constexpr std::uint8_t kProtoIpv4 = 4;         // RFC 2003
+inline constexpr std::uint8_t kProtoTcp = 6;          // RFC 9293
 inline constexpr std::uint8_t kProtoUdp = 17;         // RFC 768
+inline constexpr std::uint8_t kProtoIcmpv6 = 58;      // RFC 4443
 inline constexpr std::uint8_t kProtoIpv6 = 41;        // RFC 2473
 inline constexpr std::uint8_t kProtoRouting = 43;     // RFC 8200 s4.4
 inline constexpr std::uint8_t kProtoFragment = 44;    // RFC 8200 s4.5

@@ -627,7 +627,7 @@ class FailoverBackend final : public Backend {
   std::map<SaHandle, Held> held_;
   std::unordered_map<std::uint64_t, SaHandle> inbound_;  // by protocol and SPI
   std::unordered_set<std::uint32_t> larval_;             // SPIs that were allotted and not installed yet
-  Outcomes ready_;                           // of packets that end here or were taken early
+  Outcomes ready_;                                       // of packets that end here or were taken early
   std::vector<SaEvent> events_;
 };
 

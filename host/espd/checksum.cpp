@@ -6,7 +6,6 @@
 namespace esplanade::espd {
 
 namespace {
-constexpr std::uint8_t kProtoTcp = 6, kProtoIcmpv6 = 58;
 constexpr std::size_t kTcpHeader = 20, kUdpHeader = 8, kIcmpHeader = 8;
 }  // namespace
 
@@ -16,21 +15,20 @@ void renew_checksum(MutableBytes packet) {
   MutableBytes whole = packet.first(ip->total_len);
   const MutableBytes upper = whole.subspan(ip->upper_at);
   std::size_t at = 0;  // of the checksum, in `upper`
-  if (ip->protocol == kProtoTcp && upper.size() >= kTcpHeader) {
+  if (ip->protocol == esp::kProtoTcp && upper.size() >= kTcpHeader) {
     at = 16;
   } else if (ip->protocol == esp::kProtoUdp && upper.size() >= kUdpHeader) {
     at = 6;
     const std::size_t len = load_be16(&upper[4]);  // of the datagram: it may end before the packet
     if (load_be16(&upper[at]) == 0 || len < kUdpHeader || len > upper.size()) return;
     whole = whole.first(ip->upper_at + len);
-  } else if (ip->protocol == kProtoIcmpv6 && ip->version == 6 && upper.size() >= kIcmpHeader) {
+  } else if (ip->protocol == esp::kProtoIcmpv6 && ip->version == 6 && upper.size() >= kIcmpHeader) {
     at = 2;
   } else {
     return;
   }
   store_be16(&upper[at], 0);
-  const auto sum = static_cast<std::uint16_t>(~internet_sum(whole.subspan(ip->upper_at), pseudo_header(whole, ip->upper_at, ip->protocol)));
-  store_be16(&upper[at], sum == 0 && ip->protocol == esp::kProtoUdp ? 0xffff : sum);
+  store_be16(&upper[at], upper_checksum(whole, ip->upper_at, ip->protocol));
 }
 
 }  // namespace esplanade::espd

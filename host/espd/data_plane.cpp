@@ -1,7 +1,5 @@
 #include "host/espd/data_plane.h"
 
-#include <netinet/in.h>
-
 #include <algorithm>
 
 #include "common/base/log.h"
@@ -35,15 +33,10 @@ Bytes numbered(ByteView packet) {
   return out;
 }
 
-// The same for all packets of a TCP connection, in this direction, and for all others between two hosts, fragments too.
-std::size_t flow_hash(ByteView packet) {
-  const bool v4 = packet[0] >> 4 == 4;
-  std::uint64_t hash = 0;
-  const auto add = [&](std::size_t at) { hash = (hash ^ load_be32(&packet[at])) * 0x9e3779b97f4a7c15; };
-  for (std::size_t at = v4 ? 12 : 8; at < (v4 ? 20U : 40U); at += 4) add(at);
-  const bool tcp = v4 ? packet[0] == 0x45 && packet[9] == IPPROTO_TCP && (load_be16(&packet[6]) & 0x3fff) == 0 : packet[6] == IPPROTO_TCP;
-  if (tcp && packet.size() >= (v4 ? 24U : 44U)) add(v4 ? 20 : 40);
-  return static_cast<std::size_t>(hash >> 32);
+// Which of `count` threads: the same for all packets of a TCP connection, in this direction, and for all others between two hosts.
+std::size_t thread_of(Flow flow, std::size_t count) {
+  if (flow.protocol != esp::kProtoTcp) flow.protocol = 0, flow.ports.reset();
+  return hash_of(flow) % count;
 }
 
 // What a packet is for comes back in the cookie: the bytes that lifetimes count, and the policy whose AH belongs around the ESP.
@@ -87,7 +80,10 @@ Status DataPlane::start_threads(Doorbell& bell) {
   return ok();
 }
 
-void DataPlane::arrives(Clock::time_point when) { arrived_ = backend_.recording() ? when : Clock::time_point(); }
+// The clock is not looked at where nobody asks.
+void DataPlane::arrives(std::optional<Clock::time_point> when) {
+  arrived_ = !backend_.recording() ? Clock::time_point() : when ? *when : Clock::now();
+}
 
 Status DataPlane::on_tun() {
   Status status = ok();
@@ -99,13 +95,13 @@ Status DataPlane::on_tun() {
       return got && *got;
     });
   };
-  const auto take = [this](ByteView packet, Clock::time_point came) {
+  const auto take = [this](ByteView packet, std::optional<Clock::time_point> came) {
     arrives(came);
     ++counters_.tun_in;
     from_tun(packet);
   };
   if (threads_.empty()) {
-    read([&] { return tun_.queues().front().read([&](ByteView packet) { take(packet, Clock::now()); }); });
+    read([&] { return tun_.queues().front().read([&](ByteView packet) { take(packet, std::nullopt); }); });
     return status;
   }
   for (const auto& thread : threads_) {
@@ -124,7 +120,7 @@ void DataPlane::on_outside(Outside::Channel channel) {
   outside_.receive(
       channel, most,
       [this, channel](MutableBytes packet, const Path& path) {
-        arrives(Clock::now());
+        arrives(std::nullopt);
         return Outside::is_udp(channel) ? from_udp(packet, path) : from_raw(packet, channel, path);
       },
       [this](const TooBig& error) { path_told(error); });
@@ -182,17 +178,21 @@ std::size_t DataPlane::path_mtu(const Policy& policy, const Sa& sa) {
   return std::min(path_mtu_.towards(sa.outbound ? sa.id.dst : sa.src, Clock::now()), policy.path_mtu);
 }
 
+/// The largest packet inside that goes in one outer packet.
+std::size_t DataPlane::largest_through(const Policy& policy, const Sa& sa) {
+  return largest_inner(sa, path_mtu(policy, sa) - (policy.ipsec == Ipsec::kAhEsp ? kAhLen : 0));
+}
+
 /// What is too large for the path is cut before it is protected, so that the peer's host and not its gateway puts it together; in
 /// transport mode, which takes whole packets alone (RFC 4303 s3.3.4), after. What may not be cut, its sender is told of. It goes
 /// whole, and the outer packet in fragments, where the policy wants that, and where no less may be asked of an IPv6 sender
 /// (RFC 8200 s5, RFC 2473 s7.1).
 /// `cut`: the sender cut it already, so its size is no news to it.
 void DataPlane::protect(const Policy& policy, ByteView packet, bool cut) {
-  const bool bundle = policy.ipsec == Ipsec::kAhEsp;
   const Sa* found = sad_.outbound(policy.reqid, policy.inner_protocol(), packet.size());
-  if (found == nullptr || (bundle && !sad_.ready(policy))) return without_sa(policy, packet);
+  if (found == nullptr || (policy.ipsec == Ipsec::kAhEsp && !sad_.ready(policy))) return without_sa(policy, packet);
   const Sa& sa = *found;
-  const std::size_t most = largest_inner(sa, path_mtu(policy, sa) - (bundle ? kAhLen : 0));
+  const std::size_t most = largest_through(policy, sa);
   const auto lowered = may_be_syn(packet) ? with_lower_mss(packet, most) : std::nullopt;
   if (lowered) packet = *lowered;
   if (packet.size() <= most || cut) return hand_over(policy, sa, packet);
@@ -420,7 +420,8 @@ void DataPlane::passes(const host::Outcome& outcome) {
 void DataPlane::pass_on() {
   if (threads_.empty()) {
     count({tun_.queues().front().flush(), sender_.flush()});
-    for (const host::Outcome* outcome : passed_) backend_.note_sent(*outcome, Clock::now());
+    const auto now = passed_.empty() ? Clock::time_point() : Clock::now();
+    for (const host::Outcome* outcome : passed_) backend_.note_sent(*outcome, now);
     passed_.clear();
   }
   for (const auto& thread : threads_) thread->ring();
@@ -454,10 +455,9 @@ void DataPlane::finish_decap(host::Outcome& outcome) {
   if (!flow || !policies_.inbound_allowed(*policy, *flow)) return counters_.drop(flow && flow->unclear ? Drop::kFragment : Drop::kSelector);
   if (sa->natt && sa->mode == esp::Mode::kTransport) renew_checksum(outcome.packet);
   if (may_be_syn(outcome.packet)) {
-    const std::size_t most = largest_inner(*sa, path_mtu(*policy, *sa) - (policy->ipsec == Ipsec::kAhEsp ? kAhLen : 0));
-    if (auto lowered = with_lower_mss(outcome.packet, most)) outcome.packet = std::move(*lowered);
+    if (auto lowered = with_lower_mss(outcome.packet, largest_through(*policy, *sa))) outcome.packet = std::move(*lowered);
   }
-  if (!threads_.empty()) return threads_[flow_hash(outcome.packet) % threads_.size()]->write(outcome);
+  if (!threads_.empty()) return threads_[thread_of(*flow, threads_.size())]->write(outcome);
   tun_.queues().front().write(outcome.packet);
   passes(outcome);
 }

@@ -84,6 +84,7 @@ class DataPlane {
   void protect_whole(const Policy& policy, ByteView packet);
   void hand_over(const Policy& policy, const Sa& sa, ByteView packet);
   std::size_t path_mtu(const Policy& policy, const Sa& sa);
+  std::size_t largest_through(const Policy& policy, const Sa& sa);
   void too_big(ByteView packet, std::size_t mtu);
   void path_told(const TooBig& error);
   void without_sa(const Policy& policy, ByteView packet);
@@ -100,7 +101,7 @@ class DataPlane {
   void passes(const host::Outcome& outcome);
   void pass_on();
   void count(const IoThread::Passed& passed);
-  void arrives(Clock::time_point when);
+  void arrives(std::optional<Clock::time_point> when);  // none: now
 
   host::Backend& backend_;
   Sad& sad_;

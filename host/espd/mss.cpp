@@ -7,7 +7,6 @@ namespace esplanade::espd {
 
 namespace {
 
-constexpr std::uint8_t kProtoTcp = 6;
 constexpr std::size_t kTcpHeader = 20, kFlags = 13, kChecksum = 16;  // RFC 9293 s3.1
 constexpr Byte kSyn = 2;
 constexpr Byte kEnd = 0, kNoOperation = 1, kMaximumSegmentSize = 2;  // options
@@ -33,16 +32,16 @@ bool may_be_syn(ByteView packet) {
   if (packet.size() < 40) return false;
   if (packet[0] >> 4 == 6) {
     const Byte next = packet[6];
-    if (next != kProtoTcp) return next == esp::kProtoHopByHop || next == esp::kProtoRouting || next == esp::kProtoDestOptions;
+    if (next != esp::kProtoTcp) return next == esp::kProtoHopByHop || next == esp::kProtoRouting || next == esp::kProtoDestOptions;
     return packet.size() > 40 + kFlags && (packet[40 + kFlags] & kSyn) != 0;
   }
   const std::size_t flags = std::size_t{packet[0] & 15U} * 4 + kFlags;
-  return packet[9] == kProtoTcp && packet.size() > flags && (packet[flags] & kSyn) != 0;
+  return packet[9] == esp::kProtoTcp && packet.size() > flags && (packet[flags] & kSyn) != 0;
 }
 
 std::optional<Bytes> with_lower_mss(ByteView packet, std::size_t most) {
   const auto ip = esp::parse_ip(packet);
-  if (!ip || ip->protocol != kProtoTcp || ip->fragment || ip->total_len < ip->upper_at + kTcpHeader) return std::nullopt;
+  if (!ip || ip->protocol != esp::kProtoTcp || ip->fragment || ip->total_len < ip->upper_at + kTcpHeader) return std::nullopt;
   const ByteView upper = packet.first(ip->total_len).subspan(ip->upper_at);
   const std::size_t header = std::size_t{upper[12]} / 16 * 4;
   if ((upper[kFlags] & kSyn) == 0 || header < kTcpHeader || header > upper.size()) return std::nullopt;

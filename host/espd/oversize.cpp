@@ -10,7 +10,7 @@ namespace esplanade::espd {
 namespace {
 
 constexpr std::size_t kIpv4Header = 20, kIpv6Header = 40, kIcmpHeader = 8;
-constexpr std::uint8_t kProtoIcmp = 1, kProtoIcmpv6 = 58;
+constexpr std::uint8_t kProtoIcmp = 1;
 constexpr std::uint16_t kMoreFragments = 0x2000, kDontFragment = 0x4000, kOffset = 0x1fff;
 
 // RFC 791 s3.1: an option that is marked to be copied goes with every fragment. The others become "no operation", so that
@@ -31,7 +31,7 @@ bool single_host(const esp::IpAddress& a) {
 
 bool is_icmp_error(const esp::IpPacket& ip, ByteView packet) {
   const ByteView upper = packet.subspan(ip.upper_at);
-  if (ip.version == 6) return ip.protocol == kProtoIcmpv6 && (upper.empty() || upper[0] < 128);  // RFC 4443 s2.1
+  if (ip.version == 6) return ip.protocol == esp::kProtoIcmpv6 && (upper.empty() || upper[0] < 128);  // RFC 4443 s2.1
   constexpr Byte kErrors[] = {3, 4, 5, 11, 12};  // RFC 1122 s3.2.2
   return ip.protocol == kProtoIcmp && (upper.empty() || std::ranges::find(kErrors, upper[0]) != std::end(kErrors));
 }

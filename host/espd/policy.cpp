@@ -37,14 +37,6 @@ std::uint8_t protocol_from(std::string_view text) {
   return read_number(text, number) ? number : 0;
 }
 
-std::size_t hash_of(const Flow& flow) {
-  std::uint64_t hash = std::uint64_t{flow.protocol} << 32 | (flow.ports ? std::uint64_t{flow.ports->src} << 16 | flow.ports->dst : 0);
-  for (const ByteView octets : {flow.src.bytes(), flow.dst.bytes()}) {
-    for (std::size_t at = 0; at < octets.size(); at += 4) hash = (hash ^ load_be32(&octets[at])) * 0x9e3779b97f4a7c15 + (hash >> 29);
-  }
-  return static_cast<std::size_t>(hash >> 40);
-}
-
 // Does one end fit? Protocol and ports only where the selector asks for them.
 enum class Fit : std::uint8_t { kNo, kYes, kUnclear };
 Fit fit(const TrafficSelector& ts, const esp::IpAddress& address, const Flow& flow, std::uint16_t Flow::Ports::*port) {
@@ -58,6 +50,14 @@ Fit fit(const TrafficSelector& ts, const esp::IpAddress& address, const Flow& fl
 }
 
 }  // namespace
+
+std::size_t hash_of(const Flow& flow) {
+  std::uint64_t hash = std::uint64_t{flow.protocol} << 32 | (flow.ports ? std::uint64_t{flow.ports->src} << 16 | flow.ports->dst : 0);
+  for (const ByteView octets : {flow.src.bytes(), flow.dst.bytes()}) {
+    for (std::size_t at = 0; at < octets.size(); at += 4) hash = (hash ^ load_be32(&octets[at])) * 0x9e3779b97f4a7c15 + (hash >> 29);
+  }
+  return static_cast<std::size_t>(hash >> 40);
+}
 
 bool has_ports(std::uint8_t protocol) { return protocol == 6 || protocol == 17 || protocol == 33 || protocol == 132 || protocol == 136; }
 

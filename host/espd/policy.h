@@ -104,6 +104,9 @@ struct Flow {
   bool operator==(const Flow&) const = default;
 };
 
+/// A number that flows share by chance alone.
+std::size_t hash_of(const Flow& flow);
+
 class PolicyTable {
  public:
   explicit PolicyTable(std::vector<Policy> policies) { replace(std::move(policies)); }

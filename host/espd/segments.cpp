@@ -10,13 +10,19 @@ namespace esplanade::espd {
 
 namespace {
 
-constexpr std::uint8_t kProtoTcp = 6;
 constexpr std::size_t kMaxTotal = 65535, kMaxJoined = 64;
 constexpr std::size_t kTcpChecksum = 16, kUdpChecksum = 6;  // RFC 9293 s3.1, RFC 768
 constexpr std::size_t kUdpHeader = 8;
 constexpr Byte kFin = 1, kPush = 8, kAck = 16, kCwr = 128;
 
 std::size_t ip_header_of(ByteView p) { return p[0] >> 4 == 4 ? std::size_t{p[0] & 15u} * 4 : 40; }
+
+// What goes into the sum of the upper layer besides its own octets: addresses, protocol and length.
+std::uint32_t pseudo_header(ByteView packet, std::size_t ip_header, std::uint8_t protocol) {
+  const ByteView addresses = packet[0] >> 4 == 4 ? packet.subspan(12, 8) : packet.subspan(8, 32);
+  const std::size_t len = packet.size() - ip_header;
+  return std::uint32_t{internet_sum(addresses)} + protocol + static_cast<std::uint32_t>(len >> 16) + static_cast<std::uint32_t>(len & 0xffff);
+}
 
 // Of IP, and of UDP, whose header is at `udp`; 0: it is TCP.
 void set_length(MutableBytes packet, std::size_t len, std::size_t udp) {
@@ -37,8 +43,8 @@ std::uint8_t protocol_of(ByteView p) {
   const bool v4 = p.size() >= 28 && p[0] == 0x45 && (load_be16(&p[6]) & 0x3fff) == 0;
   if (!v4 && (p.size() < 48 || p[0] >> 4 != 6)) return 0;
   const std::uint8_t protocol = v4 ? p[9] : p[6];
-  if (protocol == kProtoTcp && p.size() < (v4 ? 40 : 60)) return 0;
-  return protocol == kProtoTcp || protocol == esp::kProtoUdp ? protocol : 0;
+  if (protocol == esp::kProtoTcp && p.size() < (v4 ? 40 : 60)) return 0;
+  return protocol == esp::kProtoTcp || protocol == esp::kProtoUdp ? protocol : 0;
 }
 
 // Octets of the headers, where it is data that nothing but its place in the stream sets apart: TCP with ACK and perhaps PSH, UDP
@@ -88,10 +94,8 @@ std::uint16_t internet_sum(ByteView octets, std::uint32_t start) {
   return static_cast<std::uint16_t>((out & 0xffff) + (out >> 16));
 }
 
-std::uint32_t pseudo_header(ByteView packet, std::size_t ip_header, std::uint8_t protocol) {
-  const ByteView addresses = packet[0] >> 4 == 4 ? packet.subspan(12, 8) : packet.subspan(8, 32);
-  const std::size_t len = packet.size() - ip_header;
-  return std::uint32_t{internet_sum(addresses)} + protocol + static_cast<std::uint32_t>(len >> 16) + static_cast<std::uint32_t>(len & 0xffff);
+std::uint16_t upper_checksum(ByteView packet, std::size_t ip_header, std::uint8_t protocol) {
+  return checksum(internet_sum(packet.subspan(ip_header), pseudo_header(packet, ip_header, protocol)), protocol == esp::kProtoUdp);
 }
 
 bool split(const Offload& offload, MutableBytes packet, const std::function<void(ByteView)>& take) {
@@ -133,7 +137,7 @@ bool split(const Offload& offload, MutableBytes packet, const std::function<void
     set_length(segment, segment.size(), udp ? ip : 0);
     Byte* sum = &segment[ip + (udp ? kUdpChecksum : kTcpChecksum)];
     store_be16(sum, 0);
-    store_be16(sum, checksum(internet_sum(segment.subspan(ip), pseudo_header(segment, ip, udp ? esp::kProtoUdp : kProtoTcp)), udp));
+    store_be16(sum, upper_checksum(segment, ip, udp ? esp::kProtoUdp : esp::kProtoTcp));
     take(segment);
   }
   return true;
@@ -147,7 +151,7 @@ void Run::begin(ByteView packet) {
   closed_ = headers_ == 0 || pushed(packet);
 }
 
-bool Run::pushed(ByteView packet) const { return protocol_ == kProtoTcp && (packet[ip_header_of(packet) + 13] & kPush) != 0; }
+bool Run::pushed(ByteView packet) const { return protocol_ == esp::kProtoTcp && (packet[ip_header_of(packet) + 13] & kPush) != 0; }
 
 bool Run::same_flow(ByteView packet) const {
   if (packets_.empty() || protocol_ == 0 || protocol_of(packet) != protocol_) return false;
@@ -169,7 +173,7 @@ bool Run::fits(ByteView packet) const {
   } else if (!same(0, 4) || !same(7, 1)) {
     return false;
   }
-  if (protocol_ == kProtoTcp) {
+  if (protocol_ == esp::kProtoTcp) {
     // Acknowledged, window and options as in the first one, which stands for all.
     if (!same(ip + 8, 5) || !same(ip + 14, 2) || !same(ip + 20, headers_ - ip - 20)) return false;
     const std::size_t had = last.size() - headers_;

@@ -32,9 +32,9 @@ static_assert(sizeof(Offload) == 10);
 /// counts as the high one of a word.
 std::uint16_t internet_sum(ByteView octets, std::uint32_t start = 0);
 
-/// What goes into the sum of a whole IPv4 or IPv6 packet's upper layer besides its own octets, for `start` of internet_sum: addresses,
-/// protocol and length (RFC 9293 s3.1, RFC 8200 s8.1). `ip_header`: octets in front of the upper layer.
-std::uint32_t pseudo_header(ByteView packet, std::size_t ip_header, std::uint8_t protocol);
+/// The checksum of a whole IPv4 or IPv6 packet's upper layer, which has 0 in its place, with addresses, protocol and length (RFC 9293 s3.1,
+/// RFC 8200 s8.1). Never 0 of UDP, where that means that there is none (RFC 768). `ip_header`: octets in front of the upper layer.
+std::uint16_t upper_checksum(ByteView packet, std::size_t ip_header, std::uint8_t protocol);
 
 /// Hands the packets that `packet` stands for to `take`, in order: TCP segments or UDP datagrams with their checksums, or the packet with
 /// the checksum that the kernel left to us. Each is valid until `take` returns; `packet` is used up. False: what the

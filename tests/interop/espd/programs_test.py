@@ -2,12 +2,11 @@
 """What people run: ping, curl and iperf3 through a tunnel between strongSwan and keyd with espd, whose card is simulated: with the functional model, and clock by clock with the RTL.
 Nothing in clear, no number twice. Needs root: exit 77 without."""
 import hashlib
-import json
 import os
 import sys
 
 from tunnels import Tunnels, wait_for
-from two_hosts import MARKED, MARKER, Capture, check, run_cases, show_logs
+from two_hosts import MARKED, MARKER, Capture, check, iperf3, run_cases, show_logs
 
 OURS, PEER = "10.2.1.1", "10.1.1.1"  # inside
 
@@ -23,14 +22,6 @@ def curl(tunnels, folder, size):
     check(f"curl: {len(got):,} octets", hashlib.sha256(got).digest() == hashlib.sha256(octets).digest())
 
 
-def iperf3(tunnels, *load):
-    server = tunnels.peer.start("iperf3", "iperf3", "-s", "-1", "-B", PEER)
-    wait_for("iperf3", lambda: tunnels.peer.sh("ss", "-Hltn", "sport", "=", ":5201"), 10, [server])
-    end = json.loads(tunnels.ours.sh("iperf3", "-c", PEER, "-B", OURS, "-t", "2", "-J", *load, timeout=60))["end"]
-    server.wait(20)
-    return end
-
-
 def scenario(build, folder, model, size, udp_rate):
     tunnels = Tunnels(build, folder, f"pr{os.getpid() % 100000}", (1,), 'card = "sim"\n', env={"ESPLANADE_SIM_MODEL": model})
     try:
@@ -41,9 +32,9 @@ def scenario(build, folder, model, size, udp_rate):
             check(f"ping {source} -> {target}", " 0% packet loss" in text, text)
         curl(tunnels, folder, size)
         for way in ((), ("-R",)):
-            tcp = iperf3(tunnels, *way)["sum_received"]
+            tcp = iperf3(tunnels.ours, OURS, tunnels.peer, PEER, 2, *way)["sum_received"]
             check(f"iperf3 {' '.join(way)}: TCP, {tcp['bytes']:,} octets", tcp["bytes"] > 50_000, tcp)
-            udp = iperf3(tunnels, "-u", "-b", udp_rate, "-l", "1200", *way)["sum"]
+            udp = iperf3(tunnels.ours, OURS, tunnels.peer, PEER, 2, "-u", "-b", udp_rate, "-l", "1200", *way)["sum"]
             check(f"iperf3 {' '.join(way)}: UDP, {udp['packets']} datagrams, {udp['lost_packets']} lost", udp["packets"] > 50 and udp["lost_packets"] * 50 <= udp["packets"], udp)
         card = tunnels.ask("status")["card"]
         check(f"the card: {card}", "simulated" in card)

@@ -2,22 +2,13 @@
 """espd with a thread for each queue of its TUN device: flows spread over the queues, the packets of an SA and of a TCP connection keep their order, UDP in large
 packets comes apart as it was, nothing in clear; it stops under load, and ends when its TUN device is taken away. Needs root: exit 77 without."""
 import collections
-import json
 import re
 from pathlib import Path
 
-from two_hosts import MARKED, Capture, check, connect_with_sas, pair, ping, run_cases, stopped, wait_for
+from two_hosts import MARKED, Capture, check, connect_with_sas, iperf3, pair, ping, run_cases, stopped, wait_for
 
 THREADS = 3
 CONNECTIONS = 32  # by chance all of them would miss a queue once in 100,000 times
-
-
-def iperf(source, sink, *load, seconds=1):
-    server = sink.host.start("iperf3", "iperf3", "-s", "-1", "-B", sink.inner)
-    wait_for("iperf3", lambda: sink.host.sh("ss", "-Hltn", "sport", "=", ":5201"), 10, [server])
-    text = source.host.sh("iperf3", "-c", sink.inner, "-B", source.inner, "-t", seconds, "-J", *load, timeout=seconds + 60)
-    server.wait(20)
-    return json.loads(text)["end"]
 
 
 def awoken(gateway):
@@ -54,9 +45,9 @@ def scenario(build, folder, way, udp, outer):
         ping(b, a, extra=MARKED)
         before = awoken(a)
         for source, sink in ((a, b), (b, a)):
-            tcp = iperf(source, sink, "-P", CONNECTIONS)
+            tcp = iperf3(source.host, source.inner, sink.host, sink.inner, 1, "-P", CONNECTIONS)
             check(f"TCP, {CONNECTIONS} connections", tcp["sum_received"]["bytes"] > 50_000, tcp["sum_received"])
-            datagrams = iperf(source, sink, "-u", "-b", "20M", "-l", "1000")["streams"][0]["udp"]
+            datagrams = iperf3(source.host, source.inner, sink.host, sink.inner, 1, "-u", "-b", "20M", "-l", "1000")["streams"][0]["udp"]
             check(f"UDP, {datagrams['packets']} datagrams in order", datagrams["out_of_order"] == 0 and datagrams["packets"] > 1000, datagrams)
         busy = awoken(a) - before
         check(f"all threads work: {dict(busy)}", all(busy[f"espd-io{i + 1}"] > 10 for i in range(THREADS)), busy)

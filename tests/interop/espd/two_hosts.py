@@ -106,6 +106,15 @@ def ping(source, target, count=3, extra=()):
     check(f"ping {source.inner} -> {target.inner}", " 0% packet loss" in text, text)
 
 
+def iperf3(client, source, server, target, seconds, *load):
+    """What iperf3 tells at its end of a run from the host `client` to `server`, between these addresses."""
+    listening = server.start("iperf3", "iperf3", "-s", "-1", "-B", target)
+    wait_for("iperf3", lambda: server.sh("ss", "-Hltn", "sport", "=", ":5201"), 10, [listening])
+    text = client.sh("iperf3", "-c", target, "-B", source, "-t", seconds, "-J", *load, timeout=seconds + 60)
+    listening.wait(20)
+    return json.loads(text)["end"]
+
+
 def first_packet_waits(a, b):
     """Without an SA the first packet waits, an ACQUIRE goes out, and with the SA the packet goes."""
     waiting = subprocess.Popen(a.host.argv("ping", "-c", "1", "-W", "15", "-I", a.inner, b.inner), stdout=subprocess.PIPE, text=True)
